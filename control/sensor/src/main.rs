@@ -1,0 +1,3 @@
+//! The sensor.
+#![forbid(unsafe_code)]
+fn main() {}

@@ -1,0 +1,2 @@
+//! Header.
+#![forbid(unsafe_code)]
