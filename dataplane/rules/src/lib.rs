@@ -1,2 +1,5 @@
-//! Header.
+//! The Suricata rule language: parse, signatures, groups and fast patterns, the compiled ruleset
+//! and its disk cache.
 #![forbid(unsafe_code)]
+
+pub mod signature;
