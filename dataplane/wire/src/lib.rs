@@ -1,2 +1,29 @@
-//! Header.
+//! Bytes to headers: what a captured frame is made of, down to the inner-most transport payload,
+//! and the flow that it belongs to. Nothing here allocates, and nothing here trusts its input.
+//!
+//! decode goes through link layer, VLAN and MPLS tags, IP and tunnels in one loop (never by
+//! recursion) and leaves a [`Decoded`]: offsets into the bytes, no borrow, so that a burst of them
+//! can sit in an array. A datagram that was put together from fragments goes through
+//! decode_datagram. What is refused is refused with a [`Reject`], whose kinds are names of the
+//! drop ledger.
 #![forbid(unsafe_code)]
+
+mod bytes;
+mod config;
+mod decoded;
+mod direction;
+mod link;
+mod reject;
+mod transport;
+mod tunnel;
+
+pub use config::Config;
+pub use decoded::{Decoded, Fragment, IpLayer, MAX_IP_LAYERS, MAX_VLANS, Span, flag, ip_option};
+pub use direction::Direction;
+pub use link::LinkType;
+pub use reject::{MalformedKind, Reject};
+pub use transport::{Icmp, Sctp, Tcp, TcpOptions, Transport, Udp, tcp_flag};
+pub use tunnel::{TunnelId, TunnelKind};
+
+/// A time in nanoseconds since the Unix epoch, as it comes with the packet.
+pub type Nanos = u64;

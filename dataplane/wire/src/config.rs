@@ -1,0 +1,47 @@
+//! What the decoder looks into, and what it insists on.
+
+/// Settings of the decoder. The default follows Suricata's and Calico's defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Look into VXLAN (RFC 7348).
+    pub vxlan: bool,
+    /// UDP destination ports that carry VXLAN. Default: 4789 (IANA, Calico), 8472 (Linux, flannel).
+    pub vxlan_ports: Vec<u16>,
+    /// Look into VXLAN-GPE, at UDP destination port 4790.
+    pub vxlan_gpe: bool,
+    /// Look into GENEVE (RFC 8926).
+    pub geneve: bool,
+    /// UDP destination ports that carry GENEVE. Default: 6081.
+    pub geneve_ports: Vec<u16>,
+    /// Look into GRE (RFC 2784, 2890; version 1 as in PPTP, RFC 2637) and what it carries.
+    pub gre: bool,
+    /// Look into ERSPAN types I, II and III within GRE.
+    pub erspan: bool,
+    /// Look into IP directly within IP: protocols 4 (IPIP) and 41 (6in4).
+    pub ip_in_ip: bool,
+    /// Look into Teredo (RFC 4380): IPv6 in UDP, at either port 3544.
+    pub teredo: bool,
+    /// Refuse packets with a wrong IPv4, TCP, UDP, ICMP or ICMPv6 checksum.
+    pub verify_checksums: bool,
+    /// Headers of link, tag, tunnel and IP that are gone through before a packet counts as
+    /// malformed (too deep). Default: 16. Beside it stands the limit [`crate::MAX_IP_LAYERS`].
+    pub max_layers: u8,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            vxlan: true,
+            vxlan_ports: vec![4789, 8472],
+            vxlan_gpe: true,
+            geneve: true,
+            geneve_ports: vec![6081],
+            gre: true,
+            erspan: true,
+            ip_in_ip: true,
+            teredo: true,
+            verify_checksums: true,
+            max_layers: 16,
+        }
+    }
+}
