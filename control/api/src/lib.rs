@@ -1,2 +1,14 @@
-//! Header.
+//! The Kubernetes side of Pollux without a cluster: the DeepPacketInspection resource, Calico's
+//! selector language, pods as endpoints, and the table that says which resource inspects whom.
+//!
+//! ```text
+//! YAML/JSON text → documents → Inventory → endpoints ─┐
+//!                                        └ resources ─┴→ ScopeTable → (sensor) Snapshot
+//! ```
+//! Everything here takes text or plain structs and returns plain structs; nothing opens a file,
+//! a socket or a clock, so each part is tested by itself.
 #![forbid(unsafe_code)]
+
+pub mod selector;
+
+pub use selector::{Labels, Selector, SelectorError};
