@@ -11,30 +11,39 @@ pub const MAX_IP_LAYERS: usize = 4;
 /// The most VLAN tags that are kept.
 pub const MAX_VLANS: usize = 3;
 
-/// The bits of [`Decoded::flags`].
+/// The bits of [`Decoded::flags`]. The first group is of the inner-most layer alone, the second
+/// of the whole packet.
 pub mod flag {
-    /// An IPv4 header of the packet has options.
+    /// The IPv4 header has options.
     pub const IPV4_OPTIONS: u32 = 1 << 0;
-    /// The inner-most IPv6 layer has extension headers.
-    pub const IPV6_EXTENSIONS: u32 = 1 << 1;
+    /// An IPv4 option runs beyond the header, has an impossible length or pointer. As in Suricata
+    /// that is an event, and the packet is inspected.
+    pub const IPV4_OPTION_INVALID: u32 = 1 << 1;
+    /// The IPv6 header has extension headers, or the IPv4 header an authentication header.
+    pub const EXTENSIONS: u32 = 1 << 2;
     /// An atomic fragment (RFC 6946): an IPv6 fragment header of a whole datagram.
-    pub const ATOMIC_FRAGMENT: u32 = 1 << 2;
+    pub const ATOMIC_FRAGMENT: u32 = 1 << 3;
     /// There are bytes after the IP datagram: an Ethernet trailer or padding.
-    pub const TRAILER: u32 = 1 << 3;
+    pub const TRAILER: u32 = 1 << 4;
     /// The UDP length is shorter than what the IP datagram has room for.
-    pub const UDP_SHORT: u32 = 1 << 4;
-    /// The UDP checksum is 0 over IPv6, which only tunnels may do (RFC 6935).
-    pub const UDP6_NO_CHECKSUM: u32 = 1 << 5;
+    pub const UDP_SHORT: u32 = 1 << 5;
+    /// The UDP checksum is 0: none was made.
+    pub const UDP_NO_CHECKSUM: u32 = 1 << 6;
+    /// A source route, routing header or home address stands between this packet and its last
+    /// destination, so that the transport's checksum cannot be verified here.
+    pub const ROUTED: u32 = 1 << 7;
+
     /// The bytes within a tunnel could not be read: the packet that carries them stands.
-    pub const INNER_UNREADABLE: u32 = 1 << 6;
-    /// More VLAN tags than are kept.
-    pub const VLAN_OVERFLOW: u32 = 1 << 7;
+    pub const INNER_UNREADABLE: u32 = 1 << 16;
+    /// There were more VLAN tags than are kept.
+    pub const VLAN_OVERFLOW: u32 = 1 << 17;
     /// MPLS labels were gone through.
-    pub const MPLS: u32 = 1 << 8;
+    pub const MPLS: u32 = 1 << 18;
     /// The datagram was put together from fragments.
-    pub const REASSEMBLED: u32 = 1 << 9;
-    /// A TCP option has a length that its kind cannot have.
-    pub const TCP_OPTION_LENGTH: u32 = 1 << 10;
+    pub const REASSEMBLED: u32 = 1 << 19;
+
+    /// The flags that begin anew with every IP layer.
+    pub(crate) const OF_LAYER: u32 = 0xffff;
 }
 
 /// The bits of [`IpLayer::options`]: IPv4 options by the names of Suricata's `ipopts`.
@@ -67,7 +76,7 @@ pub mod ip_option {
     pub const OTHER: u16 = 1 << 15;
 }
 
-/// A part of the packet's bytes. Of what `decode` returns, always within them.
+/// A part of the packet's bytes. Of what [`crate::decode`] returns, always within them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Span {
     /// Offset of the first byte.
@@ -181,8 +190,8 @@ impl IpLayer {
 /// A fragment of a datagram. Its bytes are [`Decoded::payload`], its addresses those of
 /// [`Decoded::inner`].
 ///
-/// A whole datagram for `decode_datagram` is made of the first fragment's bytes from
-/// [`IpLayer::header`] to [`Self::unfragmentable_end`], and the fragments' payloads.
+/// A whole datagram for [`crate::decode_datagram`] is what [`Decoded::begin_datagram`] makes of the
+/// first fragment, and then all fragments' payloads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fragment {
     /// Identification: 16 bits for IPv4, 32 for IPv6.
@@ -203,13 +212,13 @@ pub struct Fragment {
 }
 
 /// A decoded packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Decoded {
     /// IP layers, outer-most first; the last one is the packet that is inspected.
     pub layers: [IpLayer; MAX_IP_LAYERS],
     /// How many of [`Self::layers`] there are, at least one.
     pub layer_count: u8,
-    /// How many of [`Self::layers`] were taken over by `decode_datagram`: their offsets
+    /// How many of [`Self::layers`] were taken over by [`crate::decode_datagram`]: their offsets
     /// are 0, for their headers are not in the datagram's bytes.
     pub inherited: u8,
     /// How many of [`Self::vlan`] there are.
@@ -230,9 +239,31 @@ pub struct Decoded {
     pub flags: u32,
 }
 
+impl PartialEq for Decoded {
+    fn eq(&self, other: &Self) -> bool {
+        // Beyond the counts there may be leavings of what was decoded into the same place before.
+        self.ip_layers() == other.ip_layers()
+            && self.vlans() == other.vlans()
+            && self.inherited == other.inherited
+            && self.tunnel == other.tunnel
+            && self.transport == other.transport
+            && self.payload == other.payload
+            && self.fragment == other.fragment
+            && self.flags == other.flags
+    }
+}
+
+impl Eq for Decoded {}
+
+impl Default for Decoded {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
 impl Decoded {
-    /// What decoding starts from: no layer yet.
-    pub(crate) const EMPTY: Self = Self {
+    /// Nothing decoded yet: a place for [`crate::decode_into`].
+    pub const EMPTY: Self = Self {
         layers: [IpLayer::EMPTY; MAX_IP_LAYERS],
         layer_count: 0,
         inherited: 0,
@@ -273,6 +304,41 @@ impl Decoded {
             Transport::Sctp(sctp) => (sctp.src_port, sctp.dst_port),
             _ => (0, 0),
         }
+    }
+
+    /// Begins a whole datagram: appends to `into` the header that the fragments of one datagram
+    /// share, from this fragment and its bytes, with the lengths and the protocol as they must be
+    /// with `payload_len` bytes of payload to follow. The IPv4 header's checksum is left as it was,
+    /// [`crate::decode_datagram`] does not look at it.
+    ///
+    /// False, and nothing appended, if this is no fragment or `packet` are not its bytes.
+    pub fn begin_datagram(&self, packet: &[u8], payload_len: usize, into: &mut Vec<u8>) -> bool {
+        let Some(fragment) = &self.fragment else { return false };
+        let layer = self.inner();
+        let range = layer.header as usize..fragment.unfragmentable_end as usize;
+        let protocol_at = (fragment.protocol_at as usize).wrapping_sub(range.start);
+        let Some(header) = packet.get(range).filter(|header| header.len() >= 20) else {
+            return false;
+        };
+        let start = into.len();
+        into.extend_from_slice(header);
+        let copy = &mut into[start..];
+        let (length_at, length) = match layer.version {
+            4 => (2, header.len() + payload_len),
+            _ => (4, header.len() - header.len().min(40) + payload_len),
+        };
+        let length = u16::try_from(length).unwrap_or(0).to_be_bytes();
+        if let Some(field) = copy.get_mut(length_at..length_at + 2) {
+            field.copy_from_slice(&length);
+        }
+        if layer.version == 4 {
+            // What is left of the fragment field is "do not fragment" and the reserved bit.
+            copy[6] &= 0xc0;
+            copy[7] = 0;
+        } else if let Some(byte) = copy.get_mut(protocol_at) {
+            *byte = fragment.protocol;
+        }
+        true
     }
 
     /// The payload's bytes; `packet` are the bytes that were decoded.

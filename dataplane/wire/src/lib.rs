@@ -1,25 +1,34 @@
 //! Bytes to headers: what a captured frame is made of, down to the inner-most transport payload,
 //! and the flow that it belongs to. Nothing here allocates, and nothing here trusts its input.
 //!
-//! decode goes through link layer, VLAN and MPLS tags, IP and tunnels in one loop (never by
+//! [`decode`] goes through link layer, VLAN and MPLS tags, IP and tunnels in one loop (never by
 //! recursion) and leaves a [`Decoded`]: offsets into the bytes, no borrow, so that a burst of them
 //! can sit in an array. A datagram that was put together from fragments goes through
-//! decode_datagram. What is refused is refused with a [`Reject`], whose kinds are names of the
+//! [`decode_datagram`]. What is refused is refused with a [`Reject`], whose kinds are names of the
 //! drop ledger.
 #![forbid(unsafe_code)]
 
+#[cfg(any(test, feature = "testing"))]
+pub mod builder;
 mod bytes;
+mod checksum;
 mod config;
+mod decode;
 mod decoded;
 mod direction;
+mod ip;
+mod key;
 mod link;
 mod reject;
 mod transport;
 mod tunnel;
 
+pub use checksum::checksum_ok;
 pub use config::Config;
+pub use decode::{decode, decode_datagram, decode_into};
 pub use decoded::{Decoded, Fragment, IpLayer, MAX_IP_LAYERS, MAX_VLANS, Span, flag, ip_option};
 pub use direction::Direction;
+pub use key::{FlowKey, KeyOrder};
 pub use link::LinkType;
 pub use reject::{MalformedKind, Reject};
 pub use transport::{Icmp, Sctp, Tcp, TcpOptions, Transport, Udp, tcp_flag};

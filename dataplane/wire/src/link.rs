@@ -1,4 +1,7 @@
-//! Link types: how the first header of a captured packet is to be read.
+//! Link layers: which first header a captured packet has, and the way from there to IP.
+
+use crate::decoded::flag;
+use crate::{MalformedKind, Reject, bytes};
 
 /// The link layer of a capture, by the pcap `LINKTYPE_` registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -79,5 +82,219 @@ impl LinkType {
     #[inline]
     pub const fn from_index(index: u8) -> Option<Self> {
         if (index as usize) < Self::ALL.len() { Some(Self::ALL[index as usize]) } else { None }
+    }
+}
+
+/// What comes next, at some offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// An Ethernet header.
+    Ethernet,
+    /// What an Ethernet type names.
+    EtherType(u16),
+    /// PPP, from the address or the protocol field on.
+    Ppp,
+    /// The six bytes of a PPPoE session header (RFC 2516).
+    Pppoe,
+    /// Cisco HDLC.
+    Chdlc,
+    /// BSD loopback.
+    Null,
+    /// Linux cooked, version 1.
+    Sll,
+    /// Linux cooked, version 2.
+    Sll2,
+    /// An MPLS label stack entry (RFC 3032).
+    Mpls,
+    /// A network service header (RFC 8300).
+    Nsh,
+    /// IP of whatever version it says.
+    Ip,
+    /// IPv4 and nothing else.
+    Ipv4,
+    /// IPv6 and nothing else.
+    Ipv6,
+}
+
+impl From<LinkType> for Step {
+    fn from(link: LinkType) -> Self {
+        match link {
+            LinkType::Ethernet => Self::Ethernet,
+            LinkType::RawIp => Self::Ip,
+            LinkType::Ipv4 => Self::Ipv4,
+            LinkType::Ipv6 => Self::Ipv6,
+            LinkType::Null => Self::Null,
+            LinkType::LinuxSll => Self::Sll,
+            LinkType::LinuxSll2 => Self::Sll2,
+            LinkType::Ppp => Self::Ppp,
+            LinkType::PppEther => Self::Pppoe,
+            LinkType::Chdlc => Self::Chdlc,
+        }
+    }
+}
+
+/// What links leave behind on the way to IP.
+#[derive(Debug, Default)]
+pub(crate) struct Tags {
+    /// VLAN ids, outer-most first.
+    pub(crate) vlan: [u16; crate::MAX_VLANS],
+    /// How many of them.
+    pub(crate) count: u8,
+    /// Flags of [`crate::Decoded::flags`].
+    pub(crate) flags: u32,
+}
+
+impl Tags {
+    /// Keeps the id of one more tag, if there is room for it.
+    pub(crate) fn push(&mut self, id: u16) {
+        match self.vlan.get_mut(usize::from(self.count)) {
+            Some(place) => {
+                *place = id & 0x0fff;
+                self.count += 1;
+            }
+            None => self.flags |= flag::VLAN_OVERFLOW,
+        }
+    }
+}
+
+/// Goes from `step` at `at` to an IP header, and says of which version and where. Every header
+/// costs one of `budget`.
+#[inline]
+pub(crate) fn to_ip(
+    bytes: &[u8],
+    mut step: Step,
+    mut at: usize,
+    tags: &mut Tags,
+    budget: &mut u8,
+) -> Result<(u8, usize), Reject> {
+    loop {
+        *budget = budget.checked_sub(1).ok_or(MalformedKind::TooDeep)?;
+        (step, at) = match step {
+            Step::Ethernet => {
+                let ether_type = bytes::u16_at(bytes, at + 12).ok_or(MalformedKind::Link)?;
+                match ether_type {
+                    0x0800 => return Ok((4, at + 14)),
+                    0x86dd => return Ok((6, at + 14)),
+                    0x0000..0x0600 => (Step::EtherType(llc(bytes, at + 14)?), at + 22),
+                    _ => (Step::EtherType(ether_type), at + 14),
+                }
+            }
+            Step::EtherType(0x0800) | Step::Ipv4 => return Ok((4, at)),
+            Step::EtherType(0x86dd) | Step::Ipv6 => return Ok((6, at)),
+            Step::Ip => {
+                let first = bytes::u8_at(bytes, at).ok_or(MalformedKind::Truncated)?;
+                return Ok((first >> 4, at));
+            }
+            other => one(bytes, other, at, tags)?,
+        };
+    }
+}
+
+/// The Ethernet type within an 802.3 frame's LLC and SNAP headers (RFC 1042).
+fn llc(bytes: &[u8], at: usize) -> Result<u16, Reject> {
+    let head: [u8; 8] = bytes::array_at(bytes, at).ok_or(Reject::NonIp)?;
+    match head {
+        [0xaa, 0xaa, 0x03, 0, 0, 0, high, low] => Ok(u16::from_be_bytes([high, low])),
+        _ => Err(Reject::NonIp),
+    }
+}
+
+/// One of the less usual steps.
+fn one(bytes: &[u8], step: Step, at: usize, tags: &mut Tags) -> Result<(Step, usize), Reject> {
+    let word = |at| bytes::u32_at(bytes, at).ok_or(Reject::Malformed(MalformedKind::Link));
+    Ok(match step {
+        Step::EtherType(ether_type) => match ether_type {
+            // 802.1Q, 802.1ad and what QinQ was before it.
+            0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
+                let tag = word(at)?;
+                tags.push((tag >> 16) as u16);
+                // Some stacks put a length and LLC after the tag.
+                match tag as u16 {
+                    0x0000..0x0600 => (Step::EtherType(llc(bytes, at + 4)?), at + 12),
+                    inner => (Step::EtherType(inner), at + 4),
+                }
+            }
+            0x8847 | 0x8848 => (Step::Mpls, at),
+            0x8864 => (Step::Pppoe, at),
+            0x880b => (Step::Ppp, at),
+            0x6558 => (Step::Ethernet, at),
+            // 802.1ah: a service tag, and then the customer's frame.
+            0x88e7 => (Step::Ethernet, at + 4),
+            // Cisco FabricPath: the tag's two bytes, and then the frame.
+            0x8903 => (Step::Ethernet, at + 2),
+            // VN-Tag.
+            0x8926 => (Step::EtherType(word(at + 2)? as u16), at + 6),
+            0x894f => (Step::Nsh, at),
+            _ => return Err(Reject::NonIp),
+        },
+        Step::Mpls => {
+            tags.flags |= flag::MPLS;
+            let entry = word(at)?;
+            if entry & 0x100 == 0 {
+                (Step::Mpls, at + 4)
+            } else {
+                // The bottom of the stack says nothing of what is below: the first nibble does.
+                match bytes::u8_at(bytes, at + 4).ok_or(MalformedKind::Link)? >> 4 {
+                    4 => (Step::Ipv4, at + 4),
+                    6 => (Step::Ipv6, at + 4),
+                    // RFC 4448: the control word of an Ethernet pseudowire.
+                    0 => (Step::Ethernet, at + 8),
+                    _ => return Err(Reject::NonIp),
+                }
+            }
+        }
+        Step::Nsh => {
+            let base = word(at)?;
+            let after = at + ((base >> 16) as usize & 0x3f) * 4;
+            match base as u8 {
+                1 => (Step::Ipv4, after),
+                2 => (Step::Ipv6, after),
+                3 => (Step::Ethernet, after),
+                4 => (Step::Nsh, after),
+                5 => (Step::Mpls, after),
+                _ => return Err(Reject::NonIp),
+            }
+        }
+        Step::Ppp => ppp(bytes, at)?,
+        Step::Pppoe => match word(at)? >> 16 {
+            0x1100 => (Step::Ppp, at + 6),
+            // Discovery and its relatives.
+            0x1101..=0x11ff => return Err(Reject::NonIp),
+            _ => return Err(MalformedKind::Link.into()),
+        },
+        Step::Chdlc => (Step::EtherType(word(at)? as u16), at + 4),
+        Step::Null => {
+            let family = word(at)?;
+            // The capturing host's byte order, and address families are small numbers.
+            let family = if family > 0xffff { family.swap_bytes() } else { family };
+            match family {
+                2 => (Step::Ipv4, at + 4),
+                // Linux, NetBSD and OpenBSD, FreeBSD, Darwin.
+                10 | 24 | 28 | 30 => (Step::Ipv6, at + 4),
+                _ => return Err(Reject::NonIp),
+            }
+        }
+        Step::Sll => (Step::EtherType(word(at + 12)? as u16), at + 16),
+        Step::Sll2 => (Step::EtherType((word(at)? >> 16) as u16), at + 20),
+        Step::Ethernet | Step::Ip | Step::Ipv4 | Step::Ipv6 => (step, at),
+    })
+}
+
+/// PPP (RFC 1661, 1662), with or without address and control, the protocol compressed or not.
+fn ppp(bytes: &[u8], mut at: usize) -> Result<(Step, usize), Reject> {
+    if let Some([0xff, 0x03]) = bytes::array_at(bytes, at) {
+        at += 2;
+    }
+    let first = bytes::u8_at(bytes, at).ok_or(MalformedKind::Link)?;
+    let (protocol, at) = if first & 1 == 1 {
+        (u16::from(first), at + 1)
+    } else {
+        (bytes::u16_at(bytes, at).ok_or(MalformedKind::Link)?, at + 2)
+    };
+    match protocol {
+        0x0021 => Ok((Step::Ipv4, at)),
+        0x0057 => Ok((Step::Ipv6, at)),
+        0x0281 | 0x0283 => Ok((Step::Mpls, at)),
+        _ => Err(Reject::NonIp),
     }
 }

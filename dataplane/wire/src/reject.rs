@@ -49,16 +49,13 @@ pub enum MalformedKind {
     /// An IPv4 header length below 20 bytes or beyond the datagram, or a total length below it.
     #[error("wrong IP header length")]
     IpHeaderLength,
-    /// An IPv4 option runs beyond the header or has an impossible length.
-    #[error("wrong IPv4 option")]
-    IpOption,
     /// An IPv6 extension header is cut off.
     #[error("an IPv6 extension header is cut off")]
     ExtensionHeader,
     /// More IPv6 extension headers than anyone sends in good faith.
     #[error("too many IPv6 extension headers")]
     ExtensionCount,
-    /// A fragment that would end beyond the largest datagram, or that is not a multiple of 8 long.
+    /// A fragment that would end beyond the largest datagram.
     #[error("impossible fragment")]
     Fragment,
     /// A TCP header is cut off.
@@ -67,9 +64,6 @@ pub enum MalformedKind {
     /// A TCP data offset below 20 bytes or beyond the segment.
     #[error("wrong TCP header length")]
     TcpHeaderLength,
-    /// A TCP option runs beyond the header.
-    #[error("wrong TCP option")]
-    TcpOption,
     /// A UDP header is cut off.
     #[error("the UDP header is cut off")]
     UdpTooSmall,

@@ -1,6 +1,7 @@
 //! The transport header of the inner-most IP layer.
 
-use crate::bytes;
+use crate::decoded::flag;
+use crate::{MalformedKind, bytes, ip};
 
 /// The bits of [`Tcp::flags`] (RFC 9293).
 pub mod tcp_flag {
@@ -80,6 +81,9 @@ pub struct TcpOptions {
     pub tfo: bool,
     /// An MD5 signature (RFC 2385) or TCP-AO (RFC 5925) is present.
     pub signed: bool,
+    /// An option runs beyond the header, or has a length that its kind cannot have. As in Suricata
+    /// that is an event, and the segment is inspected: end hosts do take such segments.
+    pub invalid: bool,
 }
 
 impl Tcp {
@@ -118,31 +122,47 @@ impl TcpOptions {
                 }
                 _ => {}
             }
+            // A kind without a length at the very end is padding to Suricata, and to end hosts.
             let Some(length) = tail.first().map(|length| usize::from(*length)) else { break };
-            if length < 2 || length > rest.len() {
+            let Some((option, after)) = rest.split_at_checked(length.max(2)) else {
+                found.invalid = true;
+                break;
+            };
+            if length < 2 {
+                found.invalid = true;
                 break;
             }
-            let (option, after) = rest.split_at(length);
+            found.take(*kind, &option[2..]);
             rest = after;
-            match (*kind, &option[2..]) {
-                (2, value @ [_, _]) => {
-                    found.mss = found.mss.or(bytes::u16_at(value, 0));
-                }
-                (3, [shift]) => found.wscale = found.wscale.or(Some(*shift)),
-                (4, []) => found.sack_permitted = true,
-                (8, value) if value.len() == 8 => {
-                    let pair = bytes::u32_at(value, 0).zip(bytes::u32_at(value, 4));
-                    found.timestamps = found.timestamps.or(pair);
-                }
-                (19, value) if value.len() == 16 => found.signed = true,
-                (29, value) if value.len() >= 2 => found.signed = true,
-                (34, _) => found.tfo = true,
-                // RFC 6994: experiment 0xf989 is fast open from before its own number.
-                (254, [0xf9, 0x89, ..]) => found.tfo = true,
-                _ => {}
-            }
         }
         found
+    }
+
+    /// Takes one option without its kind and length.
+    fn take(&mut self, kind: u8, value: &[u8]) {
+        match (kind, value) {
+            (2, [high, low]) => {
+                self.mss = self.mss.or(Some(u16::from_be_bytes([*high, *low])));
+            }
+            (3, [shift]) => self.wscale = self.wscale.or(Some(*shift)),
+            (4, []) => self.sack_permitted = true,
+            (8, value) if value.len() == 8 => {
+                let pair = bytes::u32_at(value, 0).zip(bytes::u32_at(value, 4));
+                self.timestamps = self.timestamps.or(pair);
+            }
+            (5, value) => {
+                self.invalid |= !matches!(value.len(), 0 | 8 | 16 | 24 | 32);
+            }
+            (19, value) if value.len() == 16 => self.signed = true,
+            (29, value) if value.len() >= 2 => self.signed = true,
+            (34, value) if matches!(value.len(), 0 | 4 | 6 | 8 | 10 | 12 | 14 | 16) => {
+                self.tfo = true;
+            }
+            // RFC 6994: experiment 0xf989 is fast open from before it had a number of its own.
+            (253 | 254, [0xf9, 0x89, ..]) => self.tfo = true,
+            (2 | 3 | 4 | 8 | 19 | 29 | 34, _) => self.invalid = true,
+            _ => {}
+        }
     }
 }
 
@@ -187,4 +207,162 @@ pub struct Sctp {
     pub tag: u32,
     /// Offset of the header in the packet's bytes.
     pub header: u32,
+}
+
+impl Udp {
+    /// Length of the header in bytes.
+    pub const HEADER_LEN: usize = 8;
+}
+
+impl Icmp {
+    /// Length of the header in bytes, after which [`crate::Decoded::payload`] begins.
+    pub const HEADER_LEN: usize = 8;
+
+    /// Reads a header at `at`; `version` tells ICMP (4) from ICMPv6 (6).
+    #[inline]
+    pub(crate) fn parse(bytes: &[u8], at: usize, version: u8) -> Option<Self> {
+        let head = bytes::array_at::<{ Self::HEADER_LEN }>(bytes, at)?;
+        let [kind, code, _, _, id_high, id_low, seq_high, seq_low] = head;
+        let queries = match version {
+            // Echo, timestamp, information and address mask, each with its reply.
+            4 => matches!(kind, 0 | 8 | 13..=18),
+            _ => matches!(kind, 128 | 129),
+        };
+        let pair = |high, low| queries.then_some(u16::from_be_bytes([high, low]));
+        Some(Self {
+            kind,
+            code,
+            id: pair(id_high, id_low),
+            seq: pair(seq_high, seq_low),
+            rest: u32::from_be_bytes([id_high, id_low, seq_high, seq_low]),
+            header: at as u32,
+        })
+    }
+
+    /// The type that a request and its reply have in common: the request's.
+    pub(crate) const fn pairing(kind: u8, version: u8) -> u8 {
+        match (version, kind) {
+            (4, 0) => 8,
+            (4, 14) => 13,
+            (4, 16) => 15,
+            (4, 18) => 17,
+            (4, 9) => 10,
+            // Echo, multicast listener, router, neighbour, node information, home agent, prefix.
+            (6, 129) => 128,
+            (6, 131) => 130,
+            (6, 134) => 133,
+            (6, 136) => 135,
+            (6, 140) => 139,
+            (6, 145) => 144,
+            (6, 147) => 146,
+            (_, kind) => kind,
+        }
+    }
+
+    /// Whether the message is about another packet, whose start it carries as its payload.
+    pub(crate) const fn is_error(kind: u8, version: u8) -> bool {
+        match version {
+            4 => matches!(kind, 3 | 4 | 5 | 11 | 12),
+            _ => matches!(kind, 1..=4),
+        }
+    }
+}
+
+/// What [`parse`] finds at an IP layer's payload.
+pub(crate) struct Found {
+    pub(crate) transport: Transport,
+    /// The payload's first byte and the one after its last.
+    pub(crate) payload: (usize, usize),
+    /// To be set in [`crate::Decoded::flags`].
+    pub(crate) flags: u32,
+}
+
+/// Reads the transport header between `at` and `end` in an IP layer of the `version`.
+#[inline]
+pub(crate) fn parse(
+    bytes: &[u8],
+    version: u8,
+    protocol: u8,
+    at: usize,
+    end: usize,
+) -> Result<Found, MalformedKind> {
+    let bytes = bytes.get(..end).ok_or(MalformedKind::Truncated)?;
+    let whole = |transport, header| Found { transport, payload: (at + header, end), flags: 0 };
+    Ok(match (protocol, version) {
+        (ip::TCP, _) => {
+            let tcp = parse_tcp(bytes, at)?;
+            whole(Transport::Tcp(tcp), usize::from(tcp.header_len))
+        }
+        (ip::UDP, _) => parse_udp(bytes, at)?,
+        (ip::ICMP, 4) => {
+            let icmp = Icmp::parse(bytes, at, 4).ok_or(MalformedKind::IcmpTooSmall)?;
+            whole(Transport::Icmp(icmp), Icmp::HEADER_LEN)
+        }
+        (ip::ICMPV6, 6) => {
+            let icmp = Icmp::parse(bytes, at, 6).ok_or(MalformedKind::IcmpTooSmall)?;
+            whole(Transport::Icmp6(icmp), Icmp::HEADER_LEN)
+        }
+        (ip::SCTP, _) => {
+            let head: [u8; 12] = bytes::array_at(bytes, at).ok_or(MalformedKind::SctpTooSmall)?;
+            let sctp = Sctp {
+                src_port: u16::from_be_bytes([head[0], head[1]]),
+                dst_port: u16::from_be_bytes([head[2], head[3]]),
+                tag: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+                header: at as u32,
+            };
+            whole(Transport::Sctp(sctp), head.len())
+        }
+        (ip::NO_NEXT, 6) => whole(Transport::None, 0),
+        _ => whole(Transport::Other, 0),
+    })
+}
+
+#[inline]
+fn parse_tcp(bytes: &[u8], at: usize) -> Result<Tcp, MalformedKind> {
+    let head: [u8; 20] = bytes::array_at(bytes, at).ok_or(MalformedKind::TcpTooSmall)?;
+    let header_len = (head[12] >> 4) * 4;
+    if header_len < 20 || usize::from(header_len) > bytes.len() - at {
+        return Err(MalformedKind::TcpHeaderLength);
+    }
+    Ok(Tcp {
+        src_port: u16::from_be_bytes([head[0], head[1]]),
+        dst_port: u16::from_be_bytes([head[2], head[3]]),
+        seq: u32::from_be_bytes([head[4], head[5], head[6], head[7]]),
+        ack: u32::from_be_bytes([head[8], head[9], head[10], head[11]]),
+        flags: head[13],
+        header_len,
+        window: u16::from_be_bytes([head[14], head[15]]),
+        urgent: u16::from_be_bytes([head[18], head[19]]),
+        header: at as u32,
+    })
+}
+
+#[inline]
+fn parse_udp(bytes: &[u8], at: usize) -> Result<Found, MalformedKind> {
+    let head = bytes::array_at::<{ Udp::HEADER_LEN }>(bytes, at);
+    let head = head.ok_or(MalformedKind::UdpTooSmall)?;
+    let udp = Udp {
+        src_port: u16::from_be_bytes([head[0], head[1]]),
+        dst_port: u16::from_be_bytes([head[2], head[3]]),
+        length: u16::from_be_bytes([head[4], head[5]]),
+        header: at as u32,
+    };
+    let room = bytes.len() - at;
+    let length = match usize::from(udp.length) {
+        // RFC 2675: a jumbogram's length does not fit.
+        0 if room > usize::from(u16::MAX) => room,
+        length => length,
+    };
+    if length < Udp::HEADER_LEN || length > room {
+        return Err(MalformedKind::UdpLength);
+    }
+    let mut flags = 0;
+    if length < room {
+        flags |= flag::UDP_SHORT;
+    }
+    if head[6] == 0 && head[7] == 0 {
+        flags |= flag::UDP_NO_CHECKSUM;
+    }
+    let payload = (at + Udp::HEADER_LEN, at + length);
+    Ok(Found { transport: Transport::Udp(udp), payload, flags })
 }

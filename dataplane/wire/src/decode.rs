@@ -1,0 +1,160 @@
+//! The loop that goes from link layer to IP, from IP to transport, and on into tunnels.
+
+use crate::ip::Extent;
+use crate::link::{Step, Tags};
+use crate::{
+    Config, Decoded, IpLayer, LinkType, MAX_IP_LAYERS, MalformedKind, Reject, Span, Transport,
+    TunnelId, checksum_ok, decoded::flag, ip, link, transport, tunnel,
+};
+
+/// Decodes one captured packet.
+///
+/// A packet that carries another one is an envelope: the inner-most packet that can be read is what
+/// [`Decoded::inner`], [`Decoded::transport`] and [`Decoded::payload`] are about. Where the content
+/// of an envelope cannot be read, the envelope itself stands, with
+/// [`flag::INNER_UNREADABLE`] set.
+#[inline]
+pub fn decode(link: LinkType, bytes: &[u8], config: &Config) -> Result<Decoded, Reject> {
+    let mut decoded = Decoded::EMPTY;
+    decode_into(link, bytes, config, &mut decoded)?;
+    Ok(decoded)
+}
+
+/// As [`decode`], but into a place of the caller's, such as an array for a burst. After an error
+/// what is in `into` is of no meaning.
+#[inline]
+pub fn decode_into(
+    link: LinkType,
+    bytes: &[u8],
+    config: &Config,
+    into: &mut Decoded,
+) -> Result<(), Reject> {
+    into.layer_count = 0;
+    into.inherited = 0;
+    into.vlan_count = 0;
+    into.tunnel = TunnelId::default();
+    into.flags = 0;
+    run(Step::from(link), bytes, config, into, Extent::Stated)
+}
+
+/// Decodes a datagram that was put together from fragments: `bytes` are its IP header (see
+/// [`Decoded::begin_datagram`]) and its whole payload, `context` is one of its fragments as decoded.
+///
+/// VLANs, tunnel and the IP layers outside of the fragmented one are taken over from `context`
+/// ([`Decoded::inherited`] of them); all offsets are into `bytes`. The datagram may be an envelope
+/// itself. Its own lengths, fragment fields and IPv4 header checksum are not looked at.
+pub fn decode_datagram(
+    bytes: &[u8],
+    context: &Decoded,
+    config: &Config,
+) -> Result<Decoded, Reject> {
+    let mut decoded = context.clone();
+    let outer = decoded.layer_count.saturating_sub(1).min(MAX_IP_LAYERS as u8);
+    decoded.layer_count = outer;
+    decoded.inherited = outer;
+    for layer in decoded.layers.iter_mut().take(usize::from(outer)) {
+        *layer = IpLayer { header: 0, header_len: 0, payload: 0, end: 0, ..*layer };
+    }
+    decoded.flags = (context.flags & !flag::OF_LAYER) | flag::REASSEMBLED;
+    run(Step::Ip, bytes, config, &mut decoded, Extent::Whole)?;
+    Ok(decoded)
+}
+
+/// Reads the packet that begins with `step`, then whatever it is the envelope of.
+#[inline]
+fn run(
+    step: Step,
+    bytes: &[u8],
+    config: &Config,
+    into: &mut Decoded,
+    extent: Extent,
+) -> Result<(), Reject> {
+    // Offsets are kept in 32 bits.
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(MalformedKind::Link.into());
+    }
+    let mut budget = config.max_layers;
+    let mut tags = Tags::default();
+    packet(bytes, step, 0, into, &mut tags, &mut budget, extent)?;
+    if into.inherited == 0 && tags.count > 0 && into.flags & flag::REASSEMBLED == 0 {
+        into.vlan = tags.vlan;
+        into.vlan_count = tags.count;
+    }
+    if !matches!(into.transport, Transport::Tcp(_)) {
+        unwrap(bytes, config, into, &mut budget)?;
+    }
+    if config.verify_checksums && !checksum_ok(into, bytes) {
+        return Err(Reject::BadChecksum);
+    }
+    Ok(())
+}
+
+/// Opens envelope after envelope; a content that cannot be read leaves its envelope standing.
+fn unwrap(
+    bytes: &[u8],
+    config: &Config,
+    into: &mut Decoded,
+    budget: &mut u8,
+) -> Result<(), Reject> {
+    while let Some(entry) = tunnel::entry(bytes, into, config) {
+        let mut tags = Tags::default();
+        let content = bytes.get(..entry.end).unwrap_or(&[]);
+        for id in entry.id.vlan.iter().take(usize::from(entry.id.vlan_count)) {
+            tags.push(*id);
+        }
+        match packet(content, entry.step, entry.at, into, &mut tags, budget, Extent::Stated) {
+            Ok(()) => {
+                into.tunnel = entry.id;
+                into.tunnel.vlan = [tags.vlan[0], tags.vlan[1]];
+                into.tunnel.vlan_count = tags.count.min(2);
+            }
+            Err(Reject::Malformed(MalformedKind::TooDeep)) => {
+                return Err(MalformedKind::TooDeep.into());
+            }
+            Err(_) => {
+                into.flags |= flag::INNER_UNREADABLE;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads one packet, from a link layer at `at` to its transport, as the next layer of `into`. An
+/// error leaves `into` as it was, so that an envelope stands.
+#[inline]
+fn packet(
+    bytes: &[u8],
+    step: Step,
+    at: usize,
+    into: &mut Decoded,
+    tags: &mut Tags,
+    budget: &mut u8,
+    extent: Extent,
+) -> Result<(), Reject> {
+    let (version, at) = link::to_ip(bytes, step, at, tags, budget)?;
+    let slot = usize::from(into.layer_count);
+    let slot = into.layers.get_mut(slot).ok_or(MalformedKind::TooDeep)?;
+    let found = match version {
+        4 => ip::parse_v4(bytes, at, extent)?,
+        6 => ip::parse_v6(bytes, at, extent)?,
+        _ => return Err(MalformedKind::IpVersion.into()),
+    };
+    let layer = &found.layer;
+    let flags = (into.flags & !flag::OF_LAYER) | found.flags | tags.flags;
+    let (start, end) = (layer.payload as usize, layer.end as usize);
+    if found.fragment.is_some() {
+        into.transport = Transport::None;
+        into.payload = Span { start: layer.payload, end: layer.end };
+        into.flags = flags;
+    } else {
+        let above = transport::parse(bytes, version, layer.protocol, start, end)?;
+        into.transport = above.transport;
+        into.payload = Span { start: above.payload.0 as u32, end: above.payload.1 as u32 };
+        into.flags = flags | above.flags;
+    }
+    *slot = found.layer;
+    into.fragment = found.fragment;
+    into.layer_count += 1;
+    Ok(())
+}

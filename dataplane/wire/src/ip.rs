@@ -1,0 +1,349 @@
+//! IPv4 (RFC 791) and IPv6 (RFC 8200) headers, down to the upper-layer protocol.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::decoded::{flag, ip_option};
+use crate::{Fragment, IpLayer, MalformedKind, bytes};
+
+pub(crate) const HOP_BY_HOP: u8 = 0;
+pub(crate) const ICMP: u8 = 1;
+pub(crate) const IPV4: u8 = 4;
+pub(crate) const TCP: u8 = 6;
+pub(crate) const UDP: u8 = 17;
+pub(crate) const IPV6: u8 = 41;
+pub(crate) const ROUTING: u8 = 43;
+pub(crate) const FRAGMENT: u8 = 44;
+pub(crate) const GRE: u8 = 47;
+pub(crate) const AUTHENTICATION: u8 = 51;
+pub(crate) const ICMPV6: u8 = 58;
+pub(crate) const NO_NEXT: u8 = 59;
+pub(crate) const DESTINATION: u8 = 60;
+pub(crate) const SCTP: u8 = 132;
+pub(crate) const MOBILITY: u8 = 135;
+pub(crate) const HIP: u8 = 139;
+pub(crate) const SHIM6: u8 = 140;
+
+/// Extension headers of one datagram that are gone through.
+const MAX_EXTENSIONS: usize = 64;
+
+/// How to read a header's own lengths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Extent {
+    /// As they stand.
+    Stated,
+    /// The datagram is all that there is: it was put together from fragments, and the header is
+    /// that of one of them.
+    Whole,
+}
+
+/// What a header says beside its layer.
+pub(crate) struct Found {
+    pub(crate) layer: IpLayer,
+    pub(crate) fragment: Option<Fragment>,
+    /// To be set in [`crate::Decoded::flags`].
+    pub(crate) flags: u32,
+}
+
+/// Reads an IPv4 header at `at`.
+#[inline]
+pub(crate) fn parse_v4(bytes: &[u8], at: usize, extent: Extent) -> Result<Found, MalformedKind> {
+    let head: [u8; 20] = bytes::array_at(bytes, at).ok_or(MalformedKind::Truncated)?;
+    if head[0] >> 4 != 4 {
+        return Err(MalformedKind::IpVersion);
+    }
+    let header_len = usize::from(head[0] & 0x0f) * 4;
+    let captured = bytes.len() - at;
+    let (total, field) = match extent {
+        Extent::Stated => {
+            let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            (total, u16::from_be_bytes([head[6], head[7]]))
+        }
+        Extent::Whole => (captured, u16::from_be_bytes([head[6] & 0xc0, 0])),
+    };
+    if header_len < 20 || total < header_len {
+        return Err(MalformedKind::IpHeaderLength);
+    }
+    if total > captured {
+        return Err(MalformedKind::Truncated);
+    }
+    let end = at + total;
+    let mut layer = IpLayer {
+        src: IpAddr::V4(Ipv4Addr::new(head[12], head[13], head[14], head[15])),
+        dst: IpAddr::V4(Ipv4Addr::new(head[16], head[17], head[18], head[19])),
+        version: 4,
+        protocol: head[9],
+        ttl: head[8],
+        tos: head[1],
+        id: u32::from(u16::from_be_bytes([head[4], head[5]])),
+        flow_label: 0,
+        header: at as u32,
+        header_len: header_len as u16,
+        options: 0,
+        payload: (at + header_len) as u32,
+        end: end as u32,
+        fragment_bits: (field >> 13) as u8,
+        fragment_offset: field & 0x1fff,
+    };
+    let mut flags = if total < captured { flag::TRAILER } else { 0 };
+    if header_len > 20 {
+        let options = bytes.get(at + 20..at + header_len).unwrap_or(&[]);
+        let (found, more) = parse_options(options);
+        layer.options = found;
+        flags |= flag::IPV4_OPTIONS | more;
+    }
+    let mut fragment = None;
+    if layer.mf() || layer.fragment_offset != 0 {
+        let offset = u32::from(layer.fragment_offset) * 8;
+        if offset as usize + (total - header_len) > usize::from(u16::MAX) {
+            return Err(MalformedKind::Fragment);
+        }
+        fragment = Some(Fragment {
+            id: layer.id,
+            offset,
+            more: layer.mf(),
+            protocol: layer.protocol,
+            unfragmentable_end: layer.payload,
+            protocol_at: (at + 9) as u32,
+        });
+    } else if layer.protocol == AUTHENTICATION {
+        // RFC 4302: authenticated, not encrypted, so what it covers can be inspected.
+        let (next, after) = authentication(bytes, at + header_len, end)?;
+        layer.protocol = next;
+        layer.payload = after as u32;
+        flags |= flag::EXTENSIONS;
+    }
+    Ok(Found { layer, fragment, flags })
+}
+
+/// The bits of [`ip_option`] and of [`flag`] for an IPv4 header's options. After a broken one the
+/// rest is not read.
+#[cold]
+fn parse_options(mut rest: &[u8]) -> (u16, u32) {
+    let mut found = 0;
+    let mut flags = 0;
+    while let [kind, tail @ ..] = rest {
+        match *kind {
+            0 => {
+                found |= ip_option::EOL;
+                break;
+            }
+            1 => {
+                found |= ip_option::NOP;
+                rest = tail;
+                continue;
+            }
+            _ => {}
+        }
+        let Some(length) = tail.first().map(|length| usize::from(*length)) else { break };
+        let valid = length >= 2 && length <= rest.len();
+        let pointer = usize::from(rest.get(2).copied().unwrap_or(0));
+        let (bit, valid) = match *kind {
+            7 => (ip_option::RR, valid && is_route(length, pointer)),
+            68 => (ip_option::TS, valid && length >= 5 && pointer >= 5 && pointer <= length + 1),
+            130 => (ip_option::SEC, valid && length == 11),
+            131 => (ip_option::LSRR, valid && is_route(length, pointer)),
+            133 => (ip_option::ESEC, valid && length >= 3),
+            134 => (ip_option::CIPSO, valid && length >= 10),
+            136 => (ip_option::SATID, valid && length == 4),
+            137 => (ip_option::SSRR, valid && is_route(length, pointer)),
+            25 => (ip_option::QS, valid && length >= 8),
+            148 => (ip_option::RTRALT, valid && length == 4),
+            _ => (ip_option::OTHER, valid),
+        };
+        if !valid {
+            flags |= flag::IPV4_OPTION_INVALID;
+            break;
+        }
+        found |= bit;
+        if bit & (ip_option::LSRR | ip_option::SSRR) != 0 && pointer <= length {
+            flags |= flag::ROUTED;
+        }
+        rest = rest.get(length..).unwrap_or(&[]);
+    }
+    (found, flags)
+}
+
+/// Whether a route option's 1-based pointer goes to one of its addresses, or just after the last.
+fn is_route(length: usize, pointer: usize) -> bool {
+    length >= 3 && pointer >= 4 && pointer.is_multiple_of(4) && pointer <= length + 1
+}
+
+/// Reads an IPv6 header at `at` and the extension headers after it.
+#[inline]
+pub(crate) fn parse_v6(bytes: &[u8], at: usize, extent: Extent) -> Result<Found, MalformedKind> {
+    let head: [u8; 40] = bytes::array_at(bytes, at).ok_or(MalformedKind::Truncated)?;
+    if head[0] >> 4 != 6 {
+        return Err(MalformedKind::IpVersion);
+    }
+    let captured = bytes.len() - at;
+    let stated = usize::from(u16::from_be_bytes([head[4], head[5]]));
+    let total = match extent {
+        Extent::Stated if stated == 0 && head[6] == HOP_BY_HOP => {
+            40 + jumbo_length(bytes, at + 40).unwrap_or(0)
+        }
+        Extent::Stated => 40 + stated,
+        Extent::Whole => captured,
+    };
+    if total > captured {
+        return Err(MalformedKind::Truncated);
+    }
+    let end = at + total;
+    let word = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+    let layer = IpLayer {
+        src: address_v6(&head, 8),
+        dst: address_v6(&head, 24),
+        version: 6,
+        protocol: head[6],
+        ttl: head[7],
+        tos: (word >> 20) as u8,
+        id: 0,
+        flow_label: word & 0x000f_ffff,
+        header: at as u32,
+        header_len: 40,
+        options: 0,
+        payload: (at + 40) as u32,
+        end: end as u32,
+        fragment_bits: 0,
+        fragment_offset: 0,
+    };
+    let flags = if total < captured { flag::TRAILER } else { 0 };
+    let mut found = Found { layer, fragment: None, flags };
+    if is_extension(head[6]) {
+        parse_extensions(bytes, at, end, &mut found)?;
+    }
+    Ok(found)
+}
+
+fn address_v6(head: &[u8; 40], at: usize) -> IpAddr {
+    let octets: [u8; 16] = bytes::array_at(head, at).unwrap_or_default();
+    IpAddr::V6(Ipv6Addr::from(octets))
+}
+
+/// Whether a next-header value names one of IPv6's extension headers (and not ESP, behind which
+/// nothing can be read).
+#[inline]
+pub(crate) const fn is_extension(protocol: u8) -> bool {
+    matches!(
+        protocol,
+        HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HIP | SHIM6
+    )
+}
+
+/// Goes through the extension headers of the header at `at`, and leaves protocol, payload and
+/// fragment in `found`.
+fn parse_extensions(
+    bytes: &[u8],
+    header: usize,
+    end: usize,
+    found: &mut Found,
+) -> Result<(), MalformedKind> {
+    let cut = MalformedKind::ExtensionHeader;
+    let bytes = bytes.get(..end).ok_or(cut)?;
+    let mut protocol = found.layer.protocol;
+    let mut protocol_at = header + 6;
+    let mut at = header + 40;
+    found.flags |= flag::EXTENSIONS;
+    for _ in 0..MAX_EXTENSIONS {
+        if !is_extension(protocol) {
+            found.layer.protocol = protocol;
+            found.layer.payload = at as u32;
+            return Ok(());
+        }
+        let head: [u8; 8] = bytes::array_at(bytes, at).ok_or(cut)?;
+        let next = head[0];
+        let after = match protocol {
+            FRAGMENT => {
+                let field = u16::from_be_bytes([head[2], head[3]]);
+                let id = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+                let offset = u32::from(field & 0xfff8);
+                let more = field & 1 != 0;
+                found.layer.id = id;
+                if offset != 0 || more {
+                    let payload = at + 8;
+                    if offset as usize + (end - payload) > usize::from(u16::MAX) {
+                        return Err(MalformedKind::Fragment);
+                    }
+                    found.layer.protocol = next;
+                    found.layer.payload = payload as u32;
+                    found.layer.fragment_bits = u8::from(more) * IpLayer::MF;
+                    found.layer.fragment_offset = field >> 3;
+                    found.fragment = Some(Fragment {
+                        id,
+                        offset,
+                        more,
+                        protocol: next,
+                        unfragmentable_end: at as u32,
+                        protocol_at: protocol_at as u32,
+                    });
+                    return Ok(());
+                }
+                found.flags |= flag::ATOMIC_FRAGMENT;
+                at + 8
+            }
+            AUTHENTICATION => authentication(bytes, at, end)?.1,
+            _ => at + 8 + usize::from(head[1]) * 8,
+        };
+        let body = bytes.get(at..after).ok_or(cut)?;
+        // Segments that are left, or a home address (RFC 6275): the pseudo-header is another one.
+        if (protocol == ROUTING && head[3] != 0)
+            || (protocol == DESTINATION && option_of(body, HOME_ADDRESS).is_some())
+        {
+            found.flags |= flag::ROUTED;
+        }
+        protocol = next;
+        protocol_at = at;
+        at = after;
+    }
+    Err(MalformedKind::ExtensionCount)
+}
+
+/// The protocol after an authentication header at `at`, and where it begins (RFC 4302).
+fn authentication(bytes: &[u8], at: usize, end: usize) -> Result<(u8, usize), MalformedKind> {
+    let head: [u8; 2] = bytes::array_at(bytes, at).ok_or(MalformedKind::ExtensionHeader)?;
+    let after = at + ((usize::from(head[1]) + 2) * 4).max(12);
+    if after > end { Err(MalformedKind::ExtensionHeader) } else { Ok((head[0], after)) }
+}
+
+const JUMBO_PAYLOAD: u8 = 0xc2;
+const HOME_ADDRESS: u8 = 0xc9;
+
+/// The payload length of a jumbogram (RFC 2675) in the hop-by-hop header at `at`.
+#[cold]
+fn jumbo_length(bytes: &[u8], at: usize) -> Option<usize> {
+    let length = 8 + usize::from(bytes::u8_at(bytes, at + 1)?) * 8;
+    let option = option_of(bytes.get(at..at + length)?, JUMBO_PAYLOAD)?;
+    let length = bytes::u32_at(option, 0).filter(|length| *length > u32::from(u16::MAX))?;
+    usize::try_from(length).ok()
+}
+
+/// The value of the first option of this kind in a hop-by-hop or destination options header.
+fn option_of(header: &[u8], kind: u8) -> Option<&[u8]> {
+    let mut rest = header.get(2..)?;
+    while let [this, tail @ ..] = rest {
+        if *this == 0 {
+            rest = tail;
+            continue;
+        }
+        let (length, value) = tail.split_first()?;
+        let (value, after) = value.split_at_checked(usize::from(*length))?;
+        if *this == kind {
+            return Some(value);
+        }
+        rest = after;
+    }
+    None
+}
+
+/// Reads the header of a packet that an ICMP error quotes: the payload may be cut off, but not the
+/// headers. `None` for what is not a datagram's beginning.
+pub(crate) fn parse_quoted(bytes: &[u8], at: usize, version: u8) -> Option<IpLayer> {
+    let quoted = bytes.get(at..)?;
+    let found = match version {
+        // The lengths are the original's: what is there is what there is.
+        4 if bytes::u16_at(quoted, 6)? & 0x1fff == 0 => parse_v4(bytes, at, Extent::Whole),
+        6 => parse_v6(bytes, at, Extent::Whole),
+        _ => return None,
+    };
+    let Found { layer, fragment, .. } = found.ok()?;
+    fragment.is_none_or(|fragment| fragment.offset == 0).then_some(layer)
+}
