@@ -89,3 +89,107 @@ fn transport_ok(decoded: &Decoded, packet: &[u8]) -> bool {
     }
     fold(total) == 0xffff
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{self, Ip, Tcp};
+    use crate::{Config, LinkType, Reject, decode};
+    use proptest::prelude::*;
+
+    fn model(bytes: &[u8]) -> u16 {
+        let mut total = 0u64;
+        for pair in bytes.chunks(2) {
+            total += u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0));
+        }
+        while total > 0xffff {
+            total = (total & 0xffff) + (total >> 16);
+        }
+        total as u16
+    }
+
+    proptest! {
+        #[test]
+        fn sums_are_those_of_the_plain_definition(bytes: Vec<u8>) {
+            let folded = u16::from_be_bytes(fold(sum(&bytes)).to_ne_bytes());
+            prop_assert_eq!(folded, model(&bytes));
+        }
+
+        #[test]
+        fn folding_loses_no_carry(total: u64) {
+            prop_assert_eq!(u64::from(fold(total)) % 0xffff, total % 0xffff);
+        }
+    }
+
+    fn verdict(bytes: &[u8]) -> Result<(), Reject> {
+        decode(LinkType::RawIp, bytes, &Config::default()).map(|_| ())
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_under_a_checksum_is_found() {
+        for ip in [Ip::new("10.0.0.1", "10.0.0.2"), Ip::new("fd00::1", "fd00::2")] {
+            let packets = [
+                ip.tcp(&Tcp::new(1, 2, 3, 4), b"odd"),
+                ip.udp(1, 2, b"even"),
+                ip.icmp(if ip.src.is_ipv4() { 8 } else { 128 }, 0, 1, b"ping"),
+            ];
+            for packet in packets {
+                assert_eq!(verdict(&packet), Ok(()));
+                let last = packet.len() - 1;
+                // The time to live, an address, the transport's first byte, the payload's last.
+                for at in if ip.src.is_ipv4() { [8, 13, 20, last] } else { [9, 25, 40, last] } {
+                    let mut broken = packet.clone();
+                    broken[at] ^= 0x10;
+                    assert_eq!(verdict(&broken), Err(Reject::BadChecksum), "at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn udp_without_a_checksum_is_right() {
+        let mut packet = Ip::new("10.0.0.1", "10.0.0.2").udp(1, 2, b"abc");
+        packet[26..28].fill(0);
+        assert_eq!(verdict(&packet), Ok(()));
+    }
+
+    #[test]
+    fn outer_headers_and_the_inner_transport_are_verified() {
+        let inner = Ip::new("10.0.0.1", "10.0.0.2").tcp(&Tcp::new(1, 2, 3, 4), b"abc");
+        let packet = Ip::new("192.168.0.1", "192.168.0.2").datagram(ip::IPV4, &inner);
+        assert_eq!(verdict(&packet), Ok(()));
+        for at in [8, 28, packet.len() - 1] {
+            let mut broken = packet.clone();
+            broken[at] ^= 1;
+            assert_eq!(verdict(&broken), Err(Reject::BadChecksum), "at {at}");
+        }
+    }
+
+    #[test]
+    fn only_the_header_of_a_fragment_is_verified() {
+        let body = builder::udp(1, 2, &[1; 64]);
+        let mut parts = Ip::new("10.0.0.1", "10.0.0.2").fragments(1, ip::UDP, &body, 32);
+        parts[0][30] ^= 1;
+        assert_eq!(verdict(&parts[0]), Ok(()));
+        parts[0][8] ^= 1;
+        assert_eq!(verdict(&parts[0]), Err(Reject::BadChecksum));
+    }
+
+    #[test]
+    fn a_datagram_on_a_source_route_is_not_judged_by_its_next_hop() {
+        let mut ip = Ip::new("fd00::1", "fd00::2");
+        ip.extensions = vec![(ip::ROUTING, [vec![0, 2, 0, 1], vec![0; 20]].concat())];
+        let mut packet = ip.udp(1, 2, b"abc");
+        packet[39] ^= 1;
+        assert_eq!(verdict(&packet), Ok(()));
+    }
+
+    #[test]
+    fn nothing_is_verified_when_not_wanted() {
+        let mut packet = Ip::new("10.0.0.1", "10.0.0.2").udp(1, 2, b"abc");
+        packet[28] ^= 1;
+        let config = Config { verify_checksums: false, ..Config::default() };
+        let decoded = decode(LinkType::RawIp, &packet, &config).unwrap();
+        assert!(!checksum_ok(&decoded, &packet));
+    }
+}

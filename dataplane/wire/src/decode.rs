@@ -158,3 +158,102 @@ fn packet(
     into.layer_count += 1;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{self, Ip, Tcp};
+
+    const OUTER: [&str; 2] = ["192.168.0.1", "192.168.0.2"];
+
+    /// Fragments a UDP datagram, puts each fragment into an envelope, and puts it together again.
+    fn reassemble(inner: &Ip, body: &[u8], wrap: impl Fn(&[u8]) -> Vec<u8>) -> (Decoded, Vec<u8>) {
+        let parts = inner.fragments(5, ip::UDP, body, 32);
+        let mut datagram = Vec::new();
+        let mut last = Decoded::EMPTY;
+        for part in parts {
+            let packet = wrap(&part);
+            let decoded = decode(LinkType::Ethernet, &packet, &Config::default()).unwrap();
+            if datagram.is_empty() {
+                assert!(decoded.begin_datagram(&packet, body.len(), &mut datagram));
+            }
+            datagram.extend(decoded.payload_of(&packet));
+            last = decoded;
+        }
+        let whole = decode_datagram(&datagram, &last, &Config::default()).unwrap();
+        (whole, datagram)
+    }
+
+    #[test]
+    fn a_datagram_put_together_inherits_what_its_fragments_came_through() {
+        for (src, dst) in [("10.0.0.1", "10.0.0.2"), ("fd00::1", "fd00::2")] {
+            let inner = Ip::new(src, dst);
+            let body = builder::udp(7, 9, &[3; 100]);
+            let (whole, bytes) = reassemble(&inner, &body, |part| {
+                let vxlan = builder::vxlan(42, &builder::vlan(0x8100, 6, &builder::frame(part)));
+                let outer = Ip::new(OUTER[0], OUTER[1]).udp(1, 4789, &vxlan);
+                builder::vlan(0x8100, 3, &builder::frame(&outer))
+            });
+            assert_eq!((whole.layer_count, whole.inherited), (2, 1));
+            assert_eq!(
+                (whole.inner().src, whole.layers[0].src),
+                (inner.src, OUTER[0].parse().unwrap())
+            );
+            assert_eq!((whole.vlans(), whole.tunnel.key), (&[3][..], 42));
+            assert_eq!(whole.tunnel.vlan, [6, 0]);
+            assert_eq!((whole.ports(), whole.fragment), ((7, 9), None));
+            assert_eq!(whole.payload_of(&bytes), [3; 100]);
+            assert!(whole.has(flag::REASSEMBLED));
+
+            // The same flow as if it had come in one piece.
+            let vxlan = builder::vxlan(
+                42,
+                &builder::vlan(0x8100, 6, &builder::frame(&inner.udp(7, 9, b"x"))),
+            );
+            let outer = Ip::new(OUTER[0], OUTER[1]).udp(1, 4789, &vxlan);
+            let one = builder::vlan(0x8100, 3, &builder::frame(&outer));
+            let one = decode(LinkType::Ethernet, &one, &Config::default()).unwrap();
+            assert_eq!(whole.flow_key(true), one.flow_key(true));
+            assert_eq!(whole.spread_hash(), one.spread_hash());
+        }
+    }
+
+    #[test]
+    fn an_envelope_that_came_in_fragments_is_opened() {
+        let inner = Ip::new("10.0.0.1", "10.0.0.2").tcp(&Tcp::new(1, 80, 0, 0), b"secret");
+        let body = builder::udp(1, 4789, &builder::vxlan(42, &builder::frame(&inner)));
+        let (whole, bytes) = reassemble(&Ip::new(OUTER[0], OUTER[1]), &body, builder::frame);
+        assert_eq!((whole.layer_count, whole.inherited, whole.tunnel.key), (2, 0, 42));
+        assert_eq!(whole.payload_of(&bytes), b"secret");
+    }
+
+    #[test]
+    fn the_checksum_of_a_datagram_put_together_is_verified() {
+        let body = builder::udp(7, 9, &[3; 100]);
+        let parts = Ip::new("10.0.0.1", "10.0.0.2").fragments(5, ip::UDP, &body, 200);
+        let mut part = parts[0].clone();
+        part[6] = 0x20;
+        let config = Config { verify_checksums: false, ..Config::default() };
+        let first = decode(LinkType::RawIp, &part, &config).unwrap();
+        let mut datagram = Vec::new();
+        assert!(first.begin_datagram(&part, body.len(), &mut datagram));
+        datagram.extend(first.payload_of(&part));
+        assert!(decode_datagram(&datagram, &first, &Config::default()).is_ok());
+        *datagram.last_mut().unwrap() ^= 1;
+        let decoded = decode_datagram(&datagram, &first, &Config::default());
+        assert_eq!(decoded, Err(Reject::BadChecksum));
+    }
+
+    #[test]
+    fn what_was_decoded_into_the_same_place_before_leaves_nothing() {
+        let deep = Ip::new(OUTER[0], OUTER[1])
+            .datagram(ip::IPV4, &Ip::new("10.0.0.1", "10.0.0.2").icmp(8, 0, 0, b""));
+        let deep = builder::vlan(0x8100, 3, &builder::frame(&deep));
+        let plain = builder::frame(&Ip::new("fd00::1", "fd00::2").udp(1, 2, b"x"));
+        let mut place = Decoded::EMPTY;
+        let config = Config::default();
+        decode_into(LinkType::Ethernet, &deep, &config, &mut place).unwrap();
+        decode_into(LinkType::Ethernet, &plain, &config, &mut place).unwrap();
+        assert_eq!(Ok(place), decode(LinkType::Ethernet, &plain, &config));
+    }
+}

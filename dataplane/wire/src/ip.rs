@@ -347,3 +347,201 @@ pub(crate) fn parse_quoted(bytes: &[u8], at: usize, version: u8) -> Option<IpLay
     let Found { layer, fragment, .. } = found.ok()?;
     fragment.is_none_or(|fragment| fragment.offset == 0).then_some(layer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{self, Ip, Tcp};
+    use crate::{Config, Decoded, LinkType, Reject, Transport, decode};
+
+    fn v4() -> Ip {
+        Ip::new("10.0.0.1", "10.0.0.2")
+    }
+
+    fn v6() -> Ip {
+        Ip::new("fd00::1", "fd00::2")
+    }
+
+    fn raw(bytes: &[u8]) -> Result<Decoded, Reject> {
+        let config = Config { verify_checksums: false, ..Config::default() };
+        decode(LinkType::RawIp, bytes, &config)
+    }
+
+    fn refused(bytes: &[u8]) -> MalformedKind {
+        match raw(bytes) {
+            Err(Reject::Malformed(kind)) => kind,
+            other => panic!("expected a malformed packet, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn ipv4_header_fields_are_read() {
+        let ip = Ip { ttl: 7, tos: 0xb8, id: 0x1234, df: true, ..v4() };
+        let decoded = raw(&ip.udp(1, 2, b"x")).unwrap();
+        let layer = decoded.inner();
+        assert_eq!((layer.src, layer.dst), (ip.src, ip.dst));
+        assert_eq!((layer.ttl, layer.tos, layer.id), (7, 0xb8, 0x1234));
+        assert!(layer.df() && !layer.mf());
+        assert_eq!((layer.version, layer.protocol, layer.header_len), (4, UDP, 20));
+        assert_eq!((layer.header, layer.payload, layer.end), (0, 20, 29));
+    }
+
+    #[test]
+    fn bytes_after_the_ipv4_total_length_are_no_payload() {
+        let mut packet = v4().udp(1, 2, b"abc");
+        packet.extend(b"trailer");
+        let decoded = raw(&packet).unwrap();
+        assert_eq!(decoded.payload_of(&packet), b"abc");
+        assert!(decoded.has(flag::TRAILER));
+    }
+
+    #[test]
+    fn a_total_length_beyond_the_capture_is_truncation() {
+        let packet = v4().udp(1, 2, b"abc");
+        assert_eq!(refused(&packet[..packet.len() - 1]), MalformedKind::Truncated);
+        let packet = v6().udp(1, 2, b"abc");
+        assert_eq!(refused(&packet[..packet.len() - 1]), MalformedKind::Truncated);
+    }
+
+    #[test]
+    fn impossible_ipv4_header_lengths_are_refused() {
+        let mut packet = v4().udp(1, 2, b"abc");
+        packet[0] = 0x44;
+        assert_eq!(refused(&packet), MalformedKind::IpHeaderLength);
+        packet[0] = 0x4f;
+        assert_eq!(refused(&packet), MalformedKind::IpHeaderLength);
+        packet[0] = 0x45;
+        packet[2..4].copy_from_slice(&19u16.to_be_bytes());
+        assert_eq!(refused(&packet), MalformedKind::IpHeaderLength);
+    }
+
+    #[test]
+    fn the_version_must_be_what_the_layer_before_said() {
+        let frame = builder::ethernet(0x0800, &v6().udp(1, 2, b""));
+        let decoded = decode(LinkType::Ethernet, &frame, &Config::default());
+        assert_eq!(decoded, Err(MalformedKind::IpVersion.into()));
+        assert_eq!(refused(&[0x50; 40]), MalformedKind::IpVersion);
+    }
+
+    #[test]
+    fn ipv4_options_are_told_by_kind() {
+        let options = [1, 7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 0];
+        let ip = Ip { options: options.to_vec(), ..v4() };
+        let packet = ip.udp(1, 2, b"abc");
+        let decoded = raw(&packet).unwrap();
+        let expected = ip_option::NOP | ip_option::RR | ip_option::RTRALT;
+        assert_eq!(decoded.inner().options, expected);
+        assert_eq!(decoded.inner().header_len, 32);
+        assert!(decoded.has(flag::IPV4_OPTIONS));
+        assert!(!decoded.has(flag::IPV4_OPTION_INVALID));
+        assert_eq!(decoded.payload_of(&packet), b"abc");
+    }
+
+    #[test]
+    fn broken_ipv4_options_are_an_event_and_the_payload_is_still_found() {
+        for options in [[7, 40, 4, 0], [7, 0, 4, 0], [7, 1, 4, 0], [130, 4, 0, 0], [7, 3, 3, 0]] {
+            let packet = Ip { options: options.to_vec(), ..v4() }.udp(1, 2, b"abc");
+            let decoded = raw(&packet).unwrap();
+            assert!(decoded.has(flag::IPV4_OPTION_INVALID), "{options:?}");
+            assert_eq!(decoded.payload_of(&packet), b"abc");
+        }
+    }
+
+    #[test]
+    fn every_ipv6_extension_header_is_gone_through() {
+        let padding = vec![0, 0, 1, 4, 0, 0, 0, 0];
+        let mut ip = v6();
+        ip.extensions = vec![
+            (HOP_BY_HOP, padding.clone()),
+            (DESTINATION, padding.clone()),
+            (ROUTING, vec![0, 0, 0, 0, 0, 0, 0, 0]),
+            (FRAGMENT, vec![0, 0, 0, 0, 0, 0, 0, 9]),
+            (
+                AUTHENTICATION,
+                vec![0, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9],
+            ),
+            (MOBILITY, vec![0; 8]),
+            (HIP, [vec![0, 1], vec![0; 14]].concat()),
+            (SHIM6, vec![0; 8]),
+        ];
+        let packet = ip.tcp(&Tcp::new(1, 2, 3, 4), b"abc");
+        let decoded = raw(&packet).unwrap();
+        let layer = decoded.inner();
+        assert_eq!((layer.protocol, layer.header_len, layer.id), (TCP, 40, 9));
+        assert_eq!(decoded.payload_of(&packet), b"abc");
+        assert_eq!(decoded.fragment, None);
+        assert!(decoded.has(flag::EXTENSIONS | flag::ATOMIC_FRAGMENT));
+        assert!(!decoded.has(flag::ROUTED));
+    }
+
+    #[test]
+    fn extension_headers_are_bounded_in_number_and_length() {
+        let header = (DESTINATION, vec![0, 0, 1, 4, 0, 0, 0, 0]);
+        let many = |count| Ip { extensions: vec![header.clone(); count], ..v6() }.udp(1, 2, b"");
+        assert!(raw(&many(MAX_EXTENSIONS - 1)).is_ok());
+        assert_eq!(refused(&many(MAX_EXTENSIONS)), MalformedKind::ExtensionCount);
+        let long = Ip { extensions: vec![(DESTINATION, vec![0, 9, 0, 0, 0, 0, 0, 0])], ..v6() };
+        assert_eq!(refused(&long.udp(1, 2, b"abc")), MalformedKind::ExtensionHeader);
+    }
+
+    #[test]
+    fn nothing_is_read_after_no_next_header() {
+        let packet = v6().datagram(NO_NEXT, b"hidden");
+        let decoded = raw(&packet).unwrap();
+        assert_eq!(decoded.transport, Transport::None);
+        assert_eq!(decoded.payload_of(&packet), b"hidden");
+    }
+
+    #[test]
+    fn what_an_authentication_header_covers_is_read_in_ipv4_too() {
+        let mut body = vec![UDP, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+        body.extend(builder::udp(5, 6, b"abc"));
+        let packet = v4().datagram(AUTHENTICATION, &body);
+        let decoded = raw(&packet).unwrap();
+        assert_eq!((decoded.inner().protocol, decoded.ports()), (UDP, (5, 6)));
+        assert_eq!(decoded.payload_of(&packet), b"abc");
+    }
+
+    #[test]
+    fn jumbograms_have_their_length_in_an_option() {
+        let body = builder::udp(1, 2, &[7; 70_000]);
+        let length = (body.len() + 8) as u32;
+        let mut option = vec![0, 0, JUMBO_PAYLOAD, 4];
+        option.extend(length.to_be_bytes());
+        let mut packet = Ip { extensions: vec![(HOP_BY_HOP, option)], ..v6() }.datagram(UDP, &body);
+        packet[4..6].fill(0);
+        packet[40 + 8 + 4..40 + 8 + 6].fill(0);
+        let decoded = raw(&packet).unwrap();
+        assert_eq!(decoded.payload_of(&packet).len(), 70_000);
+        assert_eq!(refused(&packet[..1000]), MalformedKind::Truncated);
+    }
+
+    #[test]
+    fn fragments_of_both_versions_tell_their_place() {
+        for ip in [v4(), v6()] {
+            let body = builder::udp(1, 2, &[5; 100]);
+            let parts = ip.fragments(77, UDP, &body, 48);
+            assert_eq!(parts.len(), 3);
+            for (index, part) in parts.iter().enumerate() {
+                let decoded = raw(part).unwrap();
+                let fragment = decoded.fragment.unwrap();
+                assert_eq!((fragment.id, fragment.protocol), (77, UDP));
+                assert_eq!((fragment.offset, fragment.more), (index as u32 * 48, index < 2));
+                assert_eq!(decoded.transport, Transport::None);
+                let expected = if index < 2 { 48 } else { 12 };
+                assert_eq!(decoded.payload_of(part).len(), expected);
+                assert_eq!(decoded.flow_key(false), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_fragment_beyond_the_largest_datagram_is_refused() {
+        let mut packet = v4().fragments(1, UDP, &builder::udp(1, 2, &[0; 64]), 64).remove(0);
+        packet[6..8].copy_from_slice(&0x1fffu16.to_be_bytes());
+        assert_eq!(refused(&packet), MalformedKind::Fragment);
+        let mut packet = v6().fragments(1, UDP, &builder::udp(1, 2, &[0; 64]), 64).remove(0);
+        packet[42..44].copy_from_slice(&0xfff9u16.to_be_bytes());
+        assert_eq!(refused(&packet), MalformedKind::Fragment);
+    }
+}

@@ -267,3 +267,178 @@ impl Decoded {
         (mix(mixed ^ 0x9e37_79b9_7f4a_7c15) >> 32) as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{self, Ip, Tcp};
+    use crate::{Config, LinkType, decode};
+    use foldhash::fast::FixedState;
+    use proptest::prelude::*;
+    use std::hash::BuildHasher;
+
+    fn read(packet: &[u8]) -> Decoded {
+        decode(LinkType::Ethernet, packet, &Config::default()).unwrap()
+    }
+
+    fn key(frame: &[u8]) -> (FlowKey, KeyOrder) {
+        read(frame).flow_key(true).unwrap()
+    }
+
+    fn hash(key: &FlowKey) -> u64 {
+        FixedState::with_seed(1).hash_one(key)
+    }
+
+    fn ip_of(src: IpAddr, dst: IpAddr) -> Ip {
+        Ip::new(&src.to_string(), &dst.to_string())
+    }
+
+    fn pairs() -> impl Strategy<Value = (IpAddr, IpAddr)> {
+        prop_oneof![
+            any::<(Ipv4Addr, Ipv4Addr)>().prop_map(|(a, b)| (a.into(), b.into())),
+            any::<(Ipv6Addr, Ipv6Addr)>().prop_map(|(a, b)| (a.into(), b.into())),
+            any::<Ipv4Addr>().prop_map(|a| (a.into(), a.into())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn both_directions_have_one_key_and_one_spread(
+            (src, dst) in pairs(), ports: (u16, u16), udp: bool,
+        ) {
+            let ip = ip_of(src, dst);
+            let build = |ip: &Ip, from, to| builder::frame(&if udp {
+                ip.datagram(ip::UDP, &builder::udp(from, to, b"x"))
+            } else {
+                ip.tcp(&Tcp::new(from, to, 0, 0), b"x")
+            });
+            let config = Config { vxlan: false, geneve: false, ..Config::default() };
+            let read = |packet: &[u8]| decode(LinkType::Ethernet, packet, &config).unwrap();
+            let there = read(&build(&ip, ports.0, ports.1));
+            let back = read(&build(&ip.reversed(), ports.1, ports.0));
+            let (one, order) = there.flow_key(true).unwrap();
+            let (other, reverse) = back.flow_key(true).unwrap();
+            prop_assert_eq!(one, other);
+            prop_assert_eq!(hash(&one), hash(&other));
+            if (src, ports.0) == (dst, ports.1) {
+                prop_assert_eq!(order, reverse);
+            } else {
+                prop_assert_eq!(order, reverse.flip());
+            }
+            let sides = match order {
+                KeyOrder::SrcFirst => ((src, dst), ports),
+                KeyOrder::DstFirst => ((dst, src), (ports.1, ports.0)),
+            };
+            prop_assert_eq!((one.addresses(), one.ports()), sides);
+            prop_assert_eq!(one.protocol(), if udp { ip::UDP } else { ip::TCP });
+            prop_assert_eq!(there.spread_hash(), back.spread_hash());
+        }
+
+        #[test]
+        fn fragments_spread_as_their_whole((src, dst) in pairs(), id: u32) {
+            let ip = ip_of(src, dst);
+            let whole = read(&builder::frame(&ip.udp(9, 10, &[1; 64])));
+            for part in ip.fragments(id, ip::UDP, &builder::udp(9, 10, &[1; 64]), 32) {
+                prop_assert_eq!(read(&builder::frame(&part)).spread_hash(), whole.spread_hash());
+            }
+        }
+
+        #[test]
+        fn every_bit_of_an_address_moves_half_of_the_spread((src, dst) in pairs(), bit in 0u32..32) {
+            let there = read(&builder::frame(&ip_of(src, dst).udp(1, 2, b""))).spread_hash();
+            let other = match dst {
+                IpAddr::V4(dst) => IpAddr::V4(Ipv4Addr::from(dst.to_bits() ^ (1 << bit))),
+                IpAddr::V6(dst) => IpAddr::V6(Ipv6Addr::from(dst.to_bits() ^ (1 << bit))),
+            };
+            let back = read(&builder::frame(&ip_of(src, other).udp(1, 2, b""))).spread_hash();
+            // A fair coin thrown 32 times shows fewer than 2 or more than 30 once in 10^7.
+            let moved = (there ^ back).count_ones();
+            prop_assert!((2..=30).contains(&moved), "{moved} bits");
+        }
+    }
+
+    #[test]
+    fn neighbouring_addresses_spread_evenly_by_high_and_by_low_bits() {
+        let mut low = [0u32; 8];
+        let mut high = [0u32; 8];
+        for host in 0..4096u32 {
+            let src = Ipv4Addr::from(0x0a00_0000 | host);
+            let packet = Ip::new(&src.to_string(), "10.96.0.1").udp(1, 2, b"");
+            let spread = read(&builder::frame(&packet)).spread_hash();
+            low[(spread & 7) as usize] += 1;
+            high[(spread >> 29) as usize] += 1;
+        }
+        for count in low.into_iter().chain(high) {
+            assert!((420..=604).contains(&count), "512 expected, {count} came");
+        }
+    }
+
+    #[test]
+    fn the_spread_is_the_same_in_every_process() {
+        let v4 = read(&builder::frame(&Ip::new("10.0.0.1", "10.0.0.2").udp(1, 2, b"")));
+        let v6 = read(&builder::frame(&Ip::new("fd00::1", "fd00::2").udp(1, 2, b"")));
+        assert_eq!((v4.spread_hash(), v6.spread_hash()), (0x8e28_19ff, 0xfa87_05a8));
+    }
+
+    #[test]
+    fn vlans_and_tunnels_part_flows_and_vlans_only_when_wanted() {
+        let inner =
+            builder::frame(&Ip::new("10.0.0.1", "10.0.0.2").tcp(&Tcp::new(1, 2, 0, 0), b""));
+        let outer = |vni| {
+            let payload = builder::vxlan(vni, &inner);
+            builder::frame(&Ip::new("192.168.0.1", "192.168.0.2").udp(9, 4789, &payload))
+        };
+        let tagged = builder::vlan(0x8100, 5, &inner);
+        let zero = builder::vlan(0x8100, 0, &inner);
+        let twice = builder::vlan(0x8100, 0, &tagged);
+        let frames = [inner.clone(), tagged.clone(), zero, twice, outer(0), outer(1)];
+        for (i, one) in frames.iter().enumerate() {
+            for (j, other) in frames.iter().enumerate() {
+                assert_eq!(key(one) == key(other), i == j, "{i} {j}");
+                let hashes = (hash(&key(one).0), hash(&key(other).0));
+                assert_eq!(hashes.0 == hashes.1, i == j, "{i} {j}");
+            }
+        }
+        assert_eq!(read(&tagged).flow_key(false), read(&inner).flow_key(false));
+        assert_ne!(read(&outer(1)).flow_key(false), read(&inner).flow_key(false));
+    }
+
+    #[test]
+    fn icmp_replies_belong_to_their_requests() {
+        for (src, dst, request, reply) in
+            [("10.0.0.1", "10.0.0.2", 8, 0), ("fd00::1", "fd00::2", 128, 129)]
+        {
+            let ip = Ip::new(src, dst);
+            let ask = key(&builder::frame(&ip.icmp(request, 0, 0x0007_0001, b"x")));
+            let answer = key(&builder::frame(&ip.reversed().icmp(reply, 0, 0x0007_0001, b"x")));
+            assert_eq!((ask.0, ask.1), (answer.0, answer.1.flip()));
+            assert_eq!(ask.0.ports(), (7, request.into()));
+            let other = key(&builder::frame(&ip.icmp(request, 0, 0x0008_0001, b"x")));
+            assert_ne!(ask.0, other.0);
+        }
+    }
+
+    #[test]
+    fn icmp_errors_tell_the_flow_that_they_are_about() {
+        for (src, dst, router, kind) in
+            [("10.0.0.1", "10.0.0.2", "10.9.9.9", 3), ("fd00::1", "fd00::2", "fd00::9", 1)]
+        {
+            let ip = Ip::new(src, dst);
+            let quoted = [
+                ip.tcp(&Tcp::new(1000, 80, 5, 6), b"GET / HTTP/1.1"),
+                ip.udp(1000, 53, b"query"),
+                ip.icmp(if kind == 3 { 8 } else { 128 }, 0, 0x0007_0001, b"x"),
+            ];
+            for packet in quoted {
+                let flow = key(&builder::frame(&packet));
+                let cut = &packet[..packet.len().min(if kind == 3 { 28 } else { 48 })];
+                let error = builder::frame(&Ip::new(router, src).icmp(kind, 1, 0, cut));
+                let decoded = read(&error);
+                assert_eq!(decoded.icmp_error_key(&error, true), Some(flow));
+                assert_ne!(decoded.flow_key(true), Some(flow));
+            }
+            let ping = builder::frame(&Ip::new(router, src).icmp(8, 0, 0, &ip.udp(1, 2, b"")));
+            assert_eq!(read(&ping).icmp_error_key(&ping, true), None);
+        }
+    }
+}

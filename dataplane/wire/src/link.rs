@@ -298,3 +298,134 @@ fn ppp(bytes: &[u8], mut at: usize) -> Result<(Step, usize), Reject> {
         _ => Err(Reject::NonIp),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{self, Ip};
+    use crate::{Config, Decoded, decode};
+
+    fn v4() -> Vec<u8> {
+        Ip::new("10.0.0.1", "10.0.0.2").udp(1, 2, b"abc")
+    }
+
+    fn v6() -> Vec<u8> {
+        Ip::new("fd00::1", "fd00::2").udp(1, 2, b"abc")
+    }
+
+    fn read(link: LinkType, header: &[u8], datagram: &[u8]) -> Result<Decoded, Reject> {
+        let packet = [header, datagram].concat();
+        let decoded = decode(link, &packet, &Config::default())?;
+        assert_eq!(decoded.payload_of(&packet), b"abc");
+        Ok(decoded)
+    }
+
+    #[test]
+    fn link_types_are_known_by_their_number() {
+        for (index, link) in LinkType::ALL.into_iter().enumerate() {
+            assert_eq!(LinkType::from_dlt(u32::from(link.dlt())), Some(link));
+            assert_eq!(LinkType::from_index(index as u8), Some(link));
+            assert_eq!(link as usize, index);
+        }
+        assert_eq!(LinkType::from_index(LinkType::ALL.len() as u8), None);
+        let others = [(12, LinkType::RawIp), (14, LinkType::RawIp), (108, LinkType::Null)];
+        for (dlt, link) in others {
+            assert_eq!(LinkType::from_dlt(dlt), Some(link));
+        }
+        assert_eq!(LinkType::from_dlt(105), None);
+    }
+
+    #[test]
+    fn every_link_type_leads_to_ip() {
+        let sll = |proto: u16| [vec![0; 14], proto.to_be_bytes().to_vec()].concat();
+        let sll2 = |proto: u16| [proto.to_be_bytes().to_vec(), vec![0; 18]].concat();
+        let pppoe = [0x11, 0, 0, 1, 0, 33, 0, 0x21];
+        let cases: &[(LinkType, Vec<u8>, Vec<u8>)] = &[
+            (LinkType::RawIp, vec![], v4()),
+            (LinkType::RawIp, vec![], v6()),
+            (LinkType::Ipv4, vec![], v4()),
+            (LinkType::Ipv6, vec![], v6()),
+            (LinkType::Null, vec![2, 0, 0, 0], v4()),
+            (LinkType::Null, vec![0, 0, 0, 2], v4()),
+            (LinkType::Null, vec![30, 0, 0, 0], v6()),
+            (LinkType::Null, vec![0, 0, 0, 24], v6()),
+            (LinkType::LinuxSll, sll(0x0800), v4()),
+            (LinkType::LinuxSll, sll(0x86dd), v6()),
+            (LinkType::LinuxSll2, sll2(0x0800), v4()),
+            (LinkType::LinuxSll2, sll2(0x86dd), v6()),
+            (LinkType::Ppp, vec![0xff, 0x03, 0x00, 0x21], v4()),
+            (LinkType::Ppp, vec![0x00, 0x57], v6()),
+            (LinkType::Ppp, vec![0x21], v4()),
+            (LinkType::Ppp, vec![0xff, 0x03, 0x57], v6()),
+            (LinkType::PppEther, pppoe.to_vec(), v4()),
+            (LinkType::Chdlc, vec![0x0f, 0, 0x08, 0], v4()),
+            (LinkType::Chdlc, vec![0x0f, 0, 0x86, 0xdd], v6()),
+        ];
+        for (link, header, datagram) in cases {
+            let decoded = read(*link, header, datagram);
+            let header_len = header.len() as u32;
+            assert_eq!(decoded.map(|d| d.inner().header), Ok(header_len), "{link:?} {header:?}");
+        }
+    }
+
+    #[test]
+    fn ethernet_types_lead_to_ip() {
+        let mac = [2u8; 12];
+        let snap = |ty: u16| {
+            let mut header = [&mac[..], &[0, 39, 0xaa, 0xaa, 3, 0, 0, 0]].concat();
+            header.extend(ty.to_be_bytes());
+            header
+        };
+        let with = |rest: &[u8]| [&mac[..], rest].concat();
+        let cases = [
+            (snap(0x0800), v4()),
+            (snap(0x86dd), v6()),
+            (with(&[0x88, 0x64, 0x11, 0, 0, 1, 0, 0, 0, 0x21]), v4()),
+            (with(&[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64]), v4()),
+            (with(&[0x88, 0x48, 0, 2, 1, 64]), v6()),
+            (with(&[&[0x88, 0x47, 0, 2, 1, 64, 0, 0, 0, 0][..], &mac, &[8, 0]].concat()), v4()),
+            (with(&[&[0x88, 0xe7, 0, 0, 0, 1][..], &mac, &[8, 0]].concat()), v4()),
+            (with(&[&[0x89, 0x03, 0, 1][..], &mac, &[8, 0]].concat()), v4()),
+            (with(&[0x89, 0x26, 0, 0, 0, 0, 8, 0]), v4()),
+            (with(&[0x89, 0x4f, 0, 0x02, 1, 2, 0, 0, 1, 1]), v6()),
+        ];
+        for (header, datagram) in &cases {
+            let decoded = read(LinkType::Ethernet, header, datagram);
+            assert!(decoded.is_ok(), "{header:x?}: {decoded:?}");
+        }
+    }
+
+    #[test]
+    fn vlans_are_kept_outermost_first_and_twelve_bits_wide() {
+        let frame = builder::frame(&v4());
+        let one = builder::vlan(0x8100, 0xe00a, &frame);
+        let three = builder::vlan(0x9100, 1, &builder::vlan(0x88a8, 2, &one));
+        let decoded = decode(LinkType::Ethernet, &three, &Config::default()).unwrap();
+        assert_eq!(decoded.vlans(), [1, 2, 10]);
+        assert!(!decoded.has(flag::VLAN_OVERFLOW));
+        let four = builder::vlan(0x8100, 7, &three);
+        let decoded = decode(LinkType::Ethernet, &four, &Config::default()).unwrap();
+        assert_eq!(decoded.vlans(), [7, 1, 2]);
+        assert!(decoded.has(flag::VLAN_OVERFLOW));
+    }
+
+    #[test]
+    fn what_is_not_ip_is_told_from_what_is_broken() {
+        let decode = |bytes: &[u8]| decode(LinkType::Ethernet, bytes, &Config::default());
+        assert_eq!(decode(&builder::ethernet(0x0806, &[0; 28])), Err(Reject::NonIp));
+        assert_eq!(decode(&builder::ethernet(0x0026, &[0x42; 38])), Err(Reject::NonIp));
+        assert_eq!(decode(&builder::ethernet(0x8863, &[0x11, 9, 0, 0])), Err(Reject::NonIp));
+        assert_eq!(decode(&[0; 13]), Err(MalformedKind::Link.into()));
+        assert_eq!(decode(&builder::ethernet(0x8100, &[0; 3])), Err(MalformedKind::Link.into()));
+    }
+
+    #[test]
+    fn tags_without_end_are_too_deep() {
+        let mut frame = builder::frame(&v4());
+        for _ in 0..20 {
+            frame = builder::vlan(0x8100, 1, &frame);
+        }
+        let decoded = decode(LinkType::Ethernet, &frame, &Config::default());
+        assert_eq!(decoded, Err(MalformedKind::TooDeep.into()));
+    }
+}

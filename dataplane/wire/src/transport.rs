@@ -366,3 +366,149 @@ fn parse_udp(bytes: &[u8], at: usize) -> Result<Found, MalformedKind> {
     let payload = (at + Udp::HEADER_LEN, at + length);
     Ok(Found { transport: Transport::Udp(udp), payload, flags })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::{self, Ip};
+    use crate::{Config, Decoded, LinkType, Reject, decode};
+
+    fn ip() -> Ip {
+        Ip::new("10.0.0.1", "10.0.0.2")
+    }
+
+    fn raw(bytes: &[u8]) -> Result<Decoded, Reject> {
+        let config = Config { verify_checksums: false, ..Config::default() };
+        decode(LinkType::RawIp, bytes, &config)
+    }
+
+    fn tcp_of(decoded: &Decoded) -> Tcp {
+        match decoded.transport {
+            Transport::Tcp(tcp) => tcp,
+            other => panic!("expected TCP, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn tcp_header_fields_are_read() {
+        let build = builder::Tcp {
+            urgent: 9,
+            window: 1000,
+            ..builder::Tcp::new(1234, 80, 0xdead_beef, 0x1020_3040).flags(0xd2)
+        };
+        let packet = ip().tcp(&build, b"GET /");
+        let decoded = raw(&packet).unwrap();
+        let tcp = tcp_of(&decoded);
+        assert_eq!((tcp.src_port, tcp.dst_port), (1234, 80));
+        assert_eq!((tcp.seq, tcp.ack), (0xdead_beef, 0x1020_3040));
+        assert_eq!((tcp.flags, tcp.window, tcp.urgent), (0xd2, 1000, 9));
+        assert!(tcp.has(tcp_flag::SYN | tcp_flag::CWR) && !tcp.has(tcp_flag::FIN));
+        assert_eq!((tcp.header, tcp.header_len), (20, 20));
+        assert_eq!(decoded.payload_of(&packet), b"GET /");
+        assert_eq!(tcp.options(&packet), TcpOptions::default());
+    }
+
+    #[test]
+    fn tcp_options_are_read_on_demand() {
+        let mut options = vec![2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2, 1, 3, 3, 7];
+        options.extend([34, 6, 1, 2, 3, 4]);
+        let packet = ip().tcp(&builder::Tcp::new(1, 2, 0, 0).options(&options), b"");
+        let found = tcp_of(&raw(&packet).unwrap()).options(&packet);
+        let expected = TcpOptions {
+            mss: Some(1460),
+            wscale: Some(7),
+            sack_permitted: true,
+            timestamps: Some((1, 2)),
+            tfo: true,
+            signed: false,
+            invalid: false,
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn of_a_tcp_option_that_comes_twice_the_first_counts() {
+        let found = TcpOptions::parse(&[2, 4, 0, 1, 2, 4, 0, 2]);
+        assert_eq!(found.mss, Some(1));
+    }
+
+    #[test]
+    fn broken_tcp_options_are_told_and_the_rest_is_not_read() {
+        for options in
+            [&[9, 0, 3, 3, 7][..], &[9, 1, 3, 3, 7], &[8, 10, 1, 2, 3], &[9, 200, 3, 3, 7]]
+        {
+            let found = TcpOptions::parse(options);
+            assert!(found.invalid, "{options:?}");
+            assert_eq!(found.wscale, None);
+        }
+        let wrong_length = TcpOptions::parse(&[2, 3, 5, 3, 3, 7]);
+        assert!(wrong_length.invalid && wrong_length.wscale == Some(7));
+        assert!(!TcpOptions::parse(&[1, 1, 1, 9]).invalid);
+    }
+
+    #[test]
+    fn a_tcp_header_must_fit() {
+        let mut packet = ip().tcp(&builder::Tcp::new(1, 2, 0, 0), b"");
+        packet[32] = 0x40;
+        assert_eq!(raw(&packet), Err(MalformedKind::TcpHeaderLength.into()));
+        packet[32] = 0x60;
+        assert_eq!(raw(&packet), Err(MalformedKind::TcpHeaderLength.into()));
+        let short = ip().datagram(ip::TCP, &[0; 19]);
+        assert_eq!(raw(&short), Err(MalformedKind::TcpTooSmall.into()));
+    }
+
+    #[test]
+    fn a_udp_length_clips_the_payload_and_must_fit() {
+        let mut packet = ip().udp(53, 5353, b"abcdef");
+        assert_eq!(raw(&packet).unwrap().ports(), (53, 5353));
+        packet[24..26].copy_from_slice(&11u16.to_be_bytes());
+        let decoded = raw(&packet).unwrap();
+        assert_eq!(decoded.payload_of(&packet), b"abc");
+        assert!(decoded.has(flag::UDP_SHORT));
+        for length in [0u16, 7, 15] {
+            packet[24..26].copy_from_slice(&length.to_be_bytes());
+            assert_eq!(raw(&packet), Err(MalformedKind::UdpLength.into()), "{length}");
+        }
+        let short = ip().datagram(ip::UDP, &[0; 7]);
+        assert_eq!(raw(&short), Err(MalformedKind::UdpTooSmall.into()));
+    }
+
+    #[test]
+    fn icmp_identifiers_are_only_those_of_queries() {
+        let packet = ip().icmp(8, 0, 0x0001_0002, b"ping");
+        let decoded = raw(&packet).unwrap();
+        let Transport::Icmp(icmp) = decoded.transport else { panic!("{decoded:?}") };
+        assert_eq!((icmp.kind, icmp.code, icmp.id, icmp.seq), (8, 0, Some(1), Some(2)));
+        assert_eq!(decoded.payload_of(&packet), b"ping");
+
+        let packet = ip().icmp(3, 4, 1400, b"....");
+        let Transport::Icmp(icmp) = raw(&packet).unwrap().transport else { panic!() };
+        assert_eq!((icmp.id, icmp.seq, icmp.rest), (None, None, 1400));
+
+        let packet = Ip::new("fd00::1", "fd00::2").icmp(129, 0, 0x0003_0004, b"pong");
+        let Transport::Icmp6(icmp) = raw(&packet).unwrap().transport else { panic!() };
+        assert_eq!((icmp.id, icmp.seq), (Some(3), Some(4)));
+    }
+
+    #[test]
+    fn icmp_of_the_other_version_is_any_other_protocol() {
+        let packet = ip().datagram(ip::ICMPV6, &[128, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(raw(&packet).unwrap().transport, Transport::Other);
+    }
+
+    #[test]
+    fn small_icmp_and_sctp_headers_are_refused() {
+        let icmp = ip().datagram(ip::ICMP, &[8, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(raw(&icmp), Err(MalformedKind::IcmpTooSmall.into()));
+        let sctp = ip().datagram(ip::SCTP, &[0; 11]);
+        assert_eq!(raw(&sctp), Err(MalformedKind::SctpTooSmall.into()));
+    }
+
+    #[test]
+    fn sctp_ports_are_read() {
+        let packet = ip().datagram(ip::SCTP, &[0, 5, 0, 6, 0, 0, 0, 7, 0, 0, 0, 0, 1, 2]);
+        let decoded = raw(&packet).unwrap();
+        assert_eq!(decoded.ports(), (5, 6));
+        assert_eq!(decoded.payload_of(&packet), [1, 2]);
+    }
+}
