@@ -9,6 +9,13 @@
 //! a socket or a clock, so each part is tested by itself.
 #![forbid(unsafe_code)]
 
+pub mod documents;
+pub mod dpi;
+pub mod endpoint;
+pub mod resources;
 pub mod selector;
 
+pub use documents::{Document, Documents, Inventory, Parsed, Problem};
+pub use dpi::DeepPacketInspection;
+pub use endpoint::Endpoint;
 pub use selector::{Labels, Selector, SelectorError};
