@@ -2,4 +2,5 @@
 //! and its disk cache.
 #![forbid(unsafe_code)]
 
+pub mod ruleset;
 pub mod signature;
