@@ -224,6 +224,8 @@ fn one(bytes: &[u8], step: Step, at: usize, tags: &mut Tags) -> Result<(Step, us
             0x8903 => (Step::Ethernet, at + 2),
             // VN-Tag.
             0x8926 => (Step::EtherType(word(at + 2)? as u16), at + 6),
+            // 802.1BR: six bytes of E-tag.
+            0x893f => (Step::EtherType(word(at + 4)? as u16), at + 8),
             0x894f => (Step::Nsh, at),
             _ => return Err(Reject::NonIp),
         },
@@ -387,6 +389,7 @@ mod tests {
             (with(&[&[0x88, 0xe7, 0, 0, 0, 1][..], &mac, &[8, 0]].concat()), v4()),
             (with(&[&[0x89, 0x03, 0, 1][..], &mac, &[8, 0]].concat()), v4()),
             (with(&[0x89, 0x26, 0, 0, 0, 0, 8, 0]), v4()),
+            (with(&[0x89, 0x3f, 0, 0, 0, 0, 0, 0, 8, 0]), v4()),
             (with(&[0x89, 0x4f, 0, 0x02, 1, 2, 0, 0, 1, 1]), v6()),
         ];
         for (header, datagram) in &cases {

@@ -147,7 +147,11 @@ fn a_sample_read_as_another_link_type_is_harmless() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn any_bytes_on_any_link_are_harmless(
