@@ -13,9 +13,11 @@ pub mod documents;
 pub mod dpi;
 pub mod endpoint;
 pub mod resources;
+pub mod scope;
 pub mod selector;
 
 pub use documents::{Document, Documents, Inventory, Parsed, Problem};
 pub use dpi::DeepPacketInspection;
 pub use endpoint::Endpoint;
+pub use scope::ScopeTable;
 pub use selector::{Labels, Selector, SelectorError};
