@@ -1,0 +1,152 @@
+/*
+ * Symbols for what DPDK only offers as inline functions, so that Rust can link
+ * to them. A call costs about a nanosecond per burst, not per packet.
+ */
+#include <string.h>
+
+#include "wrapper.h"
+
+uint16_t pollux_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out,
+			 uint16_t n)
+{
+	return rte_eth_rx_burst(port, queue, out, n);
+}
+
+uint16_t pollux_rx_burst_clear(uint16_t port, uint16_t queue,
+			       struct rte_mbuf **out, uint16_t n,
+			       uint16_t offset, uint16_t size)
+{
+	uint16_t got = rte_eth_rx_burst(port, queue, out, n);
+
+	for (uint16_t i = 0; i < got; i++)
+		memset(RTE_PTR_ADD(out[i], offset), 0, size);
+	return got;
+}
+
+struct rte_mbuf *pollux_mbuf_alloc(struct rte_mempool *pool)
+{
+	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);
+
+	if (likely(m != NULL))
+		memset(m->dynfield1, 0, sizeof(m->dynfield1));
+	return m;
+}
+
+/*
+ * rte_mempool_put_bulk() raises the cache's length before it has written the
+ * objects, and while it flushes the same objects count in the cache and in the
+ * ring. Here the length is what is published last, so that pollux_pool_idle()
+ * can tell from the counts alone that the last writer is done with the pool.
+ */
+static void pool_put(struct rte_mempool *pool, void **objects, unsigned int n)
+{
+	struct rte_mempool_cache *cache =
+		rte_mempool_default_cache(pool, rte_lcore_id());
+
+	if (cache == NULL || n > cache->flushthresh) {
+		rte_mempool_ops_enqueue_bulk(pool, objects, n);
+		return;
+	}
+
+	uint32_t len = cache->len;
+
+	if (len + n > cache->flushthresh) {
+		__atomic_store_n(&cache->len, 0, __ATOMIC_RELEASE);
+		rte_mempool_ops_enqueue_bulk(pool, cache->objs, len);
+		len = 0;
+	}
+	memcpy(&cache->objs[len], objects, sizeof(objects[0]) * n);
+	__atomic_store_n(&cache->len, len + n, __ATOMIC_RELEASE);
+}
+
+#define FREE_BATCH 64
+
+void pollux_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int n)
+{
+	void *batch[FREE_BATCH];
+	struct rte_mempool *pool = NULL;
+	unsigned int held = 0;
+
+	for (unsigned int i = 0; i < n; i++) {
+		struct rte_mbuf *next;
+
+		for (struct rte_mbuf *m = mbufs[i]; m != NULL; m = next) {
+			next = m->next;
+			m = rte_pktmbuf_prefree_seg(m);
+			if (m == NULL)
+				continue;
+			if (held == FREE_BATCH || (held > 0 && m->pool != pool)) {
+				pool_put(pool, batch, held);
+				held = 0;
+			}
+			pool = m->pool;
+			batch[held++] = m;
+		}
+	}
+	if (held > 0)
+		pool_put(pool, batch, held);
+}
+
+bool pollux_pool_idle(struct rte_mempool *pool)
+{
+	/*
+	 * The ring first, then the caches: objects only travel from a cache to
+	 * the ring by now, so that none can be counted twice.
+	 */
+	uint64_t home = rte_mempool_get_ops(pool->ops_index)->get_count(pool);
+
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (pool->cache_size > 0)
+		for (unsigned int i = 0; i < RTE_MAX_LCORE; i++)
+			home += __atomic_load_n(&pool->local_cache[i].len,
+						__ATOMIC_ACQUIRE);
+	return home == pool->size;
+}
+
+int pollux_ring_enqueue(struct rte_ring *ring, void *object)
+{
+	return rte_ring_enqueue(ring, object);
+}
+
+unsigned int pollux_ring_enqueue_burst(struct rte_ring *ring, void **objects,
+				       unsigned int n)
+{
+	return rte_ring_enqueue_burst(ring, objects, n, NULL);
+}
+
+void *pollux_ring_dequeue(struct rte_ring *ring)
+{
+	void *object = NULL;
+
+	return rte_ring_dequeue(ring, &object) == 0 ? object : NULL;
+}
+
+unsigned int pollux_ring_free_count(struct rte_ring *ring)
+{
+	return rte_ring_free_count(ring);
+}
+
+unsigned int pollux_ring_count(struct rte_ring *ring)
+{
+	return rte_ring_count(ring);
+}
+
+unsigned int pollux_lcore_id(void)
+{
+	return rte_lcore_id();
+}
+
+int pollux_errno(void)
+{
+	return rte_errno;
+}
+
+void pollux_set_errno(int value)
+{
+	rte_errno = value;
+}
+
+uint64_t pollux_rdtsc(void)
+{
+	return rte_rdtsc();
+}

@@ -1,0 +1,196 @@
+//! What a software port is made of: the driver's name and its arguments.
+
+use std::{ffi::CString, fmt, io, mem};
+
+use crate::control;
+
+/// A virtual device to be plugged in: a driver, an instance and its arguments,
+/// as in `net_af_packet0,iface=veth0,qpairs=1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VdevSpec {
+    name: String,
+    args: String,
+}
+
+impl VdevSpec {
+    /// Any driver's device: `name` is the driver's with an instance number that
+    /// no other device has, `args` a comma-separated list, as DPDK's guide of
+    /// network drivers describes it.
+    pub fn new(name: impl Into<String>, args: impl Into<String>) -> Self {
+        Self { name: name.into(), args: args.into() }
+    }
+
+    /// A kernel interface through a packet socket. Needs CAP_NET_RAW. One queue,
+    /// frames of up to 2,016 bytes.
+    pub fn af_packet(interface: &str) -> Self {
+        Self::numbered("net_af_packet", format!("iface={interface},qpairs=1"))
+    }
+
+    /// A kernel interface through AF_XDP sockets, one queue. Needs CAP_NET_RAW,
+    /// CAP_NET_ADMIN and CAP_BPF.
+    pub fn af_xdp(interface: &str) -> Self {
+        Self::numbered("net_af_xdp", format!("iface={interface}"))
+    }
+
+    /// A source of endless packets of `size` zero bytes, for measuring.
+    pub fn null(size: u16) -> Self {
+        Self::numbered("net_null", format!("size={size}"))
+    }
+
+    /// A capture file, once through, on one queue. The path must not contain a
+    /// comma. Link type and wire length are lost, and the driver's timestamp
+    /// field leaves no room for [`MetaField`](crate::MetaField): for replay see
+    /// [`RingPort`](crate::RingPort).
+    pub fn pcap(path: &str) -> Self {
+        Self::numbered("net_pcap", format!("rx_pcap={path}"))
+    }
+
+    /// The same with one more argument, `key=value`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl fmt::Display) -> Self {
+        if !self.args.is_empty() {
+            self.args.push(',');
+        }
+        self.args.push_str(&format!("{key}={value}"));
+        self
+    }
+
+    /// For `net_af_packet`: lets frames of up to `bytes` in (a power of two
+    /// including about 32 bytes of the kernel's; the pool's data room must hold it).
+    #[must_use]
+    pub fn frames_up_to(self, bytes: u16) -> Self {
+        let frame = (u32::from(bytes) + 32).next_power_of_two().max(2048);
+        self.with("framesz", frame).with("blocksz", frame.max(4096))
+    }
+
+    /// The device's name: the driver's and its number.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The arguments.
+    pub fn args(&self) -> &str {
+        &self.args
+    }
+
+    /// The value of an argument.
+    pub fn arg(&self, key: &str) -> Option<&str> {
+        self.args.split(',').find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    fn numbered(driver: &str, args: String) -> Self {
+        Self { name: format!("{driver}{}", control::serial()), args }
+    }
+
+    /// The kernel interface that the device needs, if its driver needs one.
+    pub(crate) fn interface(&self) -> Option<&str> {
+        let driver = self.name.trim_end_matches(|c: char| c.is_ascii_digit());
+        match driver {
+            "net_af_packet" | "net_af_xdp" => self.arg("iface"),
+            "net_pcap" => self.arg("iface").or_else(|| self.arg("rx_iface")),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for VdevSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        if self.args.is_empty() { Ok(()) } else { write!(f, ",{}", self.args) }
+    }
+}
+
+/// Whether the kernel has the interface, in this process's network namespace.
+pub(crate) fn interface_exists(name: &str) -> bool {
+    let Ok(name) = CString::new(name) else {
+        return false;
+    };
+    // SAFETY: the name is NUL-terminated.
+    unsafe { libc::if_nametoindex(name.as_ptr()) != 0 }
+}
+
+/// The interfaces that there are, for an error to name.
+pub(crate) fn interfaces() -> Vec<String> {
+    // SAFETY: the list ends with a zero index and is freed once, below.
+    unsafe {
+        let list = libc::if_nameindex();
+        if list.is_null() {
+            return Vec::new();
+        }
+        let mut names = Vec::new();
+        let mut entry = list;
+        while (*entry).if_index != 0 && !(*entry).if_name.is_null() {
+            let name = std::ffi::CStr::from_ptr((*entry).if_name);
+            names.push(name.to_string_lossy().into_owned());
+            entry = entry.add(1);
+        }
+        libc::if_freenameindex(list);
+        names
+    }
+}
+
+/// Whether the interface is in promiscuous mode already.
+pub(crate) fn is_promiscuous(interface: &str) -> io::Result<bool> {
+    // SAFETY: an ifreq is plain data, for which all zero is valid.
+    let mut request: libc::ifreq = unsafe { mem::zeroed() };
+    if interface.len() >= request.ifr_name.len() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
+        *to = from as libc::c_char;
+    }
+    // SAFETY: a plain call; the descriptor is closed below.
+    let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    if socket < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: SIOCGIFFLAGS fills the request's flags from its name.
+    let result = unsafe { libc::ioctl(socket, libc::SIOCGIFFLAGS as _, &mut request) };
+    let error = io::Error::last_os_error();
+    // SAFETY: the descriptor is ours.
+    unsafe { libc::close(socket) };
+    if result < 0 {
+        return Err(error);
+    }
+    // SAFETY: the call filled in the flags of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Ok(libc::c_int::from(flags) & libc::IFF_PROMISC != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_prints_as_dpdk_writes_it() {
+        let spec = VdevSpec::new("net_af_packet7", "iface=veth0").with("qpairs", 2);
+        assert_eq!(spec.to_string(), "net_af_packet7,iface=veth0,qpairs=2");
+        assert_eq!(VdevSpec::new("net_null9", "").to_string(), "net_null9");
+        assert_eq!(VdevSpec::new("net_null9", "").with("size", 60).args(), "size=60");
+    }
+
+    #[test]
+    fn the_interface_is_the_iface_argument_alone() {
+        assert_eq!(VdevSpec::af_packet("eth1").interface(), Some("eth1"));
+        assert_eq!(VdevSpec::af_xdp("eth1").interface(), Some("eth1"));
+        assert_eq!(VdevSpec::pcap("/tmp/iface=x.pcap").interface(), None);
+        assert_eq!(VdevSpec::new("net_af_packet0", "qpairs=1,ifacex=3").interface(), None);
+    }
+
+    #[test]
+    fn frame_sizes_are_powers_of_two_that_hold_the_frame() {
+        assert_eq!(VdevSpec::af_packet("x").frames_up_to(1514).arg("framesz"), Some("2048"));
+        let jumbo = VdevSpec::af_packet("x").frames_up_to(9018);
+        assert_eq!((jumbo.arg("framesz"), jumbo.arg("blocksz")), (Some("16384"), Some("16384")));
+    }
+
+    #[test]
+    fn the_loopback_interface_exists_and_is_listed() {
+        assert!(interface_exists("lo"));
+        assert!(interfaces().contains(&"lo".to_owned()));
+        assert!(!interface_exists("no-such-if"));
+        assert!(!interface_exists("nul\0byte"));
+        assert!(!is_promiscuous("lo").unwrap());
+        assert!(is_promiscuous("no-such-if").is_err());
+    }
+}
