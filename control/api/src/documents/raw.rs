@@ -219,7 +219,12 @@ pub(super) fn yaml(source: &Arc<str>, chunk: &Chunk<'_>, parsed: &mut Parsed) {
                 place.column = usize::try_from(location.column()).ok();
             }
             let error = error.without_snippet();
-            let mut reason = UserMessageFormatter.format_message(error).escape_debug().to_string();
+            let mut reason = match error {
+                serde_saphyr::Error::Unexpected { expected: "mapping start", .. } => {
+                    "expected a Kubernetes object, which is a map".to_owned()
+                }
+                other => UserMessageFormatter.format_message(other).escape_debug().to_string(),
+            };
             if chunk.text.contains("selector: !") && reason.contains("tag") {
                 reason.push_str(" (a selector that begins with ! must stand in quotes)");
             }

@@ -183,6 +183,18 @@ fn a_broken_document_leaves_the_others_whole() {
 }
 
 #[test]
+fn what_is_no_map_is_no_object() {
+    for text in ["just words", "- a\n- b\n", "7", "{kind: List, items: [1]}"] {
+        let (keys, problems) = read(text);
+        assert_eq!(keys, [""; 0]);
+        assert!(
+            problems[0].ends_with("expected a Kubernetes object, which is a map"),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
 fn kinds_groups_and_names_are_checked() {
     for (from, to, expected) in [
         ("projectcalico.org/v3", "crd.projectcalico.org/v1", ""),
