@@ -41,6 +41,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_dev_adjust_nb_rx_tx_desc",
     "rte_eth_dev_socket_id",
     "rte_eth_dev_rss_hash_conf_get",
+    "rte_eth_dev_rss_hash_update",
     "rte_eth_rx_queue_setup",
     "rte_eth_dev_start",
     "rte_eth_dev_stop",

@@ -35,12 +35,19 @@ pub(crate) fn clear_errno() {
     unsafe { dpdk_sys::pollux_set_errno(0) }
 }
 
-/// The code of a failed call: DPDK returns either `-errno`, or -1 and `rte_errno`.
-pub(crate) fn code(returned: i32) -> i32 {
-    match errno() {
-        set if returned == -1 && set != 0 => set,
-        _ => returned.saturating_neg(),
+/// The code of a failed call: DPDK returns either `-errno`, or -1 and
+/// `rte_errno`. `None` if it did neither.
+pub(crate) fn code(returned: i32) -> Option<i32> {
+    match (returned, errno()) {
+        (-1, 0) => None,
+        (-1, set) => Some(set),
+        _ => Some(returned.saturating_neg()),
     }
+}
+
+/// Why a call failed, in words.
+pub(crate) fn reason(returned: i32) -> String {
+    code(returned).map_or_else(|| "no reason was given".to_owned(), describe)
 }
 
 /// What an error number of DPDK means, in words.

@@ -322,10 +322,9 @@ fn start(arguments: Vec<CString>) -> Result<(), EalError> {
     if result >= 0 {
         return Ok(());
     }
-    let code = control::code(result);
-    let reason = control::describe(code);
-    Err(match code {
-        libc::EACCES | libc::EPERM => EalError::Permission { reason },
+    let reason = control::reason(result);
+    Err(match control::code(result) {
+        Some(libc::EACCES | libc::EPERM) => EalError::Permission { reason },
         _ => EalError::Init { reason },
     })
 }

@@ -84,10 +84,7 @@ impl MetaField {
         let result = unsafe { dpdk_sys::rte_mbuf_dynfield_register(&params) };
         match u16::try_from(result) {
             Ok(offset) => Ok(*REGISTERED.get_or_init(|| Self { offset })),
-            Err(_) => Err(MetaError::NoSpace {
-                size: SIZE,
-                reason: control::describe(control::code(result)),
-            }),
+            Err(_) => Err(MetaError::NoSpace { size: SIZE, reason: control::reason(result) }),
         }
     }
 

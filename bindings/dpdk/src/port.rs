@@ -2,26 +2,20 @@
 //! queues. It closes when the last of port and queues is dropped.
 
 use std::{
-    ffi::{CStr, CString},
-    fmt,
-    mem::MaybeUninit,
-    ptr,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    fmt, ptr,
+    sync::{Arc, atomic::Ordering},
 };
 
 use dpdk_sys::{rte_eth_conf, rte_eth_dev_info, rte_eth_rss_conf};
 use thiserror::Error;
 
 use crate::{
-    burst::Burst,
     control,
+    device::Device,
     eal::Eal,
     mempool::Mempool,
-    meta::MetaField,
-    ring::{self, Ring},
+    queue::RxQueue,
+    ring::Ring,
     rss::{self, RssApplied, RssConfig},
     vdev::{self, VdevSpec},
 };
@@ -157,26 +151,11 @@ pub struct Port {
     device: Arc<Device>,
     stage: Stage,
     config: Option<PortConfig>,
+    /// The hash functions asked for.
+    functions: Option<u64>,
     rss: Option<RssApplied>,
     promiscuous: bool,
     queues: Vec<RxQueue>,
-}
-
-/// What port and queues share; dropping it closes the device.
-struct Device {
-    id: u16,
-    bus: &'static CStr,
-    name: CString,
-    driver: String,
-    interface: Option<String>,
-    started: AtomicBool,
-    undo_promiscuous: AtomicBool,
-    /// Where the driver takes mbufs from; it must outlive the device.
-    mempool: OnceLock<Mempool>,
-    /// Drivers keep a pointer to the hash key that they were configured with.
-    rss_key: OnceLock<Vec<u8>>,
-    /// The rings of a ring port, which the driver reads from.
-    rings: Vec<Arc<Ring>>,
 }
 
 impl Port {
@@ -195,7 +174,7 @@ impl Port {
             });
         }
         let interface = spec.interface().map(str::to_owned);
-        Self::plug(eal, c"vdev", spec.name(), spec.args(), interface)
+        Device::plug(eal, c"vdev", spec.name(), spec.args(), interface).map(Self::over)
     }
 
     /// Opens a PCI device that [`EalConfig::pci`](crate::EalConfig::pci) named
@@ -204,116 +183,28 @@ impl Port {
     /// # Errors
     /// When the device is not there, not bound, or no driver knows it.
     pub fn pci(eal: &'static Eal, address: &str) -> Result<Self, PortError> {
-        Self::plug(eal, c"pci", address, "", None)
+        Device::plug(eal, c"pci", address, "", None).map(Self::over)
     }
 
     /// Makes a port over rings.
     pub(crate) fn from_rings(
-        _eal: &'static Eal,
+        eal: &'static Eal,
         name: &str,
         rings: Vec<Arc<Ring>>,
     ) -> Result<Self, PortError> {
-        let device = format!("net_ring_{name}");
-        let open = |reason: String| PortError::Open { port: device.clone(), reason, hint: None };
-        let c_name = CString::new(name).map_err(|error| open(error.to_string()))?;
-        let control = control::lock();
-        control::clear_errno();
-        let id = match u16::try_from(ring::attach(&c_name, &rings)) {
-            // It returns this for a port that it then does not find.
-            Ok(id) if u32::from(id) < dpdk_sys::RTE_MAX_ETHPORTS => id,
-            _ => return Err(open(control::describe(control::errno()))),
-        };
-        drop(control);
-        let c_device = CString::new(device.as_str()).map_err(|error| open(error.to_string()))?;
-        Self::opened(id, c"vdev", c_device, None, rings)
+        Device::from_rings(eal, name, rings).map(Self::over)
     }
 
-    fn plug(
-        _eal: &'static Eal,
-        bus: &'static CStr,
-        name: &str,
-        args: &str,
-        interface: Option<String>,
-    ) -> Result<Self, PortError> {
-        let shown = if args.is_empty() { name.to_owned() } else { format!("{name},{args}") };
-        let nul = |_| PortError::Shape {
-            port: shown.clone(),
-            problem: "name and arguments must not contain a NUL".to_owned(),
-        };
-        let c_name = CString::new(name).map_err(nul)?;
-        let c_args = CString::new(args).map_err(nul)?;
-        let control = control::lock();
-        let mut id = u16::MAX;
-        // SAFETY: the name is NUL-terminated, id is writable.
-        let known = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(c_name.as_ptr(), &mut id) };
-        // A PCI device that was allowed at the start is probed already; its
-        // first Port takes it. Everything else must be new.
-        if known != 0 || !(bus == c"pci" && claim(id)) {
-            if known == 0 {
-                return Err(PortError::Busy { port: shown });
-            }
-            control::clear_errno();
-            // SAFETY: three NUL-terminated strings, copied by DPDK.
-            let result = unsafe {
-                dpdk_sys::rte_eal_hotplug_add(bus.as_ptr(), c_name.as_ptr(), c_args.as_ptr())
-            };
-            if result < 0 {
-                let code = control::code(result);
-                return Err(PortError::Open {
-                    reason: control::describe(code),
-                    hint: hint(name, code),
-                    port: shown,
-                });
-            }
-            // SAFETY: as above.
-            let found = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(c_name.as_ptr(), &mut id) };
-            if found != 0 {
-                return Err(PortError::Open {
-                    reason: "the device was plugged in but brought no port".to_owned(),
-                    hint: None,
-                    port: shown,
-                });
-            }
-            claim(id);
-        }
-        drop(control);
-        Self::opened(id, bus, c_name, interface, Vec::new())
-    }
-
-    fn opened(
-        id: u16,
-        bus: &'static CStr,
-        name: CString,
-        interface: Option<String>,
-        rings: Vec<Arc<Ring>>,
-    ) -> Result<Self, PortError> {
-        let mut device = Device {
-            id,
-            bus,
-            name,
-            driver: String::new(),
-            interface,
-            started: AtomicBool::new(false),
-            undo_promiscuous: AtomicBool::new(false),
-            mempool: OnceLock::new(),
-            rss_key: OnceLock::new(),
-            rings,
-        };
-        // From here on, dropping the device closes it.
-        let info = device.info()?;
-        if !info.driver_name.is_null() {
-            // SAFETY: the driver's name, a static string of its library.
-            let driver = unsafe { CStr::from_ptr(info.driver_name) };
-            device.driver = driver.to_string_lossy().into_owned();
-        }
-        Ok(Self {
+    fn over(device: Device) -> Self {
+        Self {
             device: Arc::new(device),
             stage: Stage::Open,
             config: None,
+            functions: None,
             rss: None,
             promiscuous: false,
             queues: Vec::new(),
-        })
+        }
     }
 
     /// Sets it up. Once, before [`Self::start`].
@@ -343,7 +234,8 @@ impl Port {
             dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id(), &mut rx_desc, &mut tx_desc)
         };
         self.check("size its queues", result)?;
-        let mempool = self.device.mempool.get_or_init(|| config.mempool.clone());
+        // Held from before the driver sees it, even if it then refuses.
+        self.device.hold(config.mempool.clone());
         // SAFETY: the port is open.
         let socket = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id()) };
         for queue in 0..config.rx_queues {
@@ -356,7 +248,7 @@ impl Port {
                     rx_desc,
                     socket as u32,
                     ptr::null(),
-                    mempool.as_ptr(),
+                    config.mempool.as_ptr(),
                 )
             };
             if result == -libc::ENOMEM && config.mempool.data_room() < 4096 {
@@ -368,7 +260,7 @@ impl Port {
             self.check("set up a receive queue", result)?;
         }
         drop(control);
-        self.rss = functions.map(|functions| self.read_back_rss(functions));
+        self.functions = functions;
         self.config = Some(config);
         self.stage = Stage::Configured;
         Ok(())
@@ -386,18 +278,14 @@ impl Port {
         // SAFETY: the port is configured.
         self.check("start it", unsafe { dpdk_sys::rte_eth_dev_start(self.id()) })?;
         self.device.started.store(true, Ordering::Relaxed);
+        self.rss = self.functions.map(|functions| self.confirm_rss(functions));
         if config.promiscuous {
             self.promiscuous = self.enable_promiscuous()?;
         }
         let queues = config.rx_queues;
         drop(control);
-        self.queues = (0..queues)
-            .map(|queue| RxQueue {
-                clear_meta: self.device.rings.is_empty(),
-                device: Arc::clone(&self.device),
-                queue,
-            })
-            .collect();
+        self.queues =
+            (0..queues).map(|queue| RxQueue::new(Arc::clone(&self.device), queue)).collect();
         self.stage = Stage::Started;
         Ok(())
     }
@@ -423,7 +311,7 @@ impl Port {
         &self.device.driver
     }
 
-    /// What the NIC hashes, if [`PortConfig::rss`] asked it to.
+    /// What the NIC hashes, once started, if [`PortConfig::rss`] asked it to.
     pub fn rss(&self) -> Option<RssApplied> {
         self.rss
     }
@@ -563,19 +451,34 @@ impl Port {
         Ok(())
     }
 
-    fn read_back_rss(&self, functions: u64) -> RssApplied {
+    /// Asks the started driver what it hashes. Some take the key only on request.
+    fn confirm_rss(&self, functions: u64) -> RssApplied {
         let level = dpdk_sys::POLLUX_RSS_LEVEL_INNERMOST;
-        let wanted = self.device.rss_key.get().map(Vec::as_slice).unwrap_or_default();
+        let key = self.device.rss_key.get().map(Vec::as_slice).unwrap_or_default();
+        let mut confirmed = self.reads_back(functions, key);
+        if !confirmed {
+            let mut conf = rte_eth_rss_conf {
+                rss_key: key.as_ptr().cast_mut(),
+                rss_key_len: key.len() as u8,
+                rss_hf: functions,
+            };
+            // SAFETY: the port is started; drivers only read the key, which lives
+            // in the device. A refusal shows when it is read back.
+            unsafe { dpdk_sys::rte_eth_dev_rss_hash_update(self.id(), &mut conf) };
+            confirmed = self.reads_back(functions, key);
+        }
+        RssApplied { functions: functions & !level, innermost: functions & level != 0, confirmed }
+    }
+
+    /// Whether the driver shows at least these functions, and this key.
+    fn reads_back(&self, functions: u64, wanted: &[u8]) -> bool {
         let mut key = vec![0; wanted.len()];
         let mut conf =
             rte_eth_rss_conf { rss_key: key.as_mut_ptr(), rss_key_len: key.len() as u8, rss_hf: 0 };
         // SAFETY: the port is open; the key has room for as many bytes as said.
         let result = unsafe { dpdk_sys::rte_eth_dev_rss_hash_conf_get(self.id(), &mut conf) };
-        RssApplied {
-            functions: functions & !level,
-            innermost: functions & level != 0,
-            confirmed: result == 0 && conf.rss_hf & functions == functions && key == wanted,
-        }
+        let level = dpdk_sys::POLLUX_RSS_LEVEL_INNERMOST;
+        result == 0 && functions & !level & !conf.rss_hf == 0 && key == wanted
     }
 
     /// Whether it is on afterwards. Drivers without addresses cannot, and need not.
@@ -608,133 +511,4 @@ impl fmt::Debug for Port {
             .field("stage", &self.stage)
             .finish()
     }
-}
-
-impl Device {
-    fn info(&self) -> Result<rte_eth_dev_info, PortError> {
-        let mut info = MaybeUninit::<rte_eth_dev_info>::zeroed();
-        // SAFETY: the port is open and info is writable.
-        let result = unsafe { dpdk_sys::rte_eth_dev_info_get(self.id, info.as_mut_ptr()) };
-        self.check("ask what it can do", result)?;
-        // SAFETY: plain data, zeroed before the call filled it.
-        Ok(unsafe { info.assume_init() })
-    }
-
-    fn check(&self, what: &'static str, result: i32) -> Result<u32, PortError> {
-        u32::try_from(result).map_err(|_| PortError::Driver {
-            port: self.name.to_string_lossy().into_owned(),
-            what,
-            reason: control::describe(control::code(result)),
-        })
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        let _control = control::lock();
-        // SAFETY: port and queues are gone: nobody polls, and the id is not used
-        // after this. Pool, key and rings are dropped after it.
-        unsafe {
-            if self.undo_promiscuous.load(Ordering::Relaxed) {
-                dpdk_sys::rte_eth_promiscuous_disable(self.id);
-            }
-            if self.started.load(Ordering::Relaxed) {
-                dpdk_sys::rte_eth_dev_stop(self.id);
-            }
-            if dpdk_sys::rte_eal_hotplug_remove(self.bus.as_ptr(), self.name.as_ptr()) != 0 {
-                dpdk_sys::rte_eth_dev_close(self.id);
-            }
-        }
-    }
-}
-
-/// One receive queue of a started port, with one owner. Keeps the port open.
-pub struct RxQueue {
-    device: Arc<Device>,
-    queue: u16,
-    clear_meta: bool,
-}
-
-impl RxQueue {
-    /// Polls once: clears the burst and fills it with what waits, at most `N`
-    /// packets; returns how many. Does not block. Except on ring ports, whose
-    /// feeders set it, every packet's [`PacketMeta`](crate::PacketMeta) is zero.
-    #[inline]
-    pub fn receive<const N: usize>(&mut self, burst: &mut Burst<N>) -> usize {
-        let (id, queue) = (self.device.id, self.queue);
-        let meta = if self.clear_meta { MetaField::registered() } else { None };
-        // SAFETY: the port is started and lives while self does; &mut makes this
-        // the queue's only poller. The driver writes at most n packets, each with
-        // one reference, from the pool that the device holds, or as a feeder
-        // pushed it. The cleared range is the one that DPDK reserved for us.
-        unsafe {
-            burst.fill(|packets, n| match meta {
-                None => dpdk_sys::pollux_rx_burst(id, queue, packets, n),
-                Some(field) => dpdk_sys::pollux_rx_burst_clear(
-                    id,
-                    queue,
-                    packets,
-                    n,
-                    field.offset(),
-                    size_of::<crate::PacketMeta>() as u16,
-                ),
-            })
-        }
-    }
-
-    /// The queue's number within the port.
-    pub fn index(&self) -> u16 {
-        self.queue
-    }
-
-    /// DPDK's number for the port.
-    pub fn port(&self) -> u16 {
-        self.device.id
-    }
-}
-
-impl fmt::Debug for RxQueue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RxQueue").field("port", &self.port()).field("queue", &self.queue).finish()
-    }
-}
-
-/// Notes that a port is in somebody's hands; `false` if it was before.
-fn claim(id: u16) -> bool {
-    use std::sync::Mutex;
-    static CLAIMED: Mutex<Vec<u16>> = Mutex::new(Vec::new());
-    let mut claimed = CLAIMED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let new = !claimed.contains(&id);
-    if new {
-        claimed.push(id);
-    }
-    new
-}
-
-/// What is likely missing when a device cannot be opened.
-fn hint(name: &str, code: i32) -> Option<String> {
-    let driver = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    let hint = match driver {
-        "net_af_packet" | "net_af_xdp" if !has_net_raw() => {
-            "the process lacks CAP_NET_RAW: run as root or grant it"
-        }
-        "net_pcap" => "is the file there and a capture, and its path without a comma?",
-        _ if code == libc::ENODEV || code == libc::EINVAL || code == 1 => {
-            "is the driver installed (Debian: librte-net-*), and are the arguments right?"
-        }
-        _ => return None,
-    };
-    Some(hint.to_owned())
-}
-
-/// Whether CAP_NET_RAW (13) is in effect; `true` if it cannot be told.
-fn has_net_raw() -> bool {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
-        return true;
-    };
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:"))
-        .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        .is_none_or(|set| set & (1 << 13) != 0)
 }

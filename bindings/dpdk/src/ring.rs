@@ -27,6 +27,7 @@ impl RingPort {
     ///
     /// # Errors
     /// When a number is out of range or memory runs out.
+    #[expect(clippy::new_ret_no_self, reason = "a ring port is a Port, and comes with feeders")]
     pub fn new(
         eal: &'static Eal,
         name: &str,
@@ -147,12 +148,13 @@ impl Ring {
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        // SAFETY: feeder and port are gone, so that nobody else takes from it;
-        // what it holds are packets that were handed over by push.
-        while let Some(mbuf) =
-            NonNull::new(unsafe { dpdk_sys::pollux_ring_dequeue(self.as_ptr()).cast::<rte_mbuf>() })
-        {
-            // SAFETY: as above.
+        loop {
+            // SAFETY: feeder and port are gone, so that nobody else takes from it.
+            let object = unsafe { dpdk_sys::pollux_ring_dequeue(self.as_ptr()) };
+            let Some(mbuf) = NonNull::new(object.cast::<rte_mbuf>()) else {
+                break;
+            };
+            // SAFETY: it was handed over by push, and is nobody else's.
             drop(unsafe { Mbuf::from_raw(mbuf) });
         }
         let _control = control::lock();

@@ -31,10 +31,10 @@ struct Keeps {
 fn keeps(driver: &str) -> Keeps {
     let none = Keeps { bytes: false, missed: false, errors: false, no_mbuf: false };
     match driver {
-        "net_ring" => none,
+        "net_ring" | "net_null" => none,
         // With a dry pool it leaves the packet in the kernel's ring; what the
         // kernel then drops only the socket knows.
-        "net_af_packet" | "net_null" => Keeps { bytes: true, ..none },
+        "net_af_packet" => Keeps { bytes: true, ..none },
         "net_af_xdp" => Keeps { bytes: true, missed: true, ..none },
         "net_pcap" => Keeps { bytes: true, errors: true, no_mbuf: true, ..none },
         _ => Keeps { bytes: true, missed: true, errors: true, no_mbuf: true },

@@ -71,7 +71,7 @@ impl Eal {
         if result != 0 {
             return Err(ThreadError::NoneLeft {
                 max: dpdk_sys::RTE_MAX_LCORE,
-                reason: control::describe(control::code(result)),
+                reason: control::reason(result),
             });
         }
         // SAFETY: reads a thread-local integer.

@@ -158,7 +158,8 @@ fn the_tail_behind_the_data_may_be_read() {
     let (whole, len) = mbuf.data_with_tail();
     assert_eq!(&whole[..len], mbuf.data());
     assert_eq!(whole.len(), 2048);
-    assert_eq!(whole.iter().map(|&b| usize::from(b)).sum::<usize>() < 2048 * 256, true);
+    // Every byte of it can be read, whatever it says.
+    assert!(whole.iter().map(|&b| usize::from(b)).sum::<usize>() > 0);
 }
 
 #[test]
