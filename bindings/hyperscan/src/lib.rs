@@ -33,6 +33,7 @@
 //! ```
 
 mod compile;
+mod cost;
 mod database;
 mod id_set;
 mod padded;

@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 
-use crate::raw;
+use crate::{cost, raw};
 
 /// A literal or an expression to look for, reported under its `id`.
 ///
@@ -108,8 +108,11 @@ impl Pattern {
             PatternKind::Regex(_) if self.bytes.starts_with(b"(*") => {
                 Err("control verbs such as (*UTF8) are not supported")
             }
-            PatternKind::Regex(_) => CString::new(self.bytes.as_slice())
-                .map_err(|_| "the expression contains a NUL byte: write \\x00"),
+            PatternKind::Regex(_) => {
+                cost::check(&self.bytes)?;
+                CString::new(self.bytes.as_slice())
+                    .map_err(|_| "the expression contains a NUL byte: write \\x00")
+            }
         }
     }
 
