@@ -23,6 +23,8 @@ use sha2::{Digest, Sha256};
 use super::prefilter::Literal;
 
 const MAGIC: &[u8; 8] = b"PXRULES1";
+#[cfg(test)]
+const HEADER: usize = MAGIC.len() + 32;
 
 /// Counted up when equal patterns begin to be compiled differently.
 const FORMAT: u32 = 1;
@@ -206,4 +208,202 @@ fn processor() -> u8 {
     }
     #[cfg(not(target_arch = "x86_64"))]
     0
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::ruleset::testing::rule;
+    use crate::ruleset::{BuildReport, Ruleset};
+    use crate::signature::{Buffer, Signature};
+
+    fn signatures() -> Vec<Signature> {
+        vec![
+            rule("udp", 1).content(Buffer::Payload, b"alpha"),
+            rule("dns", 2).content(Buffer::DnsQuery, b"beta"),
+            rule("tls", 3).content(Buffer::TlsSni, b"gamma"),
+        ]
+    }
+
+    /// Databases of [`signatures`].
+    const DATABASES: usize = 3;
+
+    fn build(cache: &Cache) -> BuildReport {
+        let (ruleset, report) = Ruleset::compile(signatures(), Some(cache), 2, &|_| {}).unwrap();
+        assert_eq!(report.databases, DATABASES);
+        finds_its_own(&ruleset);
+        report
+    }
+
+    /// The ruleset works, wherever its databases came from.
+    fn finds_its_own(ruleset: &Ruleset) {
+        let (mut scratch, mut queue) = (ruleset.scratch().unwrap(), ruleset.queue());
+        let mut data = hyperscan::PaddedBuf::new();
+        data.extend_from_slice(b"alpha beta gamma");
+        let mut found = Vec::new();
+        let mut scan = |prefilter: &crate::ruleset::Prefilter| {
+            prefilter.scan(data.as_padded(), &mut scratch, &mut queue, &mut found).unwrap();
+        };
+        scan(ruleset.groups(17, 0, 53).common.unwrap().packet.as_ref().unwrap());
+        ruleset.transaction_lists().iter().for_each(|list| scan(&list.prefilter));
+        found.sort_unstable();
+        assert_eq!(found, [0, 1, 2]);
+    }
+
+    fn entries(directory: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(directory.join("databases")).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    }
+
+    #[test]
+    fn the_second_build_takes_everything_from_the_cache() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path());
+        assert_eq!(build(&cache).cached, 0);
+        assert_eq!(entries(directory.path()).len(), DATABASES);
+        let second = build(&cache);
+        assert_eq!((second.cached, second.warnings.len()), (DATABASES, 0));
+    }
+
+    #[test]
+    fn one_changed_rule_costs_one_database() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path());
+        build(&cache);
+        let mut changed = signatures();
+        changed.push(rule("udp", 4).content(Buffer::Payload, b"delta"));
+        let (_, report) = Ruleset::compile(changed, Some(&cache), 1, &|_| {}).unwrap();
+        assert_eq!((report.databases, report.cached), (DATABASES, DATABASES - 1));
+    }
+
+    #[test]
+    fn damaged_entries_are_compiled_again_and_mended() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path());
+        build(&cache);
+        let paths = entries(directory.path());
+        let whole = fs::read(&paths[0]).unwrap();
+        let other = fs::read(&paths[1]).unwrap();
+        let flipped = |at: usize| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            bytes
+        };
+        let damaged = [
+            vec![],
+            whole[..7].to_vec(),
+            whole[..HEADER].to_vec(),
+            whole[..whole.len() - 1].to_vec(),
+            [&whole[..], b"x"].concat(),
+            flipped(0),
+            flipped(MAGIC.len()),
+            flipped(HEADER + 10),
+            flipped(whole.len() / 2),
+            flipped(whole.len() - 1),
+            // Another key's entry under this name.
+            other,
+        ];
+        for bytes in damaged {
+            fs::write(&paths[0], &bytes).unwrap();
+            let report = build(&cache);
+            assert_eq!((report.cached, report.warnings.len()), (DATABASES - 1, 0));
+            assert_eq!(build(&cache).cached, DATABASES);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_used_is_a_warning() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        let report = build(&Cache::new(&file));
+        assert_eq!((report.cached, report.warnings.len()), (0, 1));
+
+        let cache = Cache::new(directory.path());
+        build(&cache);
+        let others = fs::Permissions::from_mode(0o777);
+        fs::set_permissions(directory.path().join("databases"), others).unwrap();
+        let report = build(&cache);
+        assert_eq!((report.cached, report.warnings.len()), (0, 1));
+        assert!(report.warnings[0].contains("written by others"), "{}", report.warnings[0]);
+    }
+
+    #[test]
+    fn an_entry_that_cannot_be_written_is_one_warning() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path());
+        build(&cache);
+        for path in entries(directory.path()) {
+            fs::remove_file(&path).unwrap();
+            // Neither readable as an entry nor to be replaced by one.
+            fs::create_dir(&path).unwrap();
+        }
+        let report = build(&cache);
+        assert_eq!((report.cached, report.warnings.len()), (0, 1));
+        assert!(entries(directory.path()).iter().all(|path| path.is_dir()), "nothing is left over");
+    }
+
+    #[test]
+    fn old_and_surplus_entries_go_and_foreign_files_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path());
+        build(&cache);
+        let paths = entries(directory.path());
+        let set_age = |path: &Path, age: u64| {
+            let time = SystemTime::now() - Duration::from_secs(age);
+            let file = OpenOptions::new().append(true).open(path).unwrap();
+            file.set_times(FileTimes::new().set_modified(time)).unwrap();
+        };
+        let inside = |name: &str| directory.path().join("databases").join(name);
+        let (foreign, torn, fresh) = (inside("README"), inside("1-2-3.tmp"), inside("4-5-6.tmp"));
+        for path in [&foreign, &torn, &fresh] {
+            fs::write(path, "").unwrap();
+        }
+        set_age(&foreign, 1 << 30);
+        set_age(&torn, 4000);
+        set_age(&paths[0], 500);
+        set_age(&paths[1], 1000);
+        set_age(&paths[2], 3000);
+
+        cache.clone().bounds(u64::MAX, Duration::from_secs(2000)).prune().unwrap();
+        assert!(!paths[2].exists() && paths[1].exists() && paths[0].exists());
+        assert!(foreign.exists() && !torn.exists() && fresh.exists());
+
+        let room = fs::metadata(&paths[0]).unwrap().len();
+        cache.bounds(room, Duration::MAX).prune().unwrap();
+        assert!(paths[0].exists() && !paths[1].exists() && foreign.exists());
+    }
+
+    #[test]
+    fn builds_at_the_same_time_do_not_disturb_each_other() {
+        let directory = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    assert!(build(&Cache::new(directory.path())).warnings.is_empty());
+                });
+            }
+        });
+        assert_eq!(entries(directory.path()).len(), DATABASES);
+        assert_eq!(build(&Cache::new(directory.path())).cached, DATABASES);
+    }
+
+    #[test]
+    fn keys_tell_patterns_apart() {
+        let literal = |bytes: &[u8], nocase| Literal { bytes: bytes.into(), nocase };
+        let keys = [
+            Key::of(&[]),
+            Key::of(&[literal(b"ab", false)]),
+            Key::of(&[literal(b"ab", true)]),
+            Key::of(&[literal(b"a", false), literal(b"b", false)]),
+            Key::of(&[literal(b"b", false), literal(b"a", false)]),
+        ];
+        for (at, key) in keys.iter().enumerate() {
+            assert!(!keys[..at].contains(key));
+        }
+    }
 }

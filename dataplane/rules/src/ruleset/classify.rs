@@ -114,3 +114,141 @@ fn directions(signature: &Signature, facts: &Facts) -> (bool, bool) {
         written => written,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{rule, v4};
+    use super::*;
+    use crate::signature::FlowintSet;
+    use crate::signature::{
+        AppProtocolTest, Compare, FlowMatch, FlowbitSet, FlowbitTest, IntOperation, IntValue,
+        IsDataAt, Number,
+    };
+
+    /// Kind, needs_packet, needs_stream, to_server, to_client.
+    type Class = (Kind, bool, bool, bool, bool);
+
+    fn class(mut signature: Signature) -> Class {
+        classify(&mut signature);
+        let s = signature;
+        (s.kind, s.needs_packet, s.needs_stream, s.to_server, s.to_client)
+    }
+
+    fn bit(operation: BitOperation) -> FlowbitSet {
+        FlowbitSet { bit: 1, operation }
+    }
+
+    const IP_ONLY: Class = (Kind::IpOnly, false, false, true, true);
+    const PACKET: Class = (Kind::Packet, false, false, true, true);
+    const PACKET_PAYLOAD: Class = (Kind::Packet, true, false, true, true);
+    const STREAM: Class = (Kind::Stream, false, true, true, true);
+    const BOTH: Class = (Kind::Stream, true, true, true, true);
+    const APP: Class = (Kind::AppProtocol, false, false, true, true);
+    const TRANSACTION: Class = (Kind::Transaction, false, false, true, false);
+
+    #[test]
+    fn addresses_ports_and_what_follows_a_match_are_ip_only() {
+        assert_eq!(class(rule("ip", 1)), IP_ONLY);
+        assert_eq!(class(rule("icmp", 1)), IP_ONLY);
+        assert_eq!(class(rule("tcp", 1).with(|s| s.dst_port.any = false)), IP_ONLY);
+        assert_eq!(class(rule("ip", 1).with(|s| s.bidirectional = true)), IP_ONLY);
+        let set = rule("tcp", 1).with(|s| s.flowbit_sets.push(bit(BitOperation::Set)));
+        assert_eq!(class(set), IP_ONLY);
+        let proto = rule("ip", 1).with(|s| s.header.push(HeaderTest::IpProto(Compare::Equal(6))));
+        assert_eq!(class(proto), IP_ONLY);
+    }
+
+    #[test]
+    fn negated_addresses_are_like_ip_only() {
+        let negated = rule("ip", 1).with(|s| {
+            s.src = v4(&[]);
+            s.src.negated = true;
+        });
+        assert_eq!(class(negated).0, Kind::LikeIpOnly);
+    }
+
+    #[test]
+    fn anything_that_asks_for_more_than_addresses_is_not_ip_only() {
+        let flow = rule("ip", 1).with(|s| {
+            s.flow = FlowMatch { present: true, to_server: true, ..FlowMatch::default() };
+        });
+        assert_eq!(class(flow), (Kind::Packet, false, false, true, false));
+        let unset = rule("tcp", 1).with(|s| s.flowbit_sets.push(bit(BitOperation::Unset)));
+        assert_eq!(class(unset), PACKET);
+        let toggle = rule("tcp", 1).with(|s| s.flowbit_sets.push(bit(BitOperation::Toggle)));
+        assert_eq!(class(toggle), PACKET);
+        let asks = rule("tcp", 1)
+            .with(|s| s.flowbit_tests.push(FlowbitTest { any_of: vec![1], negated: true }));
+        assert_eq!(class(asks), PACKET);
+        let counts = rule("tcp", 1).with(|s| {
+            s.flowint_sets.push(FlowintSet {
+                variable: 1,
+                operation: IntOperation::Add,
+                value: IntValue::Literal(1),
+            });
+        });
+        assert_eq!(class(counts), PACKET);
+        let ttl = rule("ip", 1).with(|s| s.header.push(HeaderTest::Ttl(Compare::Equal(5))));
+        assert_eq!(class(ttl), PACKET);
+        assert_eq!(class(rule("tcp", 1).content(Buffer::TcpHdr, b"\x02\x04")), PACKET);
+    }
+
+    #[test]
+    fn raw_content_on_tcp_is_looked_for_in_the_stream() {
+        for protocol in ["tcp", "ip", "http", "dns", "tcp-stream"] {
+            assert_eq!(class(rule(protocol, 1).content(Buffer::Payload, b"abc")), STREAM);
+        }
+        let at = IsDataAt { offset: Number::Literal(9), relative: false, negated: false };
+        assert_eq!(class(rule("tcp", 1).test(Buffer::Payload, Test::IsDataAt(at))), STREAM);
+    }
+
+    #[test]
+    fn content_that_counts_from_the_start_is_looked_for_in_packets_too() {
+        let anchored = |protocol, change: fn(&mut crate::signature::Content)| {
+            class(rule(protocol, 1).content_with(Buffer::Payload, b"abc", change))
+        };
+        assert_eq!(anchored("tcp", |c| c.depth = Some(Number::Literal(10))), BOTH);
+        assert_eq!(anchored("ip", |c| c.depth = Some(Number::Literal(10))), BOTH);
+        assert_eq!(anchored("tcp", |c| c.offset = Some(Number::Literal(20))), BOTH);
+        assert_eq!(anchored("tcp", |c| c.starts_with = true), BOTH);
+        assert_eq!(anchored("tcp", |c| c.ends_with = true), STREAM);
+        assert_eq!(anchored("tcp", |c| c.within = Some(Number::Literal(9))), STREAM);
+        assert_eq!(anchored("tcp-stream", |c| c.depth = Some(Number::Literal(10))), STREAM);
+    }
+
+    #[test]
+    fn what_only_a_packet_can_answer_keeps_content_to_packets() {
+        let abc = |protocol| rule(protocol, 1).content(Buffer::Payload, b"abc");
+        assert_eq!(class(abc("udp")), PACKET_PAYLOAD);
+        assert_eq!(class(abc("icmp")), PACKET_PAYLOAD);
+        assert_eq!(class(abc("tcp-pkt")), PACKET_PAYLOAD);
+        let no_stream = abc("tcp").with(|s| s.flow.no_stream = true);
+        assert_eq!(class(no_stream), PACKET_PAYLOAD);
+        let dsize = abc("dns").with(|s| s.header.push(HeaderTest::Dsize(Compare::Greater(9))));
+        assert_eq!(class(dsize), PACKET_PAYLOAD);
+        let proto = abc("ip").with(|s| s.header.push(HeaderTest::IpProto(Compare::Equal(6))));
+        assert_eq!(class(proto), PACKET_PAYLOAD);
+        let header = abc("tcp").content(Buffer::TcpHdr, b"\x02\x04");
+        assert_eq!(class(header), PACKET_PAYLOAD);
+    }
+
+    #[test]
+    fn transaction_buffers_make_a_transaction_rule_of_the_client() {
+        assert_eq!(class(rule("http", 1).content(Buffer::HttpUri, b"abc")), TRANSACTION);
+        assert_eq!(class(rule("tcp", 1).content(Buffer::HttpHost, b"abc")), TRANSACTION);
+        assert_eq!(class(rule("dns", 1).content(Buffer::DnsQuery, b"abc")), TRANSACTION);
+        let both = rule("http", 1)
+            .content(Buffer::HttpUri, b"abc")
+            .content(Buffer::Payload, b"longer content here");
+        assert_eq!(class(both), (Kind::Transaction, false, true, true, false));
+    }
+
+    #[test]
+    fn the_application_protocol_alone_is_its_own_kind() {
+        assert_eq!(class(rule("http", 1)), APP);
+        let test = AppProtocolTest { name: "tls", negated: true };
+        assert_eq!(class(rule("tcp", 1).with(|s| s.app_protocol_tests.push(test))), APP);
+        let flags = rule("http", 1).with(|s| s.header.push(HeaderTest::SameIp));
+        assert_eq!(class(flags), PACKET);
+    }
+}

@@ -80,3 +80,115 @@ fn rank(content: &Content, buffer: Buffer, worth: u32) -> (bool, bool, u32) {
     };
     (content.fast_pattern, buffer == Buffer::Payload && worth >= GOOD_PAYLOAD, worth)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::rule;
+    use super::*;
+    use crate::ruleset::classify::classify;
+    use crate::signature::{Compare, Number};
+
+    /// The chosen buffer and bytes.
+    fn chosen(mut signature: Signature) -> Option<(Buffer, Vec<u8>)> {
+        classify(&mut signature);
+        choose(&mut signature);
+        let found = bytes(&signature).map(|(bytes, _)| bytes.to_vec());
+        found.map(|bytes| (place(&signature).unwrap().buffer, bytes))
+    }
+
+    fn payload(bytes: &[u8]) -> Option<(Buffer, Vec<u8>)> {
+        Some((Buffer::Payload, bytes.to_vec()))
+    }
+
+    #[test]
+    fn the_rarest_content_is_taken() {
+        let s = rule("tcp", 1)
+            .content(Buffer::Payload, b"User-Agent: Mozilla/")
+            .content(Buffer::Payload, b"\x01\x02\x03\xffab")
+            .content(Buffer::Payload, b"\0\0\0\0\0\0\0\0");
+        assert_eq!(chosen(s), payload(b"\x01\x02\x03\xffab"));
+    }
+
+    #[test]
+    fn one_byte_is_enough_where_there_is_no_more() {
+        let s = rule("udp", 1).content(Buffer::Payload, b"a");
+        assert_eq!(chosen(s), payload(b"a"));
+    }
+
+    #[test]
+    fn the_marked_content_wins() {
+        let s = rule("tcp", 1).content(Buffer::Payload, b"very-unlikely-7781").content_with(
+            Buffer::Payload,
+            b"Host: ",
+            |c| c.fast_pattern = true,
+        );
+        assert_eq!(chosen(s), payload(b"Host: "));
+    }
+
+    #[test]
+    fn a_negated_content_is_never_taken() {
+        let s = rule("tcp", 1)
+            .content_with(Buffer::Payload, b"very-unlikely-7781", |c| {
+                c.negated = true;
+                c.fast_pattern = true;
+            })
+            .content(Buffer::Payload, b"abc");
+        assert_eq!(chosen(s), payload(b"abc"));
+        let only = rule("tcp", 1).content_with(Buffer::Payload, b"abc", |c| c.negated = true);
+        assert_eq!(chosen(only), None);
+    }
+
+    #[test]
+    fn transactions_are_found_in_their_buffers_even_if_the_payload_is_marked() {
+        let s = rule("http", 1)
+            .content_with(Buffer::Payload, b"longer content here", |c| c.fast_pattern = true)
+            .content(Buffer::HttpMethod, b"POST")
+            .content(Buffer::HttpUri, b"gate");
+        assert_eq!(chosen(s), Some((Buffer::HttpUri, b"gate".to_vec())));
+        let unusable = rule("http", 1)
+            .content(Buffer::Payload, b"longer content here")
+            .test(Buffer::HttpUri, Test::Size(Compare::Equal(5)));
+        assert_eq!(chosen(unusable), None);
+    }
+
+    #[test]
+    fn a_header_is_scanned_only_where_the_payload_has_nothing_good() {
+        let header = rule("tcp", 1).content(Buffer::TcpHdr, b"\x02\x04\x05\xb4");
+        let good = header.clone().content(Buffer::Payload, b"xploit77");
+        assert_eq!(chosen(good), payload(b"xploit77"));
+        let poor = header.content(Buffer::Payload, b"\0\0");
+        assert_eq!(chosen(poor), Some((Buffer::TcpHdr, b"\x02\x04\x05\xb4".to_vec())));
+    }
+
+    #[test]
+    fn a_chopped_pattern_stays_chopped() {
+        let s = rule("tcp", 1)
+            .content(Buffer::Payload, b"other-content-1234")
+            .content_with(Buffer::Payload, b"abcdefgh", |c| {
+                c.fast_pattern = true;
+                c.offset = Some(Number::Literal(3));
+            })
+            .with(|s| s.fast_pattern = Some(FastPattern { buffer: 0, test: 1, start: 2, len: 4 }));
+        assert_eq!(chosen(s.clone()), payload(b"cdef"));
+        let beyond = s.with(|s| {
+            s.fast_pattern = Some(FastPattern { buffer: 0, test: 1, start: 6, len: usize::MAX });
+        });
+        assert_eq!(chosen(beyond), payload(b"abcdefgh"));
+    }
+
+    #[test]
+    fn choosing_again_chooses_the_same() {
+        let mut s = rule("tcp", 1)
+            .content(
+                Buffer::Payload,
+                &[b"0123456789abcdefghijklmnopqrstuvwxyz!".as_slice(); 3].concat(),
+            )
+            .content(Buffer::Payload, b"abc");
+        classify(&mut s);
+        choose(&mut s);
+        let first = s.fast_pattern;
+        choose(&mut s);
+        assert_eq!(s.fast_pattern, first);
+        assert!(first.is_some_and(|fast| fast.len == crate::ruleset::rarity::MAX_LEN));
+    }
+}

@@ -160,3 +160,115 @@ impl<T: super::interval::Point> FamilyDraft<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+    use crate::ruleset::testing::{any_address, rule};
+    use proptest::prelude::*;
+
+    fn find(signatures: &[Signature], src: IpAddr, dst: IpAddr, protocol: u8) -> Vec<u32> {
+        let mut out = vec![99];
+        IpOnlyIndex::new(signatures).find(signatures, src, dst, protocol, &mut out);
+        assert_eq!(out.remove(0), 99, "what was there before stays");
+        out
+    }
+
+    /// What the index is for, said plainly.
+    fn walk(signatures: &[Signature], src: IpAddr, dst: IpAddr, protocol: u8) -> Vec<u32> {
+        (0u32..)
+            .zip(signatures)
+            .filter(|(_, s)| {
+                let straight = s.src.contains(src) && s.dst.contains(dst);
+                let turned = s.bidirectional && s.src.contains(dst) && s.dst.contains(src);
+                let version = if src.is_ipv4() { 4 } else { 6 };
+                s.kind == Kind::IpOnly
+                    && (straight || turned)
+                    && (s.protocol.ip_protocols.is_empty()
+                        || s.protocol.ip_protocols.contains(&protocol))
+                    && s.protocol.ip_version.is_none_or(|v| v == version)
+            })
+            .map(|(number, _)| number)
+            .collect()
+    }
+
+    fn ip_only(protocol: &'static str) -> Signature {
+        rule(protocol, 1).with(|s| s.kind = Kind::IpOnly)
+    }
+
+    #[test]
+    fn a_rule_for_every_address_is_always_found() {
+        let signatures = [ip_only("ip"), ip_only("udp"), rule("ip", 2)];
+        let (a, b) = (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::BROADCAST.into());
+        assert_eq!(find(&signatures, a, b, 17), [0, 1]);
+        assert_eq!(find(&signatures, a, b, 6), [0]);
+        let (a, b) = (Ipv6Addr::LOCALHOST.into(), Ipv6Addr::UNSPECIFIED.into());
+        assert_eq!(find(&signatures, a, b, 17), [0, 1]);
+    }
+
+    #[test]
+    fn a_rule_for_either_direction_is_found_once() {
+        let both = ip_only("ip").with(|s| s.bidirectional = true);
+        let a = Ipv4Addr::LOCALHOST.into();
+        assert_eq!(find(&[both], a, a, 6), [0]);
+    }
+
+    fn set() -> impl Strategy<Value = AddressSet> {
+        let ranges = proptest::collection::btree_set(0u8..40, 0..6).prop_map(|edges| {
+            let edges: Vec<u8> = edges.into_iter().collect();
+            edges.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect::<Vec<_>>()
+        });
+        (proptest::bool::weighted(0.3), ranges.clone(), ranges).prop_map(|(any, v4, v6)| {
+            if any {
+                return any_address();
+            }
+            AddressSet {
+                v4: v4.into_iter().map(|(low, high)| (low.into(), high.into())).collect(),
+                v6: v6.into_iter().map(|(low, high)| (low.into(), high.into())).collect(),
+                ..AddressSet::default()
+            }
+        })
+    }
+
+    fn signature() -> impl Strategy<Value = Signature> {
+        let protocol = prop_oneof![Just("ip"), Just("tcp"), Just("udp")];
+        let version = prop_oneof![Just(None), Just(Some(4)), Just(Some(6))];
+        (protocol, version, set(), set(), any::<bool>(), proptest::bool::weighted(0.9)).prop_map(
+            |(protocol, version, src, dst, bidirectional, only)| {
+                rule(protocol, 1).with(|s| {
+                    s.protocol.ip_version = version;
+                    (s.src, s.dst, s.bidirectional) = (src, dst, bidirectional);
+                    s.kind = if only { Kind::IpOnly } else { Kind::LikeIpOnly };
+                })
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_a_walk_over_all_rules_finds(
+            signatures in proptest::collection::vec(signature(), 0..20),
+            pairs in proptest::collection::vec((0u8..42, 0u8..42), 20),
+            v6: bool,
+        ) {
+            let address = |last: u8| -> IpAddr {
+                if v6 {
+                    Ipv6Addr::from(u128::from(last)).into()
+                } else {
+                    Ipv4Addr::from(u32::from(last)).into()
+                }
+            };
+            let index = IpOnlyIndex::new(&signatures);
+            for (src, dst) in pairs {
+                let (src, dst) = (address(src), address(dst));
+                for protocol in [6, 17, 47] {
+                    let mut out = Vec::new();
+                    index.find(&signatures, src, dst, protocol, &mut out);
+                    prop_assert_eq!(&out, &walk(&signatures, src, dst, protocol));
+                }
+            }
+        }
+    }
+}

@@ -16,6 +16,10 @@ mod ports;
 mod prefilter;
 mod rarity;
 mod report;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 use std::net::IpAddr;

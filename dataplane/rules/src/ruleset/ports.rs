@@ -170,3 +170,112 @@ impl Partition {
         Some(Self { class_of, classes })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ruleset::testing::{any_port, ports};
+    use proptest::prelude::*;
+
+    fn bound(ranges: &[&[(u16, u16)]]) -> Vec<Bound> {
+        (0..).zip(ranges).map(|(signature, r)| Bound { signature, ports: r.to_vec() }).collect()
+    }
+
+    /// The signatures that a port leads to, with those for all ports.
+    fn found(classes: &PortClasses, port: u16) -> Vec<u32> {
+        let class = usize::from(classes.class_of[usize::from(port)]);
+        let bound = class.checked_sub(1).map_or(&[][..], |at| &classes.classes[at]);
+        classes.common.iter().chain(bound).copied().collect()
+    }
+
+    #[test]
+    fn equal_sets_share_a_class() {
+        let classes = PortClasses::new(
+            bound(&[&[(80, 80), (8080, 8080)], &[(80, 80), (8080, 8080)]]),
+            vec![],
+        );
+        assert_eq!(classes.classes, [[0, 1]]);
+        assert_eq!(classes.class_of[80], classes.class_of[8080]);
+        assert_eq!(classes.class_of[81], 0);
+    }
+
+    #[test]
+    fn the_first_and_the_last_port_are_ports() {
+        let classes = PortClasses::new(bound(&[&[(0, 0)], &[(65_535, 65_535)]]), vec![]);
+        assert_eq!(found(&classes, 0), [0]);
+        assert_eq!(found(&classes, 65_535), [1]);
+    }
+
+    #[test]
+    fn wide_sets_belong_to_every_port() {
+        let classes = PortClasses::new(bound(&[&[(0, 79), (81, 65_535)], &[(25, 25)]]), vec![7]);
+        assert_eq!(classes.common, [0, 7]);
+        assert_eq!(classes.classes, [[1]]);
+    }
+
+    #[test]
+    fn too_many_ports_leave_the_fullest() {
+        let mut ranges: Vec<Vec<(u16, u16)>> =
+            (1000..3000).map(|port| vec![(port, port)]).collect();
+        ranges.extend([vec![(25, 25)], vec![(25, 25)]]);
+        let ranges: Vec<&[(u16, u16)]> = ranges.iter().map(Vec::as_slice).collect();
+        let classes = PortClasses::new(bound(&ranges), vec![]);
+        assert_eq!(classes.classes.len(), MAX_CLASSES);
+        assert!(classes.classes.contains(&vec![2000, 2001]));
+        assert_eq!(classes.common.len(), 2000 - (MAX_CLASSES - 1));
+        for port in 1000..3000 {
+            assert!(found(&classes, port).contains(&u32::from(port - 1000)));
+        }
+    }
+
+    #[test]
+    fn nested_ranges_are_not_copied_into_every_class() {
+        let ranges: Vec<[(u16, u16); 1]> = (0..10_000).map(|i| [(i, 30_000 - i)]).collect();
+        let ranges: Vec<&[(u16, u16)]> = ranges.iter().map(|r| &r[..]).collect();
+        let classes = PortClasses::new(bound(&ranges), vec![]);
+        assert!(classes.classes.len() <= MAX_CLASSES);
+        let copies: usize = classes.classes.iter().map(Vec::len).sum();
+        assert!(copies <= 10_000 * MAX_COPIES);
+        assert_eq!(found(&classes, 15_000).len(), 10_000);
+    }
+
+    #[test]
+    fn unions_merge_what_touches_and_any_is_all() {
+        let sets = [&ports(&[(10, 20), (30, 40)]), &ports(&[(21, 25), (35, 50)])];
+        assert_eq!(union(&sets), Some(vec![(10, 25), (30, 50)]));
+        assert_eq!(union(&[&ports(&[(1, 65_535)]), &any_port()]), None);
+        assert_eq!(union(&[&ports(&[])]), Some(vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_port_leads_to_every_signature_that_holds_for_it(
+            sets in proptest::collection::vec(
+                proptest::collection::vec((any::<u16>(), 0u16..9000), 0..3),
+                0..12,
+            ),
+            probes in proptest::collection::vec(any::<u16>(), 20),
+        ) {
+            let sets: Vec<PortSet> = sets
+                .into_iter()
+                .map(|set| {
+                    let ranges: Vec<_> =
+                        set.into_iter().map(|(low, len)| (low, low.saturating_add(len))).collect();
+                    ports(&ranges)
+                })
+                .collect();
+            let bound = (0..)
+                .zip(&sets)
+                .map(|(signature, set)| Bound { signature, ports: union(&[set]).unwrap() })
+                .collect();
+            let classes = PortClasses::new(bound, vec![]);
+            let edges = sets.iter().flat_map(|set| set.ranges.iter().flat_map(|&(l, h)| [l, h]));
+            for port in probes.iter().copied().chain(edges) {
+                let found = found(&classes, port);
+                for (signature, set) in (0..).zip(&sets) {
+                    prop_assert!(!set.contains(port) || found.contains(&signature));
+                }
+            }
+        }
+    }
+}
