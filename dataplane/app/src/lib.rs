@@ -1,2 +1,31 @@
-//! Header.
+//! Application protocols as sans-IO state machines: bytes in stream order (or a datagram) go in,
+//! transactions with the buffers that rules look at come out.
+//!
+//! [`detect::Detector`] says which protocol a flow speaks, from its first bytes. A [`Session`]
+//! then parses both directions into [`Tx`]s. Nothing here reads a clock or a socket, and no input
+//! makes it panic, recurse, or hold more than [`Limits`] allow. What a buffer contains follows
+//! Suricata 7 with its default configuration: rules written for it must see the same bytes.
 #![forbid(unsafe_code)]
+
+mod buffer;
+pub mod detect;
+mod dns;
+mod http1;
+mod limits;
+mod line;
+mod proto;
+mod session;
+mod summary;
+mod tls;
+mod txs;
+
+#[cfg(test)]
+mod tests;
+
+pub use buffer::{AppBuffer, BufferSpec, buffer_spec};
+pub use http1::progress as http_progress;
+pub use limits::Limits;
+pub use proto::{AppProto, Transport};
+pub use session::{Outcome, Session, Tunnel};
+pub use summary::{DnsQuestion, DnsSummary, HttpSummary, TlsSummary, TxSummary};
+pub use txs::Tx;

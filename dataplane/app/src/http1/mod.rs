@@ -1,0 +1,225 @@
+//! HTTP/1.x and 0.9 as an intrusion detection system reads it: lenient where servers and browsers
+//! are, pairing requests with responses in order (RFC 9112; behaviour observed on Suricata 7).
+
+mod bestfit;
+mod headers;
+mod host;
+mod request;
+mod response;
+mod tx;
+mod uri;
+
+use wire::Direction;
+
+use crate::limits::Limits;
+use crate::session::{Outcome, Tunnel};
+use crate::txs::TxList;
+
+pub(crate) use tx::HttpTx;
+
+/// How far one side of an HTTP transaction has come.
+pub mod progress {
+    /// Nothing of it was seen.
+    pub const NOT_STARTED: u8 = 0;
+    /// Its first line is being read.
+    pub const LINE: u8 = 1;
+    /// The first line is known, the header fields are being read.
+    pub const HEADERS: u8 = 2;
+    /// The header fields are known, the body, if any, is being read.
+    pub const BODY: u8 = 3;
+    /// The last chunk was seen, the trailer fields are being read.
+    pub const TRAILER: u8 = 4;
+    /// It is over.
+    pub const COMPLETE: u8 = 5;
+}
+
+/// The parser has to give up on the flow: a line too long, framing that makes no sense.
+#[derive(Debug, PartialEq, Eq)]
+struct Fatal;
+
+impl From<crate::line::TooLong> for Fatal {
+    fn from(_: crate::line::TooLong) -> Self {
+        Self
+    }
+}
+
+impl From<headers::TooMany> for Fatal {
+    fn from(_: headers::TooMany) -> Self {
+        Self
+    }
+}
+
+/// What a response's header says that the request side has to act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    /// The CONNECT request was refused: requests go on.
+    ConnectRefused,
+    /// The connection is no longer HTTP.
+    Tunnel(Tunnel),
+    /// The server does not want the body that the request announced with `Expect`.
+    BodyRefused,
+}
+
+/// Both directions of one connection.
+#[derive(Debug)]
+pub(crate) struct Conn {
+    limits: Limits,
+    request: request::Request,
+    response: response::Response,
+    dead: bool,
+    tunnel: Option<Tunnel>,
+}
+
+impl Conn {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self {
+            limits: *limits,
+            request: request::Request::default(),
+            response: response::Response::default(),
+            dead: false,
+            tunnel: None,
+        }
+    }
+
+    pub(crate) fn data(&mut self, txs: &mut TxList, dir: Direction, bytes: &[u8]) -> Outcome {
+        if self.dead {
+            return Outcome::Error;
+        }
+        if self.tunnel.is_some() {
+            return Outcome::Ok;
+        }
+        let done = match dir {
+            Direction::ToServer => self.request.feed(txs, &self.limits, bytes, false),
+            Direction::ToClient => self.respond(txs, bytes, false),
+        };
+        self.settle(txs, done)
+    }
+
+    fn respond(&mut self, txs: &mut TxList, bytes: &[u8], closed: bool) -> Result<(), Fatal> {
+        let mut rest = bytes;
+        loop {
+            match self.response.feed(txs, &self.limits, &mut rest, closed)? {
+                None => return Ok(()),
+                Some(Signal::ConnectRefused) => self.request.resume(txs),
+                Some(Signal::BodyRefused) => self.request.skip_body(txs),
+                Some(Signal::Tunnel(kind)) => {
+                    self.request.end(txs);
+                    self.response.end(txs);
+                    self.tunnel = Some(kind);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// A side that cannot go on takes the other with it, as the pairing is lost.
+    fn settle(&mut self, txs: &mut TxList, done: Result<(), Fatal>) -> Outcome {
+        if done.is_ok() {
+            return Outcome::Ok;
+        }
+        self.dead = true;
+        self.request.end(txs);
+        self.response.end(txs);
+        txs.touch();
+        Outcome::Error
+    }
+
+    pub(crate) fn gap(&mut self, txs: &mut TxList, dir: Direction, len: u64) {
+        if self.dead || self.tunnel.is_some() {
+            return;
+        }
+        match dir {
+            Direction::ToServer => self.request.gap(txs, len),
+            Direction::ToClient => self.response.gap(txs, len),
+        }
+    }
+
+    pub(crate) fn close(&mut self, txs: &mut TxList, dir: Direction) {
+        if self.dead || self.tunnel.is_some() {
+            return;
+        }
+        let done = match dir {
+            Direction::ToServer => self.request.feed(txs, &self.limits, b"", true),
+            Direction::ToClient => self.respond(txs, b"", true),
+        };
+        let _ = self.settle(txs, done);
+    }
+
+    pub(crate) fn tunnel(&self) -> Option<Tunnel> {
+        self.tunnel
+    }
+
+    pub(crate) fn buffered(&self) -> usize {
+        self.request.buffered() + self.response.buffered()
+    }
+}
+
+/// What a response to nothing is logged with, in Suricata's words, so that dashboards know it.
+const UNSEEN_URI: &[u8] = b"/libhtp::request_uri_not_seen";
+
+/// The methods that libhtp knows: after a request without a body, a line that begins with another
+/// word is taken for an unannounced body.
+pub(crate) const METHODS: [&[u8]; 28] = [
+    b"GET",
+    b"PUT",
+    b"POST",
+    b"HEAD",
+    b"DELETE",
+    b"CONNECT",
+    b"OPTIONS",
+    b"TRACE",
+    b"PATCH",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
+    b"VERSION-CONTROL",
+    b"CHECKOUT",
+    b"UNCHECKOUT",
+    b"CHECKIN",
+    b"UPDATE",
+    b"LABEL",
+    b"REPORT",
+    b"MKWORKSPACE",
+    b"MKACTIVITY",
+    b"BASELINE-CONTROL",
+    b"MERGE",
+    b"INVALID",
+];
+
+/// The size that a chunk's head line gives: hexadecimal, extensions after it ignored. `None` if the
+/// line is blank, and an error if it does not begin with a number below 2^31.
+fn chunk_size(line: &[u8]) -> Result<Option<u64>, Fatal> {
+    let line = host::trim(line);
+    if line.is_empty() {
+        return Ok(None);
+    }
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let mut size = 0u64;
+    for b in &line[..digits] {
+        let digit = char::from(*b).to_digit(16).ok_or(Fatal)?;
+        size = size * 16 + u64::from(digit);
+        if size > i32::MAX as u64 {
+            return Err(Fatal);
+        }
+    }
+    if digits == 0 { Err(Fatal) } else { Ok(Some(size)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunk_sizes_are_read_leniently_but_not_made_up() {
+        assert_eq!(chunk_size(b"1a\r\n"), Ok(Some(26)));
+        assert_eq!(chunk_size(b" 3 ;x=y\r\n"), Ok(Some(3)));
+        assert_eq!(chunk_size(b"\r\n"), Ok(None));
+        assert_eq!(chunk_size(b"xyz\r\n"), Err(Fatal));
+        assert_eq!(chunk_size(b"ffffffffffffffffffff\r\n"), Err(Fatal));
+        assert_eq!(chunk_size(b"0\r\n"), Ok(Some(0)));
+    }
+}

@@ -1,0 +1,40 @@
+//! How much a session may hold on to.
+
+/// Bounds of one flow's parsers. The defaults are Suricata 7's where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest line or (folded) header field of HTTP/1, in bytes; a longer one ends the parsing of
+    /// the flow (`libhtp.meta-field-limit`).
+    pub http_field: usize,
+    /// Most header fields in one HTTP/1 message; more end the parsing of the flow.
+    pub http_headers: usize,
+    /// Bytes of header fields kept per HTTP/1 message. Fields beyond are parsed but not kept,
+    /// except those that frame the message.
+    pub http_header_bytes: usize,
+    /// Most live HTTP/1 transactions; more end the parsing of the flow (`libhtp.max-tx`).
+    pub http_transactions: usize,
+    /// Whether a request's URI goes on to the last space of its line (Suricata's own build of
+    /// libhtp) rather than to the first one (the build that Debian ships).
+    pub http_space_in_uri: bool,
+    /// Most live DNS transactions; the oldest goes when another comes.
+    pub dns_transactions: usize,
+    /// Bytes of names kept per DNS message.
+    pub dns_name_bytes: usize,
+    /// Longest TLS handshake message that is put together, in bytes; a longer one is passed over.
+    pub tls_handshake: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            http_field: 18_432,
+            http_headers: 1024,
+            http_header_bytes: 64 * 1024,
+            http_transactions: 512,
+            http_space_in_uri: false,
+            dns_transactions: 32,
+            dns_name_bytes: 64 * 1024,
+            tls_handshake: 64 * 1024,
+        }
+    }
+}

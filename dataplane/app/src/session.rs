@@ -1,0 +1,159 @@
+//! A session: the parser of one flow and its transactions.
+
+use wire::Direction;
+
+use crate::limits::Limits;
+use crate::proto::{AppProto, Transport};
+use crate::txs::{Tx, TxList};
+use crate::{dns, http1, tls};
+
+/// How parsing went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// All bytes were taken.
+    Ok,
+    /// The parser has given up on the flow: nothing more will come of this direction, and further
+    /// bytes are ignored. Transactions found before stay as they are.
+    Error,
+}
+
+/// How a flow left HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tunnel {
+    /// CONNECT was accepted: another flow begins inside.
+    Connect,
+    /// The server switched protocols (status 101).
+    Upgrade,
+}
+
+/// The parser of one flow.
+#[derive(Debug)]
+pub struct Session {
+    kind: Kind,
+    txs: TxList,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Http(Box<http1::Conn>),
+    Dns(dns::Conn),
+    Tls(Box<tls::Conn>),
+}
+
+impl Session {
+    /// A parser for a flow over TCP, or `None` where there is none for the protocol.
+    pub fn new(proto: AppProto, limits: &Limits) -> Option<Self> {
+        Self::over(proto, Transport::Tcp, limits)
+    }
+
+    /// A parser for a flow over `transport`: over UDP, [`data`](Self::data) takes one datagram.
+    pub fn over(proto: AppProto, transport: Transport, limits: &Limits) -> Option<Self> {
+        let mut txs = TxList::default();
+        let kind = match (proto, transport) {
+            (AppProto::Http1, Transport::Tcp) => Kind::Http(Box::new(http1::Conn::new(limits))),
+            (AppProto::Dns, _) => Kind::Dns(dns::Conn::new(transport, limits)),
+            (AppProto::Tls, Transport::Tcp) => {
+                Kind::Tls(Box::new(tls::Conn::new(limits, &mut txs)))
+            }
+            _ => return None,
+        };
+        Some(Self { kind, txs })
+    }
+
+    /// What it parses.
+    pub fn proto(&self) -> AppProto {
+        match self.kind {
+            Kind::Http(_) => AppProto::Http1,
+            Kind::Dns(_) => AppProto::Dns,
+            Kind::Tls(_) => AppProto::Tls,
+        }
+    }
+
+    /// Takes the next bytes of a direction (or a datagram). All are consumed; what is incomplete
+    /// waits inside, bounded by [`Limits`].
+    pub fn data(&mut self, dir: Direction, bytes: &[u8]) -> Outcome {
+        if bytes.is_empty() {
+            return Outcome::Ok;
+        }
+        match &mut self.kind {
+            Kind::Http(c) => c.data(&mut self.txs, dir, bytes),
+            Kind::Dns(c) => c.data(&mut self.txs, dir, bytes),
+            Kind::Tls(c) => c.data(&mut self.txs, dir, bytes),
+        }
+    }
+
+    /// Says that `len` bytes of a direction are missing here.
+    pub fn gap(&mut self, dir: Direction, len: u64) {
+        match &mut self.kind {
+            Kind::Http(c) => c.gap(&mut self.txs, dir, len),
+            Kind::Dns(c) => c.gap(dir, len),
+            Kind::Tls(c) => c.gap(&mut self.txs),
+        }
+    }
+
+    /// Says that a direction has ended, and finishes what waited for that: a response body without
+    /// length, a request line without its line feed.
+    pub fn close(&mut self, dir: Direction) {
+        match &mut self.kind {
+            Kind::Http(c) => c.close(&mut self.txs, dir),
+            Kind::Dns(_) => {}
+            Kind::Tls(c) => c.close(&mut self.txs, dir),
+        }
+    }
+
+    /// The id of the oldest live transaction; equal to [`next_tx`](Self::next_tx) when none lives.
+    pub fn first_tx(&self) -> u64 {
+        self.txs.first()
+    }
+
+    /// The id that the next transaction will get: how many there have been.
+    pub fn next_tx(&self) -> u64 {
+        self.txs.next()
+    }
+
+    /// How many transactions there have been.
+    pub fn tx_count(&self) -> u64 {
+        self.txs.next()
+    }
+
+    /// A live transaction.
+    pub fn tx(&self, id: u64) -> Option<&Tx> {
+        self.txs.get(id)
+    }
+
+    /// Lets go of the transactions with ids below `id`. One that the parser still fills may be
+    /// freed: what comes later for it is parsed and dropped.
+    pub fn free_before(&mut self, id: u64) {
+        self.txs.free_before(id);
+    }
+
+    /// Whether a transaction began or moved on since the last call.
+    pub fn take_progress(&mut self) -> bool {
+        self.txs.take_progress()
+    }
+
+    /// Whether what flows now is encrypted, so that its payload need not be looked at.
+    pub fn is_encrypted(&self) -> bool {
+        matches!(&self.kind, Kind::Tls(c) if c.is_encrypted())
+    }
+
+    /// Whether the flow has left its protocol: nothing more is parsed then. After
+    /// [`Tunnel::Connect`] the protocol inside can be detected anew; the bytes of both directions
+    /// that come after this call's are its beginning.
+    pub fn tunnel(&self) -> Option<Tunnel> {
+        match &self.kind {
+            Kind::Http(c) => c.tunnel(),
+            Kind::Dns(_) | Kind::Tls(_) => None,
+        }
+    }
+
+    /// Bytes held beyond the transactions: unfinished lines and messages.
+    pub fn buffered(&self) -> usize {
+        match &self.kind {
+            Kind::Http(c) => c.buffered(),
+            Kind::Dns(c) => c.buffered(),
+            Kind::Tls(c) => c.buffered(),
+        }
+    }
+}

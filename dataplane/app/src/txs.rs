@@ -1,0 +1,145 @@
+//! The transactions of a session, in order, and what the engine may ask of each.
+
+use std::collections::VecDeque;
+
+use wire::Direction;
+
+use crate::buffer::AppBuffer;
+use crate::dns::DnsTx;
+use crate::http1::HttpTx;
+use crate::summary::TxSummary;
+use crate::tls::TlsTx;
+
+/// One transaction: a request and its response (HTTP), a message (DNS), or the whole session
+/// (TLS).
+#[derive(Debug)]
+pub struct Tx {
+    id: u64,
+    kind: TxKind,
+}
+
+#[derive(Debug)]
+pub(crate) enum TxKind {
+    Http(Box<HttpTx>),
+    Dns(DnsTx),
+    Tls(Box<TlsTx>),
+}
+
+impl Tx {
+    /// Its number within the flow, from 0 (`tx_id` in EVE).
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How far one direction has come; it never falls. HTTP: [`crate::http_progress`]. DNS: 1.
+    /// TLS: 0, then 1 when that side's hello has been read, then 2 when its handshake is over.
+    pub fn progress(&self, dir: Direction) -> u8 {
+        match &self.kind {
+            TxKind::Http(t) => t.progress(dir),
+            TxKind::Dns(_) => crate::dns::COMPLETE,
+            TxKind::Tls(t) => t.progress(dir),
+        }
+    }
+
+    /// Whether nothing more will come in that direction.
+    pub fn is_complete(&self, dir: Direction) -> bool {
+        let last = match &self.kind {
+            TxKind::Http(_) => crate::http1::progress::COMPLETE,
+            TxKind::Dns(_) => crate::dns::COMPLETE,
+            TxKind::Tls(_) => crate::tls::progress::DONE,
+        };
+        self.progress(dir) >= last
+    }
+
+    /// The bytes of a buffer. `index` counts the instances of one that there may be several of
+    /// ([`AppBuffer::is_multi`]) and is 0 for the others; `None` ends the count.
+    pub fn buffer(&self, buffer: AppBuffer, index: usize) -> Option<&[u8]> {
+        match &self.kind {
+            TxKind::Http(t) if index == 0 => t.buffer(buffer),
+            TxKind::Dns(t) if buffer == AppBuffer::DnsQuery => t.query_name(index),
+            TxKind::Tls(t) if buffer == AppBuffer::TlsSni && index == 0 => t.sni(),
+            _ => None,
+        }
+    }
+
+    /// What EVE tells of it. It allocates: to be called for an alert, not for a packet.
+    pub fn summary(&self) -> TxSummary {
+        match &self.kind {
+            TxKind::Http(t) => TxSummary::Http(Box::new(t.summary())),
+            TxKind::Dns(t) => TxSummary::Dns(t.summary(self.id)),
+            TxKind::Tls(t) => TxSummary::Tls(t.summary()),
+        }
+    }
+}
+
+/// The live transactions of a session: ids `first..next`.
+#[derive(Debug, Default)]
+pub(crate) struct TxList {
+    first: u64,
+    live: VecDeque<Tx>,
+    progressed: bool,
+}
+
+impl TxList {
+    pub(crate) fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub(crate) fn next(&self) -> u64 {
+        self.first + self.live.len() as u64
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    pub(crate) fn push(&mut self, kind: TxKind) -> u64 {
+        let id = self.next();
+        self.live.push_back(Tx { id, kind });
+        self.progressed = true;
+        id
+    }
+
+    fn at(&self, id: u64) -> Option<usize> {
+        usize::try_from(id.checked_sub(self.first)?).ok()
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<&Tx> {
+        self.live.get(self.at(id)?)
+    }
+
+    pub(crate) fn http(&mut self, id: u64) -> Option<&mut HttpTx> {
+        let at = self.at(id)?;
+        match &mut self.live.get_mut(at)?.kind {
+            TxKind::Http(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn tls(&mut self, id: u64) -> Option<&mut TlsTx> {
+        let at = self.at(id)?;
+        match &mut self.live.get_mut(at)?.kind {
+            TxKind::Tls(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    /// Says that a transaction has moved on.
+    pub(crate) fn touch(&mut self) {
+        self.progressed = true;
+    }
+
+    pub(crate) fn take_progress(&mut self) -> bool {
+        std::mem::take(&mut self.progressed)
+    }
+
+    pub(crate) fn free_before(&mut self, id: u64) {
+        while self.first < id && self.live.pop_front().is_some() {
+            self.first += 1;
+        }
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut TxKind> {
+        self.live.iter_mut().map(|t| &mut t.kind)
+    }
+}
