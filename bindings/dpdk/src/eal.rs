@@ -143,7 +143,8 @@ pub enum EalError {
     /// `rte_eal_init` failed otherwise.
     #[error(
         "DPDK could not be initialised: {reason}; its own messages on standard error say more \
-         (raise log_level to info for all of them), and the process must be restarted to try again"
+         (raise log_level to info for all of them). Restart the process to try again; \
+         if memory is the trouble, with fewer megabytes or without hugepages"
     )]
     Init {
         /// DPDK's own words.

@@ -57,4 +57,4 @@ pub use ring::{RingFeeder, RingPort};
 pub use rss::{RssApplied, RssConfig, RssFields};
 pub use stats::PortStats;
 pub use thread::{ThreadError, ThreadRegistration, allowed_cpus};
-pub use vdev::VdevSpec;
+pub use vdev::{VdevSpec, interface_mtu};

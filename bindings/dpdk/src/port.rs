@@ -222,13 +222,16 @@ impl Port {
         let mut conf = rte_eth_conf::default();
         let functions = self.ask_rss(&config, &info, &mut conf)?;
         self.ask_frame(&config, &info, &mut conf)?;
+        // Nothing is ever sent; but net_af_xdp has its queues in pairs only.
+        let tx_queues = if self.driver_name() == "net_af_xdp" { config.rx_queues } else { 0 };
         // SAFETY: the port is open; conf is initialised, and its key lives in
         // the device for as long as that is open.
-        let result =
-            unsafe { dpdk_sys::rte_eth_dev_configure(self.id(), config.rx_queues, 0, &conf) };
+        let result = unsafe {
+            dpdk_sys::rte_eth_dev_configure(self.id(), config.rx_queues, tx_queues, &conf)
+        };
         self.check("configure it", result)?;
 
-        let (mut rx_desc, mut tx_desc) = (config.rx_desc, 0);
+        let (mut rx_desc, mut tx_desc) = (config.rx_desc, config.rx_desc);
         // SAFETY: the port is open, both numbers are writable.
         let result = unsafe {
             dpdk_sys::rte_eth_dev_adjust_nb_rx_tx_desc(self.id(), &mut rx_desc, &mut tx_desc)
@@ -258,6 +261,19 @@ impl Port {
                 )));
             }
             self.check("set up a receive queue", result)?;
+        }
+        for queue in 0..tx_queues {
+            // SAFETY: the queue is below the configured number.
+            let result = unsafe {
+                dpdk_sys::rte_eth_tx_queue_setup(
+                    self.id(),
+                    queue,
+                    tx_desc,
+                    socket as u32,
+                    ptr::null(),
+                )
+            };
+            self.check("set up the transmit side of a queue", result)?;
         }
         drop(control);
         self.functions = functions;

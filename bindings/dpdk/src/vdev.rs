@@ -1,8 +1,18 @@
 //! What a software port is made of: the driver's name and its arguments.
 
-use std::{ffi::CString, fmt, io, mem};
+use std::{
+    ffi::CString,
+    fmt, io, mem,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd},
+};
 
 use crate::control;
+
+/// What the kernel puts before a frame in its slot of a packet socket's ring,
+/// rounded up (66 bytes before an Ethernet header).
+const SLOT_HEADER: u32 = 80;
+/// The longest frame whose slot an mbuf of 65,535 bytes with headroom can hold.
+const MAX_FRAME: u16 = 61_360;
 
 /// A virtual device to be plugged in: a driver, an instance and its arguments,
 /// as in `net_af_packet0,iface=veth0,qpairs=1`.
@@ -20,8 +30,11 @@ impl VdevSpec {
         Self { name: name.into(), args: args.into() }
     }
 
-    /// A kernel interface through a packet socket. Needs CAP_NET_RAW. One queue,
-    /// frames of up to 2,016 bytes.
+    /// A kernel interface through a packet socket, one queue. Needs CAP_NET_RAW.
+    ///
+    /// Frames of more than 1,982 bytes are cut off without a sign: where the
+    /// [MTU](interface_mtu) allows for them, ask for [`Self::frames_up_to`]. What
+    /// the kernel merges (GRO) can be longer than the MTU; turn that off.
     pub fn af_packet(interface: &str) -> Self {
         Self::numbered("net_af_packet", format!("iface={interface},qpairs=1"))
     }
@@ -55,12 +68,27 @@ impl VdevSpec {
         self
     }
 
-    /// For `net_af_packet`: lets frames of up to `bytes` in (a power of two
-    /// including about 32 bytes of the kernel's; the pool's data room must hold it).
+    /// For `net_af_packet`: lets frames of up to `bytes` in, at most 61,360. The
+    /// pool's data room must then be [`Self::data_room`].
     #[must_use]
     pub fn frames_up_to(self, bytes: u16) -> Self {
-        let frame = (u32::from(bytes) + 32).next_power_of_two().max(2048);
+        let slot = u32::from(bytes.min(MAX_FRAME)) + SLOT_HEADER;
+        // The driver wants whole frames in a block, the kernel blocks of whole pages.
+        let frame = if slot <= 4096 {
+            slot.next_power_of_two().max(2048)
+        } else {
+            slot.next_multiple_of(4096)
+        };
         self.with("framesz", frame).with("blocksz", frame.max(4096))
+    }
+
+    /// The data room that a pool must have for this device: for a packet socket
+    /// it follows from the frame size, for others 2,048 bytes do.
+    pub fn data_room(&self) -> u16 {
+        match (self.driver(), self.arg("framesz").map(str::parse::<u16>)) {
+            ("net_af_packet", Some(Ok(frame))) => frame.saturating_sub(32).max(2048),
+            _ => 2048,
+        }
     }
 
     /// The device's name: the driver's and its number.
@@ -82,10 +110,13 @@ impl VdevSpec {
         Self { name: format!("{driver}{}", control::serial()), args }
     }
 
+    fn driver(&self) -> &str {
+        self.name.trim_end_matches(|c: char| c.is_ascii_digit())
+    }
+
     /// The kernel interface that the device needs, if its driver needs one.
     pub(crate) fn interface(&self) -> Option<&str> {
-        let driver = self.name.trim_end_matches(|c: char| c.is_ascii_digit());
-        match driver {
+        match self.driver() {
             "net_af_packet" | "net_af_xdp" => self.arg("iface"),
             "net_pcap" => self.arg("iface").or_else(|| self.arg("rx_iface")),
             _ => None,
@@ -129,8 +160,27 @@ pub(crate) fn interfaces() -> Vec<String> {
     }
 }
 
+/// The longest IP packet that the kernel sends over an interface, in bytes.
+///
+/// # Errors
+/// When there is no such interface in this network namespace.
+pub fn interface_mtu(interface: &str) -> io::Result<u32> {
+    let request = ask_interface(interface, libc::SIOCGIFMTU)?;
+    // SAFETY: the call filled in the number of the union.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    u32::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
 /// Whether the interface is in promiscuous mode already.
 pub(crate) fn is_promiscuous(interface: &str) -> io::Result<bool> {
+    let request = ask_interface(interface, libc::SIOCGIFFLAGS)?;
+    // SAFETY: the call filled in the flags of the union.
+    let flags = unsafe { request.ifr_ifru.ifru_flags };
+    Ok(libc::c_int::from(flags) & libc::IFF_PROMISC != 0)
+}
+
+/// Asks the kernel one thing about an interface.
+fn ask_interface(interface: &str, what: libc::c_ulong) -> io::Result<libc::ifreq> {
     // SAFETY: an ifreq is plain data, for which all zero is valid.
     let mut request: libc::ifreq = unsafe { mem::zeroed() };
     if interface.len() >= request.ifr_name.len() {
@@ -139,22 +189,18 @@ pub(crate) fn is_promiscuous(interface: &str) -> io::Result<bool> {
     for (to, from) in request.ifr_name.iter_mut().zip(interface.bytes()) {
         *to = from as libc::c_char;
     }
-    // SAFETY: a plain call; the descriptor is closed below.
+    // SAFETY: a plain call; whoever gets the descriptor closes it.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if socket < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: SIOCGIFFLAGS fills the request's flags from its name.
-    let result = unsafe { libc::ioctl(socket, libc::SIOCGIFFLAGS as _, &mut request) };
-    let error = io::Error::last_os_error();
-    // SAFETY: the descriptor is ours.
-    unsafe { libc::close(socket) };
-    if result < 0 {
-        return Err(error);
+    // SAFETY: the descriptor is open and ours alone.
+    let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+    // SAFETY: the SIOCGIF calls fill the request in from its name.
+    match unsafe { libc::ioctl(socket.as_raw_fd(), what as _, &mut request) } {
+        0.. => Ok(request),
+        _ => Err(io::Error::last_os_error()),
     }
-    // SAFETY: the call filled in the flags of the union.
-    let flags = unsafe { request.ifr_ifru.ifru_flags };
-    Ok(libc::c_int::from(flags) & libc::IFF_PROMISC != 0)
 }
 
 #[cfg(test)]
@@ -178,10 +224,15 @@ mod tests {
     }
 
     #[test]
-    fn frame_sizes_are_powers_of_two_that_hold_the_frame() {
+    fn slots_hold_the_frame_and_fill_their_block() {
         assert_eq!(VdevSpec::af_packet("x").frames_up_to(1514).arg("framesz"), Some("2048"));
+        assert_eq!(VdevSpec::af_packet("x").frames_up_to(2000).arg("framesz"), Some("4096"));
         let jumbo = VdevSpec::af_packet("x").frames_up_to(9018);
-        assert_eq!((jumbo.arg("framesz"), jumbo.arg("blocksz")), (Some("16384"), Some("16384")));
+        assert_eq!((jumbo.arg("framesz"), jumbo.arg("blocksz")), (Some("12288"), Some("12288")));
+        assert_eq!(jumbo.data_room(), 12_256);
+        assert_eq!(VdevSpec::af_packet("x").data_room(), 2048);
+        let longest = VdevSpec::af_packet("x").frames_up_to(u16::MAX);
+        assert_eq!(longest.data_room(), 61_440 - 32);
     }
 
     #[test]
@@ -192,5 +243,7 @@ mod tests {
         assert!(!interface_exists("nul\0byte"));
         assert!(!is_promiscuous("lo").unwrap());
         assert!(is_promiscuous("no-such-if").is_err());
+        assert!(interface_mtu("lo").unwrap() >= 1280);
+        assert!(interface_mtu("a-name-that-is-too-long").is_err());
     }
 }
