@@ -144,7 +144,9 @@ impl<const N: usize> Burst<N> {
         let mut kept = 0;
         for i in 0..self.len {
             if self.slots[i].is_some() {
-                self.slots.swap(kept, i);
+                if kept != i {
+                    self.slots.swap(kept, i);
+                }
                 kept += 1;
             }
         }

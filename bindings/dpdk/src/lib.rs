@@ -48,7 +48,7 @@ pub use burst::Burst;
 pub use clock::rdtsc;
 pub use eal::{Eal, EalConfig, EalError, LogLevel, Memory};
 pub use hugepages::Hugepages;
-pub use mbuf::{Mbuf, PoolDry, Segments};
+pub use mbuf::{Mbuf, PoolDry, Segments, TAIL};
 pub use mempool::{Mempool, PoolError};
 pub use meta::{MetaError, MetaField, PacketMeta, RxTimestamp};
 pub use port::{Limits, Link, Port, PortConfig, PortError};

@@ -13,8 +13,37 @@ use crate::mempool::Mempool;
 #[error("the mempool is out of mbufs")]
 pub struct PoolDry;
 
+/// Bytes that stay free behind the data of every segment that is built here, so
+/// that a scanner may read past the end. Drivers leave them too, as a rule: they
+/// fill buffers by whole kilobytes, or to the frame's length. What there is,
+/// [`Mbuf::data_with_tail`] tells.
+pub const TAIL: usize = 64;
+
 /// One packet: an mbuf, or a chain of them when a frame is longer than the
 /// pool's data room. The size of a pointer; `Option<Mbuf>` as well.
+///
+/// There is never a second owner, so that nothing is freed twice:
+///
+/// ```compile_fail,E0599
+/// fn twice(mbuf: dpdk::Mbuf) -> [dpdk::Mbuf; 2] {
+///     [mbuf.clone(), mbuf]
+/// }
+/// ```
+///
+/// ```compile_fail,E0382
+/// fn handed_over(feeder: &mut dpdk::RingFeeder, mbuf: dpdk::Mbuf) -> usize {
+///     let _ = feeder.push(mbuf);
+///     mbuf.total_len()
+/// }
+/// ```
+///
+/// ```compile_fail,E0502
+/// fn outlived(queue: &mut dpdk::RxQueue, burst: &mut dpdk::Burst) -> usize {
+///     let bytes = burst.get(0).map_or(&[][..], dpdk::Mbuf::data);
+///     queue.receive(burst);
+///     bytes.len()
+/// }
+/// ```
 #[repr(transparent)]
 pub struct Mbuf(NonNull<rte_mbuf>);
 
@@ -281,9 +310,10 @@ fn segment_data(mbuf: &rte_mbuf) -> &[u8] {
     unsafe { slice::from_raw_parts(mbuf.buf_addr.cast::<u8>().add(offset), len) }
 }
 
+/// Bytes that may be added to a segment.
 fn tailroom(mbuf: &rte_mbuf) -> usize {
     let (offset, len) = bounds(mbuf);
-    usize::from(mbuf.buf_len) - offset - len
+    (usize::from(mbuf.buf_len) - offset - len).saturating_sub(TAIL)
 }
 
 /// Copies bytes behind a segment's data.

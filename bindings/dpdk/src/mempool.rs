@@ -11,7 +11,7 @@ use std::{
 use dpdk_sys::rte_mempool;
 use thiserror::Error;
 
-use crate::{control, eal::Eal};
+use crate::{control, eal::Eal, mbuf::TAIL};
 
 /// Why a pool could not be made.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -81,7 +81,7 @@ unsafe impl Send for Orphan {}
 
 impl Mempool {
     /// Makes a pool of `mbufs` mbufs, best 2^n - 1, each with room for
-    /// `data_room` bytes of a packet (headroom comes on top). `cache` mbufs are
+    /// `data_room` bytes of a packet (headroom and [`TAIL`] come on top). `cache` mbufs are
     /// kept per registered thread: at most 512, and two thirds of the pool.
     /// `socket` is the NUMA node, `None` for the caller's.
     ///
@@ -98,9 +98,9 @@ impl Mempool {
             return Err(PoolError::NoEal { name: name.to_owned() });
         }
         let shape = |problem: String| PoolError::Shape { name: name.to_owned(), problem };
-        let headroom = dpdk_sys::POLLUX_HEADROOM as u16;
-        let Some(buffer) = data_room.checked_add(headroom).filter(|_| data_room >= 64) else {
-            let most = u16::MAX - headroom;
+        let around = dpdk_sys::POLLUX_HEADROOM as u16 + TAIL as u16;
+        let Some(buffer) = data_room.checked_add(around).filter(|_| data_room >= 64) else {
+            let most = u16::MAX - around;
             return Err(shape(format!(
                 "the data room must be 64 to {most} bytes, not {data_room}"
             )));

@@ -9,6 +9,14 @@ use crate::{
 };
 
 /// One receive queue of a started port, with one owner. Keeps the port open.
+///
+/// It may move to another thread, but two threads cannot poll it:
+///
+/// ```compile_fail,E0599
+/// fn twice(queue: dpdk::RxQueue) -> [dpdk::RxQueue; 2] {
+///     [queue.clone(), queue]
+/// }
+/// ```
 pub struct RxQueue {
     device: Arc<Device>,
     queue: u16,

@@ -30,6 +30,14 @@ pub enum ThreadError {
 ///
 /// A registered thread allocates and frees mbufs through its own cache; an
 /// unregistered one works too, but goes to the pool's shared ring every time.
+///
+/// It stays on its thread:
+///
+/// ```compile_fail,E0277
+/// fn elsewhere(registration: dpdk::ThreadRegistration) {
+///     std::thread::spawn(move || drop(registration));
+/// }
+/// ```
 #[derive(Debug)]
 pub struct ThreadRegistration {
     lcore: u32,

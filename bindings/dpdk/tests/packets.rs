@@ -5,7 +5,7 @@ use std::thread;
 
 use dpdk::{
     Burst, Eal, EalConfig, EalError, Hugepages, Mbuf, Mempool, MetaField, PacketMeta, PoolError,
-    Port, PortConfig, PortError, RingFeeder, RingPort, RxQueue, ThreadError,
+    Port, PortConfig, PortError, RingFeeder, RingPort, RxQueue, TAIL, ThreadError,
 };
 
 fn config() -> EalConfig {
@@ -152,14 +152,21 @@ fn a_packet_that_the_pool_cannot_hold_changes_nothing() {
 }
 
 #[test]
-fn the_tail_behind_the_data_may_be_read() {
-    let pool = pool("tail", 3);
-    let mbuf = Mbuf::from_bytes(&pool, b"GET / HTTP/1.1").unwrap();
-    let (whole, len) = mbuf.data_with_tail();
-    assert_eq!(&whole[..len], mbuf.data());
-    assert_eq!(whole.len(), 2048);
-    // Every byte of it can be read, whatever it says.
-    assert!(whole.iter().map(|&b| usize::from(b)).sum::<usize>() > 0);
+fn behind_the_data_there_are_always_bytes_to_read() {
+    let pool = pool("tail", 15);
+    for len in [0, 14, 1514, 2047, 2048, 2049, 5000] {
+        let mut mbuf = Mbuf::from_bytes(&pool, &pattern(len)).unwrap();
+        for _ in 0..3 {
+            let (whole, len) = mbuf.data_with_tail();
+            assert_eq!(&whole[..len], mbuf.data());
+            assert_eq!(whole.len(), 2048 + TAIL);
+            assert!(whole.len() - len >= TAIL);
+            mbuf.append(&pool, &[0xee; 30]).unwrap();
+        }
+        let mut expected = pattern(len);
+        expected.resize(len + 90, 0xee);
+        assert_eq!(bytes(&mbuf), expected);
+    }
 }
 
 #[test]
@@ -414,4 +421,13 @@ fn a_pool_is_freed_from_under_the_last_mbufs_on_other_threads_only_when_they_are
             thread.join().unwrap();
         }
     }
+}
+
+#[test]
+fn what_workers_need_can_be_sent_to_them() {
+    fn sent<T: Send>() {}
+    fn shared<T: Sync>() {}
+    sent::<(Mbuf, Burst, RxQueue, RingFeeder, Mempool, Port)>();
+    shared::<(Mbuf, Mempool, Port, Eal, MetaField)>();
+    assert_eq!(size_of::<Option<Mbuf>>(), size_of::<usize>());
 }
