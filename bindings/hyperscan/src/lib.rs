@@ -7,8 +7,8 @@
 //! - A [`Scratch`] belongs to one scan at a time (`&mut`) and knows the databases that it
 //!   was made for; any other database is refused, because Hyperscan itself compares only
 //!   two of the many sizes involved and would write past the end.
-//! - Only a [`Padded`] buffer can be scanned: libhyperscan 5.4.0 reads one byte past the
-//!   end of what it is given.
+//! - Only a [`Padded`] buffer can be scanned: libhyperscan 5.4.0 reads up to
+//!   three bytes past the end of what it is given.
 //! - The match callback is ours alone and only pushes to the [`MatchQueue`]; nobody can
 //!   scan, panic or block inside it.
 //!

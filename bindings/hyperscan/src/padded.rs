@@ -4,8 +4,8 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Readable bytes that must follow whatever is scanned. libhyperscan 5.4.0 reads one byte
-/// past the end; sixteen leave room for a whole SSE load.
+/// Readable bytes that must follow whatever is scanned. libhyperscan 5.4.0 was seen to read
+/// up to three bytes past the end; sixteen leave room for a whole SSE load.
 pub const SLACK: usize = 16;
 
 /// Borrowed bytes known to be followed by at least [`SLACK`] readable ones.
