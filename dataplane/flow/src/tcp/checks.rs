@@ -1,0 +1,116 @@
+//! What a packet must fulfil to count, and those that need no more than a look.
+
+use wire::{Direction, tcp_flag};
+
+use super::half::Half;
+use super::outcome::TcpEvents;
+use super::seq;
+use super::session::{Context, Segment, TcpSession, Verdict};
+use super::state::TcpState;
+
+impl TcpSession {
+    /// Packets that change nothing: keep-alives and their answers, and acknowledgments that others
+    /// have overtaken. `None` for all others.
+    pub(crate) fn needs_no_more(
+        &mut self,
+        segment: &Segment<'_>,
+        context: &mut Context<'_>,
+    ) -> Option<Verdict> {
+        const OTHER_THAN_DATA: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
+        if self.state < TcpState::Established || segment.has_any(OTHER_THAN_DATA) {
+            return None;
+        }
+        let (tcp, len) = (segment.tcp, segment.payload.len());
+        let closed = self.state == TcpState::Closed;
+        let (sender, receiver) = self.both(context.direction);
+        let repeats_ack = tcp.ack == receiver.last_ack;
+        if len <= 1 && repeats_ack && tcp.seq == sender.next_seq.wrapping_sub(1) && !sender.fin {
+            sender.keep_alive = true;
+            context.outcome.events |= TcpEvents::KEEP_ALIVE;
+            return Some(Verdict::Valid);
+        }
+        let answers = std::mem::take(&mut receiver.keep_alive)
+            && len == 0
+            && repeats_ack
+            && tcp.window != 0
+            && receiver.scaled(tcp.window) == receiver.window
+            && tcp.seq == sender.next_seq;
+        if answers {
+            context.outcome.events |= TcpEvents::KEEP_ALIVE;
+            return Some(Verdict::Valid);
+        }
+        if closed || !segment.has(tcp_flag::ACK) {
+            return None;
+        }
+        let window = receiver.scaled(tcp.window);
+        if receiver.window.saturating_sub(window) as usize > len
+            && seq::gt(tcp.ack, receiver.next_seq)
+            && seq::gt(tcp.seq, sender.next_seq)
+        {
+            return Some(context.refuse(TcpEvents::OUT_OF_WINDOW));
+        }
+        if len == 0 && seq::lt(tcp.ack, receiver.last_ack) {
+            context.outcome.events |= TcpEvents::OUTDATED_ACK;
+            return Some(Verdict::Valid);
+        }
+        None
+    }
+
+    /// Whether the timestamp, if both sides use them, is not older than what was seen.
+    pub(crate) fn timestamp_fits(&self, segment: &Segment<'_>, context: &Context<'_>) -> bool {
+        if !self.halves.iter().all(|half| half.timestamps) {
+            return true;
+        }
+        let sender = &self.halves[context.direction.index()];
+        segment.options.timestamps.is_none_or(|(value, _)| {
+            sender.timestamp_fits(value, segment.tcp.seq, context.second, context.config.policy)
+        })
+    }
+
+    /// Whether an acknowledgment is within what the receiver's half may have sent.
+    pub(crate) fn ack_fits(&self, segment: &Segment<'_>, context: &Context<'_>) -> bool {
+        if !segment.has(tcp_flag::ACK) {
+            return true;
+        }
+        let (ack, receiver) = (segment.tcp.ack, &self.halves[context.direction.flip().index()]);
+        if seq::lt(ack, receiver.last_ack) {
+            return receiver.window == 0
+                || !seq::lt(ack, receiver.last_ack.wrapping_sub(receiver.window));
+        }
+        if seq::leq(ack, receiver.next_win) || self.handshake.one_sided {
+            return true;
+        }
+        let unseen = self.handshake.midstream && !receiver.seen;
+        let refuses = self.state == TcpState::SynSent
+            && context.direction == Direction::ToClient
+            && segment.has(tcp_flag::RST)
+            && ack == receiver.isn.wrapping_add(1);
+        unseen || refuses
+    }
+
+    /// Whether the receiver of a reset would obey it.
+    pub(crate) fn reset_fits(&self, segment: &Segment<'_>, context: &Context<'_>) -> bool {
+        let tcp = segment.tcp;
+        if !self.timestamp_fits(segment, context)
+            || (tcp.ack != 0 && !self.ack_fits(segment, context))
+        {
+            return false;
+        }
+        let sender = &self.halves[context.direction.index()];
+        if self.handshake.one_sided {
+            return seq::geq(tcp.seq, sender.next_seq);
+        }
+        if context.config.policy.reset_in_window() {
+            return in_window(sender, segment);
+        }
+        let after_fin = sender.fin && tcp.seq == sender.next_seq.wrapping_add(1);
+        let unseen = self.handshake.midstream && !sender.seen;
+        tcp.seq == sender.next_seq || after_fin || unseen
+    }
+}
+
+/// Whether a segment is after what is acknowledged and within a window of what comes next.
+fn in_window(sender: &Half, segment: &Segment<'_>) -> bool {
+    seq::geq(segment.end(), sender.last_ack)
+        && seq::lt(segment.tcp.seq, sender.next_seq.wrapping_add(sender.window.max(1)))
+}

@@ -1,0 +1,25 @@
+//! TCP connections: their states, what belongs to their streams, and the streams.
+
+mod block;
+mod checks;
+mod close;
+mod config;
+mod connected;
+mod half;
+mod handshake;
+mod memory;
+mod outcome;
+mod policy;
+mod seq;
+mod session;
+mod state;
+mod stream;
+
+pub use block::SLACK;
+pub use config::StreamConfig;
+pub use memory::Memory;
+pub use outcome::{TcpEvents, TcpOutcome};
+pub use policy::Policy;
+pub use session::{Segment, TcpSession};
+pub use state::TcpState;
+pub use stream::{Chunk, RawWindow};

@@ -1,0 +1,320 @@
+//! A connection: what its packets do to it, and what its streams offer.
+
+use wire::{Direction, Nanos, Tcp, TcpOptions, tcp_flag};
+
+use super::config::StreamConfig;
+use super::half::Half;
+use super::handshake::Handshake;
+use super::memory::{Debt, Memory};
+use super::outcome::{TcpEvents, TcpOutcome};
+use super::state::TcpState;
+use super::stream::{Bounds, Chunk, RawWindow};
+
+/// A TCP packet as the connection sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Segment<'a> {
+    /// Its header.
+    pub tcp: &'a Tcp,
+    /// The header's options.
+    pub options: TcpOptions,
+    /// What comes after the header.
+    pub payload: &'a [u8],
+}
+
+impl Segment<'_> {
+    pub(crate) fn has(&self, flags: u8) -> bool {
+        self.tcp.has(flags)
+    }
+
+    pub(crate) fn has_any(&self, flags: u8) -> bool {
+        self.tcp.flags & flags != 0
+    }
+
+    /// Sequence number of the byte after the payload.
+    pub(crate) fn end(&self) -> u32 {
+        self.tcp.seq.wrapping_add(self.payload.len() as u32)
+    }
+}
+
+/// What a packet is handled with.
+pub(crate) struct Context<'a> {
+    pub(crate) config: &'a StreamConfig,
+    pub(crate) memory: &'a Memory,
+    pub(crate) direction: Direction,
+    pub(crate) second: u32,
+    pub(crate) outcome: TcpOutcome,
+}
+
+impl Context<'_> {
+    /// Notes why a packet does not fit.
+    pub(crate) fn refuse(&mut self, event: TcpEvents) -> Verdict {
+        self.outcome.events |= event;
+        Verdict::Invalid
+    }
+}
+
+/// Whether a packet fits its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Verdict {
+    Valid,
+    Invalid,
+}
+
+/// A TCP connection with its two streams.
+///
+/// Bytes are offered once the other side has acknowledged them; after [`Self::flush`], all that is
+/// there. Both consumers, the application parser (`app_…`) and the raw inspection (`raw_…`), take
+/// from the same buffers, each at its pace; what both have taken is forgotten.
+#[derive(Debug)]
+pub struct TcpSession {
+    pub(crate) state: TcpState,
+    /// The state before a reset, should that have been injected.
+    pub(crate) before_reset: TcpState,
+    pub(crate) halves: [Half; 2],
+    pub(crate) handshake: Handshake,
+    /// Bytes of inspected data that are kept.
+    raw_overlap: u32,
+    debt: Debt,
+}
+
+impl Default for TcpSession {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TcpSession {
+    /// A connection of which no packet was seen.
+    pub fn new() -> Self {
+        Self {
+            state: TcpState::None,
+            before_reset: TcpState::None,
+            halves: [Half::new(), Half::new()],
+            handshake: Handshake::default(),
+            raw_overlap: StreamConfig::default().raw_overlap,
+            debt: Debt::default(),
+        }
+    }
+
+    /// Takes a packet. `direction` is the packet's in its flow; of the first packet of a flow that
+    /// turns out to be the server's (`swapped`), the opposite is meant from then on.
+    pub fn packet(
+        &mut self,
+        segment: &Segment<'_>,
+        direction: Direction,
+        now: Nanos,
+        config: &StreamConfig,
+        memory: &Memory,
+    ) -> TcpOutcome {
+        let was_established = self.established();
+        let mut context = Context {
+            config,
+            memory,
+            direction,
+            second: u32::try_from(now / crate::flow::SECOND).unwrap_or(u32::MAX),
+            outcome: TcpOutcome { was_established, ..TcpOutcome::default() },
+        };
+        self.raw_overlap = config.raw_overlap;
+        if self.is_reuse(segment.tcp, direction) {
+            context.outcome.reuse = true;
+        } else {
+            let verdict = match self.state {
+                TcpState::None => self.first(segment, &mut context),
+                _ => self.next(segment, &mut context),
+            };
+            context.outcome.valid = verdict == Verdict::Valid;
+            if self.halves[context.direction.index()].stream.waits_at_gap()
+                || self.halves[context.direction.flip().index()].stream.waits_at_gap()
+            {
+                context.outcome.events |= TcpEvents::GAP;
+            }
+        }
+        TcpOutcome {
+            state: self.state,
+            established: self.established(),
+            closed: self.state == TcpState::Closed,
+            ..context.outcome
+        }
+    }
+
+    /// Whether a packet begins a new connection with the same ends, now that this one is at its
+    /// end: [`Self::packet`] would answer `reuse`.
+    pub fn is_reuse(&self, tcp: &Tcp, direction: Direction) -> bool {
+        let syn_only = tcp.flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::RST | tcp_flag::FIN)
+            == tcp_flag::SYN;
+        let client = &self.halves[Direction::ToServer.index()];
+        syn_only
+            && self.state >= TcpState::LastAck
+            && !(direction == Direction::ToServer && client.seen && client.isn == tcp.seq)
+    }
+
+    fn next(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
+        match self.needs_no_more(segment, context) {
+            Some(verdict) => verdict,
+            None => self.by_state(segment, context, self.state),
+        }
+    }
+
+    pub(crate) fn by_state(
+        &mut self,
+        segment: &Segment<'_>,
+        context: &mut Context<'_>,
+        state: TcpState,
+    ) -> Verdict {
+        match state {
+            TcpState::None => self.first(segment, context),
+            TcpState::SynSent => self.syn_sent(segment, context),
+            TcpState::SynRecv => self.syn_received(segment, context),
+            TcpState::Closed => self.closed(segment, context),
+            _ => self.connected(segment, context, state),
+        }
+    }
+
+    /// The sender's half and the receiver's.
+    #[inline]
+    pub(crate) fn both(&mut self, direction: Direction) -> (&mut Half, &mut Half) {
+        let [client, server] = &mut self.halves;
+        match direction {
+            Direction::ToServer => (client, server),
+            Direction::ToClient => (server, client),
+        }
+    }
+
+    /// Stores a packet's payload, which begins at `seq`.
+    pub(crate) fn store(&mut self, seq: u32, segment: &Segment<'_>, context: &mut Context<'_>) {
+        if segment.payload.is_empty() || segment.has(tcp_flag::RST) {
+            return;
+        }
+        let bounds = Bounds {
+            depth: context.config.depth,
+            max_blocks: context.config.max_segments.max(1),
+            policy: context.config.policy,
+        };
+        let stream = &mut self.halves[context.direction.index()].stream;
+        let stored = stream.insert(seq, segment.payload, &bounds, &mut self.debt, context.memory);
+        let outcome = &mut context.outcome;
+        outcome.added |= stored.accepted;
+        outcome.beyond_depth = stored.beyond_depth;
+        outcome.memcap_dropped |= stored.refused;
+        if stored.overlap {
+            outcome.events |= TcpEvents::RETRANSMISSION;
+        }
+        if stored.different {
+            outcome.events |= TcpEvents::OVERLAP_DIFFERENT_DATA;
+        }
+    }
+
+    /// Forgets what is stored of one direction.
+    pub(crate) fn clear_stream(&mut self, direction: Direction) {
+        self.halves[direction.index()].stream.clear(&mut self.debt);
+    }
+
+    /// Its state.
+    #[inline]
+    pub fn state(&self) -> TcpState {
+        self.state
+    }
+
+    /// Whether it is, or had been, established, in the sense of Suricata's `flow:established`:
+    /// a connection that was closed counts, even one that was refused.
+    #[inline]
+    pub fn established(&self) -> bool {
+        self.state >= TcpState::Established
+    }
+
+    /// Bytes of memory that it holds in buffers.
+    pub fn buffered(&self) -> u64 {
+        self.debt.bytes()
+    }
+
+    /// The next bytes for the application parser.
+    #[inline]
+    pub fn app_next(&self, direction: Direction) -> Chunk<'_> {
+        self.halves[direction.index()].stream.app_next()
+    }
+
+    /// The parser has taken `bytes` more, or has gone over a gap of so many.
+    pub fn app_consumed(&mut self, direction: Direction, bytes: u64) {
+        let overlap = u64::from(self.raw_overlap);
+        self.halves[direction.index()].stream.app_consumed(bytes, overlap, &mut self.debt);
+    }
+
+    /// All bytes from the stream's beginning, as long as the parser has taken none: for finding
+    /// out the protocol. `None` when there are none, the beginning is missing or some were taken.
+    pub fn app_from_start(&self, direction: Direction) -> Option<&[u8]> {
+        self.halves[direction.index()].stream.all_from_start()
+    }
+
+    /// Offset in the stream of the parser's next byte.
+    pub fn app_offset(&self, direction: Direction) -> u64 {
+        self.halves[direction.index()].stream.app_offset()
+    }
+
+    /// Offset in the stream of the next byte to inspect.
+    pub fn raw_offset(&self, direction: Direction) -> u64 {
+        self.halves[direction.index()].stream.raw_offset()
+    }
+
+    /// What there is to inspect; empty if nothing is new.
+    pub fn raw_window(&self, direction: Direction) -> RawWindow<'_> {
+        self.halves[direction.index()].stream.raw_window(u64::from(self.raw_overlap))
+    }
+
+    /// Whether it is worth inspecting now: a chunk is full, was asked for, or nothing more comes.
+    pub fn raw_ready(&self, direction: Direction, config: &StreamConfig) -> bool {
+        let (waiting, hurry) = self.halves[direction.index()].stream.raw_waiting();
+        let chunk = match direction {
+            Direction::ToServer => config.toserver_chunk,
+            Direction::ToClient => config.toclient_chunk,
+        };
+        let ending = self.state >= TcpState::TimeWait && self.state != TcpState::CloseWait;
+        waiting > 0 && (hurry || ending || waiting >= u64::from(chunk))
+    }
+
+    /// Asks for inspection of what there is without waiting for a full chunk.
+    pub fn trigger_raw(&mut self, direction: Direction) {
+        self.halves[direction.index()].stream.trigger();
+    }
+
+    /// All before the offset `upto` has been inspected, see [`RawWindow::end`].
+    pub fn raw_consumed(&mut self, direction: Direction, upto: u64) {
+        let overlap = u64::from(self.raw_overlap);
+        self.halves[direction.index()].stream.raw_consumed(upto, overlap, &mut self.debt);
+    }
+
+    /// The parser wants no more of this direction.
+    pub fn disable_app(&mut self, direction: Direction) {
+        let overlap = u64::from(self.raw_overlap);
+        self.halves[direction.index()].stream.disable_app(overlap, &mut self.debt);
+    }
+
+    /// Raw inspection wants no more of this direction.
+    pub fn disable_raw(&mut self, direction: Direction) {
+        let overlap = u64::from(self.raw_overlap);
+        self.halves[direction.index()].stream.disable_raw(overlap, &mut self.debt);
+    }
+
+    /// Whether neither wants more of this direction: its payload is not stored.
+    pub fn is_disabled(&self, direction: Direction) -> bool {
+        self.halves[direction.index()].stream.is_disabled()
+    }
+
+    /// Whether this direction has reached the depth.
+    pub fn depth_reached(&self, direction: Direction) -> bool {
+        self.halves[direction.index()].stream.depth_reached()
+    }
+
+    /// At the flow's end, its time-out or the end of the capture: all that waits becomes available,
+    /// first what is contiguous, then what is behind gaps.
+    pub fn flush(&mut self) {
+        for half in &mut self.halves {
+            half.stream.flush();
+        }
+    }
+
+    /// Whether bytes are stored that were not taken.
+    pub fn has_pending(&self, direction: Direction) -> bool {
+        self.halves[direction.index()].stream.has_pending()
+    }
+}
