@@ -13,6 +13,9 @@ pub struct Limits {
     pub http_header_bytes: usize,
     /// Most live HTTP/1 transactions; more end the parsing of the flow (`libhtp.max-tx`).
     pub http_transactions: usize,
+    /// Bytes that the live HTTP/1 transactions may hold when another begins; more end the parsing
+    /// of the flow.
+    pub http_live_bytes: usize,
     /// Whether a request's URI goes on to the last space of its line (Suricata's own build of
     /// libhtp) rather than to the first one (the build that Debian ships).
     pub http_space_in_uri: bool,
@@ -31,6 +34,7 @@ impl Default for Limits {
             http_headers: 1024,
             http_header_bytes: 64 * 1024,
             http_transactions: 512,
+            http_live_bytes: 2 * 1024 * 1024,
             http_space_in_uri: false,
             dns_transactions: 32,
             dns_name_bytes: 64 * 1024,

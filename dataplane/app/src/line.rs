@@ -75,8 +75,8 @@ impl LineBuf {
 
 /// The line without the line feeds and carriage returns that end it.
 pub(crate) fn chomp(mut line: &[u8]) -> &[u8] {
-    while let Some(head) = line.strip_suffix(b"\n") {
-        line = head.strip_suffix(b"\r").unwrap_or(head);
+    while let [head @ .., b'\r' | b'\n'] = line {
+        line = head;
     }
     line
 }
@@ -115,7 +115,7 @@ mod tests {
     fn chomp_takes_every_line_end_off() {
         assert_eq!(chomp(b"a\r\n"), b"a");
         assert_eq!(chomp(b"a\n"), b"a");
-        assert_eq!(chomp(b"a\r"), b"a\r");
+        assert_eq!(chomp(b"a\r\r\n"), b"a");
         assert_eq!(chomp(b"\r\n"), b"");
     }
 }

@@ -32,7 +32,7 @@ pub struct HttpSummary {
     pub http_method: Option<String>,
     /// `protocol`
     pub protocol: Option<String>,
-    /// `status` of the response.
+    /// `status` of the response; 0 if it is no number from 100 to 999.
     pub status: Option<u16>,
     /// `redirect`: the Location field of a 3xx response.
     pub redirect: Option<String>,

@@ -44,3 +44,124 @@ pub(crate) fn record(kind: u8, body: &[u8]) -> Vec<u8> {
     m.extend_from_slice(body);
     m
 }
+
+mod hostile {
+    //! Whatever comes: no panic, no hoarding, progress that never falls.
+
+    use proptest::prelude::*;
+    use wire::Direction::{ToClient, ToServer};
+
+    use crate::{AppBuffer, AppProto, Limits, Session, Transport};
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Data(bool, Vec<u8>),
+        Gap(bool, u64),
+        Close(bool),
+        Free(u64),
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let words = prop::sample::select(vec![
+            &b"GET "[..],
+            b"/a",
+            b" HTTP/1.1",
+            b"\r\n",
+            b"\n",
+            b"\r\n\r\n",
+            b"Host: h",
+            b": ",
+            b" ",
+            b"\t",
+            b"Content-Length: 5",
+            b"Transfer-Encoding: chunked",
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 101 S\r\n",
+            b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+            b"HTTP/1.1 100 C\r\n\r\n",
+            b"0\r\n",
+            b"5;x\r\n",
+            b"abcde",
+            b"\0",
+            b"\x16\x03\x01\0\x05",
+            b"\x16\x03\x03\0\x40\x01\0\0\x3c\x03\x03",
+            b"\x14\x03\x03\0\x01\x01",
+            b"\x17\x03\x03\0\x02",
+            b"\0\x1d",
+            b"\0\x01\x01\0\0\x01\0\0\0\0\0\0",
+            b"\x03www\x02ex\0",
+            b"\0\x01\0\x01",
+            b"\xc0\x0c",
+            b"\x80\x2e\x01\x03\x01",
+        ]);
+        let word = prop_oneof![4 => words.prop_map(<[u8]>::to_vec), 1 => prop::collection::vec(any::<u8>(), 0..40)];
+        prop::collection::vec(word, 0..12).prop_map(|w| w.concat())
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            12 => (any::<bool>(), bytes()).prop_map(|(d, b)| Step::Data(d, b)),
+            1 => (any::<bool>(), prop_oneof![0u64..20, Just(u64::MAX)]).prop_map(|(d, n)| Step::Gap(d, n)),
+            1 => any::<bool>().prop_map(Step::Close),
+            1 => (0u64..6).prop_map(Step::Free),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1500))]
+        #[test]
+        fn any_traffic_is_survived(
+            proto in prop::sample::select(vec![AppProto::Http1, AppProto::Dns, AppProto::Tls]), udp: bool,
+            steps in prop::collection::vec(step(), 0..25),
+        ) {
+            let transport = if udp && proto == AppProto::Dns { Transport::Udp } else { Transport::Tcp };
+            let limits = Limits { http_field: 200, http_transactions: 8, tls_handshake: 300, ..Limits::default() };
+            let mut s = Session::over(proto, transport, &limits).unwrap();
+            let mut seen = std::collections::HashMap::new();
+            for step in steps {
+                let dir = |d: bool| if d { ToServer } else { ToClient };
+                let next = s.next_tx();
+                match step {
+                    Step::Data(d, b) => { let _ = s.data(dir(d), &b); }
+                    Step::Gap(d, n) => s.gap(dir(d), n),
+                    Step::Close(d) => s.close(dir(d)),
+                    Step::Free(n) => s.free_before(n.min(s.next_tx())),
+                }
+                prop_assert!(s.next_tx() >= next && s.first_tx() <= s.next_tx());
+                prop_assert!(s.buffered() <= 2 * 65_540);
+                prop_assert!(s.next_tx() - s.first_tx() <= 32);
+                for id in s.first_tx()..s.next_tx() {
+                    let tx = s.tx(id).unwrap();
+                    prop_assert_eq!(tx.id(), id);
+                    for b in AppBuffer::ALL {
+                        let _ = tx.buffer(b, 0);
+                    }
+                    let _ = tx.summary();
+                    for d in [ToServer, ToClient] {
+                        let before = seen.insert((id, d), tx.progress(d)).unwrap_or(0);
+                        prop_assert!(tx.progress(d) >= before);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn a_buffer_that_is_final_does_not_change(pieces in prop::collection::vec(bytes(), 1..12)) {
+            let mut s = Session::new(AppProto::Http1, &Limits::default()).unwrap();
+            let mut seen = std::collections::HashMap::new();
+            for piece in pieces {
+                let _ = s.data(ToServer, &piece);
+                for id in s.first_tx()..s.next_tx() {
+                    let tx = s.tx(id).unwrap();
+                    for b in AppBuffer::ALL.into_iter().filter(|b| b.name().starts_with("http")) {
+                        if tx.progress(ToServer) >= crate::buffer_spec(b).min_progress {
+                            let now = tx.buffer(b, 0).map(<[u8]>::to_vec);
+                            let before = seen.entry((id, b)).or_insert_with(|| now.clone());
+                            prop_assert_eq!(&*before, &now);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

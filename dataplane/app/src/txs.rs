@@ -93,6 +93,15 @@ impl TxList {
         self.live.len()
     }
 
+    /// Bytes that the live HTTP transactions hold.
+    pub(crate) fn kept(&self) -> usize {
+        let sizes = self.live.iter().map(|t| match &t.kind {
+            TxKind::Http(t) => t.kept(),
+            TxKind::Dns(_) | TxKind::Tls(_) => 0,
+        });
+        sizes.sum()
+    }
+
     pub(crate) fn push(&mut self, kind: TxKind) -> u64 {
         let id = self.next();
         self.live.push_back(Tx { id, kind });

@@ -3,6 +3,8 @@
 
 mod message;
 mod name;
+#[cfg(test)]
+mod tests;
 
 use wire::Direction;
 

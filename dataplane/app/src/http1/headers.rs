@@ -116,6 +116,11 @@ impl Headers {
         self.find(name, hash(name)).map(|at| self.slice(self.fields[at].value))
     }
 
+    /// Bytes held.
+    pub(super) fn kept(&self) -> usize {
+        self.arena.capacity() + self.fields.capacity() * size_of::<Field>()
+    }
+
     /// Forgets all fields (those of an interim response).
     pub(super) fn clear(&mut self) {
         *self = Self::default();

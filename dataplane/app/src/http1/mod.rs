@@ -6,6 +6,8 @@ mod headers;
 mod host;
 mod request;
 mod response;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod uri;
 
@@ -154,6 +156,12 @@ impl Conn {
     }
 }
 
+/// Whether another transaction may begin.
+fn check_room(txs: &TxList, limits: &Limits) -> Result<(), Fatal> {
+    let full = txs.len() >= limits.http_transactions || txs.kept() > limits.http_live_bytes;
+    if full { Err(Fatal) } else { Ok(()) }
+}
+
 /// What a response to nothing is logged with, in Suricata's words, so that dashboards know it.
 const UNSEEN_URI: &[u8] = b"/libhtp::request_uri_not_seen";
 
@@ -207,19 +215,4 @@ fn chunk_size(line: &[u8]) -> Result<Option<u64>, Fatal> {
         }
     }
     if digits == 0 { Err(Fatal) } else { Ok(Some(size)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chunk_sizes_are_read_leniently_but_not_made_up() {
-        assert_eq!(chunk_size(b"1a\r\n"), Ok(Some(26)));
-        assert_eq!(chunk_size(b" 3 ;x=y\r\n"), Ok(Some(3)));
-        assert_eq!(chunk_size(b"\r\n"), Ok(None));
-        assert_eq!(chunk_size(b"xyz\r\n"), Err(Fatal));
-        assert_eq!(chunk_size(b"ffffffffffffffffffff\r\n"), Err(Fatal));
-        assert_eq!(chunk_size(b"0\r\n"), Ok(Some(0)));
-    }
 }

@@ -91,9 +91,7 @@ impl Request {
                     if rest.is_empty() {
                         return Ok(());
                     }
-                    if txs.len() >= limits.http_transactions {
-                        return Err(Fatal);
-                    }
+                    super::check_room(txs, limits)?;
                     let tx = HttpTx { request_progress: progress::LINE, ..HttpTx::default() };
                     self.tx = Some(txs.push(TxKind::Http(Box::new(tx))));
                     self.state = State::Line;
@@ -287,7 +285,7 @@ impl Request {
     }
 
     fn body(&mut self, txs: &mut TxList, n: u64) {
-        self.with(txs, |tx| tx.request_len += n);
+        self.with(txs, |tx| tx.request_len = tx.request_len.saturating_add(n));
         self.untouched = None;
         self.left -= n;
         if self.left == 0 {
@@ -295,8 +293,8 @@ impl Request {
         }
     }
 
-    /// What follows a request in the same piece is the next one if its first word is a method,
-    /// else a body without announcement. Returns whether to go on.
+    /// What follows a request in the same piece is the next one if its first line is empty or begins
+    /// with a method, else a body without announcement. Returns whether to go on.
     fn after(
         &mut self,
         txs: &mut TxList,
@@ -306,7 +304,7 @@ impl Request {
     ) -> Result<bool, Fatal> {
         if rest.is_empty() && (closed || self.line.is_empty()) {
             let stray = self.line.take().len() as u64;
-            self.with(txs, |tx| tx.request_len += stray);
+            self.with(txs, |tx| tx.request_len = tx.request_len.saturating_add(stray));
             self.complete(txs);
             return Ok(false);
         }
@@ -321,11 +319,11 @@ impl Request {
         }
         first_word.extend_from_slice(&rest[..end]);
         let word = trim(&first_word).split(|&b| is_space(b)).next().unwrap_or_default();
-        if METHODS.contains(&word) {
+        if first_word.is_empty() || METHODS.contains(&word) {
             self.complete(txs);
         } else if let Some(line) = self.line.next(rest, limits.http_field)? {
             let n = line.len() as u64;
-            self.with(txs, |tx| tx.request_len += n);
+            self.with(txs, |tx| tx.request_len = tx.request_len.saturating_add(n));
         }
         Ok(true)
     }
@@ -364,10 +362,7 @@ impl Request {
 
     /// No more is parsed: what there is, is all.
     pub(super) fn end(&mut self, txs: &mut TxList) {
-        let line_known = self.tx.and_then(|id| txs.http(id)).is_some_and(|tx| tx.method.is_some());
-        if line_known {
-            self.complete(txs);
-        }
+        self.complete(txs);
         self.line = LineBuf::default();
         self.field = FieldBuf::default();
     }

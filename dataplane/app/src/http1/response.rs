@@ -162,9 +162,7 @@ impl Response {
     fn begin(&mut self, txs: &mut TxList, limits: &Limits) -> Result<(), Fatal> {
         let id = self.next;
         if id >= txs.next() {
-            if txs.len() >= limits.http_transactions {
-                return Err(Fatal);
-            }
+            super::check_room(txs, limits)?;
             txs.push(TxKind::Http(Box::new(HttpTx::unasked())));
         }
         self.next = id + 1;
@@ -192,7 +190,7 @@ impl Response {
     }
 
     fn count(&self, txs: &mut TxList, n: u64) {
-        self.with(txs, |tx| tx.response_len += n);
+        self.with(txs, |tx| tx.response_len = tx.response_len.saturating_add(n));
     }
 
     fn status_line(&mut self, txs: &mut TxList, line: &[u8], rest: &[u8]) {
@@ -212,7 +210,7 @@ impl Response {
             return;
         }
         let mut words = trim(line).split(|&b| is_space(b)).filter(|w| !w.is_empty());
-        let status = words.nth(1).and_then(status_code);
+        let status = words.nth(1).map(|word| status_code(word).unwrap_or(0));
         self.with(txs, |tx| tx.status = status);
         self.state = State::Headers;
         self.step(txs, progress::HEADERS);

@@ -42,6 +42,14 @@ impl HttpTx {
         }
     }
 
+    /// Bytes that it holds.
+    pub(crate) fn kept(&self) -> usize {
+        let fields =
+            [&self.method, &self.uri_raw, &self.uri, &self.protocol, &self.uri_host, &self.host];
+        let fields: usize = fields.into_iter().flatten().map(Vec::capacity).sum();
+        size_of::<Self>() + fields + self.request_headers.kept() + self.response_headers.kept()
+    }
+
     pub(crate) fn progress(&self, dir: Direction) -> u8 {
         match dir {
             Direction::ToServer => self.request_progress,

@@ -78,11 +78,11 @@ impl<'a> Parts<'a> {
         remove_dot_segments(&mut out);
         if let Some(query) = self.query {
             out.push(b'?');
-            percent_decode(query, &mut out);
+            percent_decode(query, &mut out, plain_escape);
         }
         if let Some(fragment) = self.fragment {
             out.push(b'#');
-            percent_decode(fragment, &mut out);
+            percent_decode(fragment, &mut out, escape);
         }
         (!out.is_empty()).then_some(out)
     }
@@ -91,7 +91,7 @@ impl<'a> Parts<'a> {
     pub(super) fn normalized_host(&self) -> Option<Vec<u8>> {
         let host = self.host?;
         let mut out = Vec::with_capacity(host.len());
-        percent_decode(host, &mut out);
+        percent_decode(host, &mut out, escape);
         out.make_ascii_lowercase();
         while out.last() == Some(&b'.') {
             out.pop();
@@ -103,22 +103,24 @@ impl<'a> Parts<'a> {
 /// One `%` escape at the head of `s`: the byte it stands for and its length. A broken escape stands
 /// for itself, one `%` long.
 fn escape(s: &[u8]) -> (u8, usize) {
-    fn hex(s: &[u8]) -> Option<u32> {
-        s.iter().try_fold(0, |v, &b| Some(v * 16 + char::from(b).to_digit(16)?))
-    }
     if let Some(b'u' | b'U') = s.get(1) {
         // IIS: %uHHHH
-        if let Some(c) = s.get(2..6).and_then(hex) {
-            return (best_fit(c), 6);
-        }
-    } else if let Some(c) = s.get(1..3).and_then(hex) {
-        return (c as u8, 3);
+        return s.get(2..6).and_then(hex).map_or((b'%', 1), |c| (best_fit(c), 6));
     }
-    (b'%', 1)
+    plain_escape(s)
+}
+
+/// The same without `%u`, which the query does not know.
+fn plain_escape(s: &[u8]) -> (u8, usize) {
+    s.get(1..3).and_then(hex).map_or((b'%', 1), |c| (c as u8, 3))
+}
+
+fn hex(s: &[u8]) -> Option<u32> {
+    s.iter().try_fold(0, |v, &b| Some(v * 16 + char::from(b).to_digit(16)?))
 }
 
 /// Undoes percent encoding once; `+` stays.
-fn percent_decode(mut s: &[u8], out: &mut Vec<u8>) {
+fn percent_decode(mut s: &[u8], out: &mut Vec<u8>, escape: fn(&[u8]) -> (u8, usize)) {
     while let Some(at) = memchr(b'%', s) {
         out.extend_from_slice(&s[..at]);
         let (byte, len) = escape(&s[at..]);

@@ -5,7 +5,7 @@
 pub(super) struct ClientHello {
     pub(super) version: u16,
     pub(super) session_id: Vec<u8>,
-    /// The first host name of the server name extension, as sent, up to a NUL.
+    /// The host name of the first server name extension, as sent, up to a NUL.
     pub(super) sni: Option<Vec<u8>>,
 }
 
@@ -80,17 +80,17 @@ impl ClientHello {
     }
 }
 
-/// The first host name of a server name list.
+/// The first entry of a server name list, if it is a host name. As in Suricata, the list's own
+/// length is not believed.
 fn host_name(content: &[u8]) -> Option<Vec<u8>> {
-    let mut list = Reader(Reader(content).vec16()?);
-    loop {
-        let kind = list.u8()?;
-        let name = list.vec16()?;
-        if kind == 0 {
-            let end = memchr::memchr(0, name).unwrap_or(name.len());
-            return (end > 0).then(|| name[..end].to_vec());
-        }
+    let mut list = Reader(content);
+    list.u16()?;
+    if list.u8()? != 0 {
+        return None;
     }
+    let name = list.vec16()?;
+    let end = memchr::memchr(0, name).unwrap_or(name.len());
+    (end > 0).then(|| name[..end].to_vec())
 }
 
 impl ServerHello {
@@ -144,10 +144,12 @@ mod tests {
     #[test]
     fn only_host_names_count_and_empty_ones_do_not() {
         assert_eq!(host_name(b"\0\x04\x01\0\x01x"), None);
-        assert_eq!(host_name(b"\0\x08\x01\0\x01x\0\0\x01y"), Some(b"y".to_vec()));
+        assert_eq!(host_name(b"\0\x08\x01\0\x01x\0\0\x01y"), None);
+        assert_eq!(host_name(b"\0\x08\0\0\x01x\0\0\x01y"), Some(b"x".to_vec()));
         assert_eq!(host_name(b"\0\x03\0\0\0"), None);
         assert_eq!(host_name(b"\0\x06\0\0\x03a\0b"), Some(b"a".to_vec()));
-        assert_eq!(host_name(b"\0\xff\0\0\x03abc"), None);
+        assert_eq!(host_name(b"\0\xff\0\0\x03abc"), Some(b"abc".to_vec()));
+        assert_eq!(host_name(b"\0\x06\0\0\x04abc"), None);
     }
 
     #[test]

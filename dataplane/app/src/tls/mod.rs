@@ -3,6 +3,8 @@
 
 mod hello;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use wire::Direction;
 
