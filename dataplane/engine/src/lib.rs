@@ -1,2 +1,30 @@
-//! Header.
+//! The pipeline of one burst: scope, flows, reassembly, application protocols, detection, alerts
+//! and the ledger; the worker loop that runs it on a DPDK queue; snapshots and how cores take them.
+//!
+//! A core owns what it touches: nothing on a packet's path is shared and written. What cores read is
+//! in a [`snapshot::Snapshot`], which the control side builds and each core takes from its
+//! [`mailbox`] between two bursts. What cores say goes through rings: alerts to the control side,
+//! packets that belong to another core to that core.
 #![forbid(unsafe_code)]
+
+pub mod alert;
+pub mod collect;
+pub mod counters;
+pub mod crew;
+pub mod emit;
+mod flow_state;
+mod flow_work;
+pub mod handover;
+pub mod inspect;
+pub mod mailbox;
+pub mod pipeline;
+pub mod scope;
+pub mod settings;
+pub mod snapshot;
+pub mod threshold;
+pub mod worker;
+
+pub use crew::{Crew, CrewConfig, CrewError, Seat};
+pub use flow_state::FlowState;
+pub use settings::Settings;
+pub use snapshot::Snapshot;

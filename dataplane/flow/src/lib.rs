@@ -15,7 +15,9 @@ pub mod tcp;
 mod wheel;
 
 pub use config::{FlowConfig, ProtocolTimeouts, Timeouts};
-pub use defrag::{DefragConfig, DefragOutcome, DefragStats, Defragmenter, FragmentPolicy};
+pub use defrag::{
+    DefragConfig, DefragOutcome, DefragStats, Defragmenter, FragmentPolicy, OpenFates,
+};
 pub use flow::{Flow, FlowState};
 pub use table::{FlowId, FlowTable, Lookup};
 pub use tcp::{

@@ -6,7 +6,7 @@ mod tracker;
 mod whole;
 
 pub use policy::FragmentPolicy;
-pub use table::{DefragStats, Defragmenter};
+pub use table::{DefragStats, Defragmenter, OpenFates};
 
 /// Settings of a [`Defragmenter`] (Suricata's `defrag` section; the defaults follow it).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,9 +59,24 @@ pub struct DefragStats {
     pub datagrams: u64,
 }
 
+/// What became of fragments whose fate the caller left open, see [`Defragmenter::push_open`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OpenFates {
+    /// They are in a datagram that was put together.
+    pub completed: u64,
+    /// Their datagram was not complete in time.
+    pub timed_out: u64,
+    /// There was no memory for them.
+    pub memcap: u64,
+    /// They were refused for what they, or their datagram, say.
+    pub refused: u64,
+}
+
 #[derive(Debug)]
 struct Entry {
     tracker: Tracker,
+    /// Fragments whose fate is the datagram's.
+    open: u64,
     deadline: Nanos,
     /// Tells this entry's place in the queue from that of one before with the same key.
     serial: u64,
@@ -78,6 +93,7 @@ pub struct Defragmenter {
     /// Memory held by all trackers.
     held: usize,
     stats: DefragStats,
+    fates: OpenFates,
     whole: Vec<u8>,
 }
 
@@ -94,6 +110,7 @@ impl Defragmenter {
             serial: 0,
             held: 0,
             stats: DefragStats::default(),
+            fates: OpenFates::default(),
             whole: Vec::new(),
         }
     }
@@ -101,7 +118,41 @@ impl Defragmenter {
     /// Takes a fragment; `packet` are the bytes that `decoded` is of. A datagram that it completes
     /// is good until the next call.
     pub fn push(&mut self, decoded: &Decoded, packet: &[u8], now: Nanos) -> DefragOutcome<'_> {
-        let Some(fragment) = decoded.fragment else { return DefragOutcome::NotAFragment };
+        self.take(decoded, packet, now, 0)
+    }
+
+    /// As [`Self::push`], for a fragment of which only the whole datagram tells what is to become
+    /// of it: [`Self::take_fates`] says what did.
+    pub fn push_open(
+        &mut self,
+        decoded: &Decoded,
+        packet: &[u8],
+        now: Nanos,
+    ) -> DefragOutcome<'_> {
+        self.take(decoded, packet, now, 1)
+    }
+
+    /// What has become of fragments with an open fate since the last call.
+    pub fn take_fates(&mut self) -> OpenFates {
+        std::mem::take(&mut self.fates)
+    }
+
+    /// Fragments with an open fate that still wait.
+    pub fn open(&self) -> u64 {
+        self.entries.values().map(|entry| entry.open).sum()
+    }
+
+    fn take(
+        &mut self,
+        decoded: &Decoded,
+        packet: &[u8],
+        now: Nanos,
+        open: u64,
+    ) -> DefragOutcome<'_> {
+        let Some(fragment) = decoded.fragment else {
+            self.fates.refused += open;
+            return DefragOutcome::NotAFragment;
+        };
         self.stats.fragments += 1;
         let bytes = decoded.payload_of(packet);
         let layer = decoded.inner();
@@ -110,16 +161,19 @@ impl Defragmenter {
             .filter(|header| !header.is_empty());
         let Some(header) = header else {
             self.stats.refused += 1;
+            self.fates.refused += open;
             return DefragOutcome::NotAFragment;
         };
         let key = Key::of(&fragment, decoded, self.config.use_vlan);
         if self.entries.get(&key).is_some_and(|entry| entry.deadline < now) {
-            let gone = self.remove(&key);
+            let (gone, left) = self.remove(&key);
             self.stats.timed_out += gone;
+            self.fates.timed_out += left;
         }
         let header = if fragment.offset == 0 { header } else { &[] };
         if !self.make_room(&key, bytes.len(), header.len()) {
             self.stats.memcap += 1;
+            self.fates.memcap += open;
             return DefragOutcome::MemcapDrop;
         }
         let entry = match self.entries.entry(key) {
@@ -130,6 +184,7 @@ impl Defragmenter {
                 let timeout = Nanos::from(self.config.timeout) * SECOND;
                 entry.insert(Entry {
                     tracker: Tracker::default(),
+                    open: 0,
                     deadline: now.saturating_add(timeout),
                     serial: self.serial,
                 })
@@ -147,6 +202,7 @@ impl Defragmenter {
         self.held = (self.held + tracker.held()).saturating_sub(before);
         if let Err(refusal) = taken {
             self.stats.refused += 1;
+            self.fates.refused += open;
             return match refusal {
                 Refusal::TooLarge => DefragOutcome::TooLarge,
                 Refusal::Inconsistent => DefragOutcome::Inconsistent,
@@ -154,16 +210,20 @@ impl Defragmenter {
             };
         }
         self.stats.pending += 1;
+        entry.open += open;
+        let tracker = &entry.tracker;
         if !tracker.is_complete() {
             return DefragOutcome::Pending;
         }
         let fits = whole::write(tracker, &mut self.whole);
-        let fragments = self.remove(&key);
+        let (fragments, left) = self.remove(&key);
         if !fits {
             self.stats.refused += fragments;
+            self.fates.refused += left;
             return DefragOutcome::TooLarge;
         }
         self.stats.completed += fragments;
+        self.fates.completed += left;
         self.stats.datagrams += 1;
         DefragOutcome::Complete { datagram: &self.whole, fragments: fragments as u32 }
     }
@@ -174,7 +234,11 @@ impl Defragmenter {
         while let Some((serial, key)) = self.queue.front().copied() {
             match self.entries.get(&key) {
                 Some(entry) if entry.serial == serial && entry.deadline >= now => break,
-                Some(entry) if entry.serial == serial => gone += self.remove(&key),
+                Some(entry) if entry.serial == serial => {
+                    let (fragments, left) = self.remove(&key);
+                    gone += fragments;
+                    self.fates.timed_out += left;
+                }
                 _ => {}
             }
             self.queue.pop_front();
@@ -229,7 +293,9 @@ impl Defragmenter {
                 self.queue.push_front((serial, oldest));
                 return false;
             }
-            self.stats.memcap += self.remove(&oldest);
+            let (gone, left) = self.remove(&oldest);
+            self.stats.memcap += gone;
+            self.fates.memcap += left;
         }
         // Completed datagrams leave their place in the queue: not for longer than it is worth.
         if self.queue.len() > 2 * self.entries.len() + 64 {
@@ -241,12 +307,13 @@ impl Defragmenter {
         true
     }
 
-    /// Removes a datagram; answers how many fragments it had. Its place in the queue stays.
-    fn remove(&mut self, key: &Key) -> u64 {
-        let Some(entry) = self.entries.remove(key) else { return 0 };
+    /// Removes a datagram; answers how many fragments it had, and how many of them have an open
+    /// fate. Its place in the queue stays.
+    fn remove(&mut self, key: &Key) -> (u64, u64) {
+        let Some(entry) = self.entries.remove(key) else { return (0, 0) };
         self.held = self.held.saturating_sub(entry.tracker.held());
         let fragments = u64::from(entry.tracker.fragments);
         self.stats.pending = self.stats.pending.saturating_sub(fragments);
-        fragments
+        (fragments, entry.open)
     }
 }

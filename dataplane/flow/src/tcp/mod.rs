@@ -14,6 +14,8 @@ mod seq;
 mod session;
 mod state;
 mod stream;
+#[cfg(test)]
+mod stream_tests;
 
 pub use block::SLACK;
 pub use config::StreamConfig;

@@ -1,0 +1,187 @@
+//! The ledger of one core: every packet's fate, counted where it happens.
+//! One writer (the worker), any number of readers, no locks.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A counter with one writer. Readers may see a value that is a moment old.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`. Only the owning core may call it: it is a load and a store, not a locked add.
+    #[inline]
+    pub fn add(&self, n: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+    }
+
+    /// Replaces the value (for gauges). Only the owning core may call it.
+    #[inline]
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// Replaces the value and publishes everything that was written before.
+    #[inline]
+    pub fn publish(&self, n: u64) {
+        self.0.store(n, Ordering::Release);
+    }
+
+    /// The value.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// The value, and with it everything that was written before it was published.
+    #[inline]
+    pub fn observe(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Why a received packet was not offered to detection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Drop {
+    /// Neither IPv4 nor IPv6.
+    NonIp,
+    /// A header contradicts itself or the packet's length.
+    Malformed,
+    /// A checksum is wrong.
+    BadChecksum,
+    /// The link type is none that the decoder reads.
+    UnknownLink,
+    /// A fragment whose datagram never became complete and so never told whether it is in scope.
+    FragmentTimeout,
+    /// The defragmenter's memory is full.
+    FragmentMemcap,
+    /// The stream memory is full: the segment's payload was not reassembled.
+    StreamMemcap,
+    /// The ring to the core that owns the packet's flow was full.
+    HandOverFull,
+    /// Processing the packet panicked.
+    Panic,
+    /// Still waiting in a ring when the sensor stopped.
+    Shutdown,
+}
+
+impl Drop {
+    /// How many there are.
+    pub const COUNT: usize = 10;
+
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::NonIp,
+        Self::Malformed,
+        Self::BadChecksum,
+        Self::UnknownLink,
+        Self::FragmentTimeout,
+        Self::FragmentMemcap,
+        Self::StreamMemcap,
+        Self::HandOverFull,
+        Self::Panic,
+        Self::Shutdown,
+    ];
+
+    /// The name in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NonIp => "non_ip",
+            Self::Malformed => "malformed",
+            Self::BadChecksum => "bad_checksum",
+            Self::UnknownLink => "unknown_link_type",
+            Self::FragmentTimeout => "fragment_timeout",
+            Self::FragmentMemcap => "fragment_memcap",
+            Self::StreamMemcap => "stream_memcap",
+            Self::HandOverFull => "hand_over_full",
+            Self::Panic => "worker_panic",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// What one worker counts. Aligned so that two workers never share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct Counters {
+    /// Packets taken from the queue.
+    pub received: Counter,
+    /// Bytes of them.
+    pub bytes: Counter,
+    /// Packets that another core handed to this one.
+    pub handed_in: Counter,
+    /// Packets that this core handed to another one.
+    pub handed_out: Counter,
+    /// Packets offered to detection.
+    pub inspected: Counter,
+    /// Packets of endpoints that no resource selects.
+    pub unscoped: Counter,
+    /// Packets that were neither, by [`Drop`].
+    pub dropped: [Counter; Drop::COUNT],
+    /// Flows made.
+    pub flows: Counter,
+    /// Flows that are in the table now.
+    pub flows_active: Counter,
+    /// Flows put out of a full table, inspected to their end before.
+    pub flows_evicted: Counter,
+    /// TCP flows picked up in the middle.
+    pub flows_midstream: Counter,
+    /// Flows discarded because a panic left their state in doubt.
+    pub flows_lost_to_panic: Counter,
+    /// Datagrams put together from fragments.
+    pub datagrams_reassembled: Counter,
+    /// Payload bytes beyond a stream's depth: inspected as packets only.
+    pub beyond_depth: Counter,
+    /// Payload bytes after an encrypted session's handshake.
+    pub encrypted: Counter,
+    /// Bytes that a stream lost: acknowledged, never seen.
+    pub gap_bytes: Counter,
+    /// Bytes that wait in reassembly now.
+    pub stream_memory: Counter,
+    /// Candidate alerts put into the ring.
+    pub alerts_raised: Counter,
+    /// Candidate alerts that the full ring had no room for.
+    pub alerts_lost: Counter,
+    /// Matches beyond the limit of alerts of one packet.
+    pub alerts_over_limit: Counter,
+    /// Panics caught.
+    pub panics: Counter,
+    /// Rules set aside for a packet because their verification exceeded its budget.
+    pub budget_exceeded: Counter,
+    /// The generation in force on this core.
+    pub generation: Counter,
+    /// Every packet with a clock before this was received, and handed over if it is another core's.
+    pub progress: Counter,
+    /// Every alert with a clock before this was put into the ring.
+    pub watermark: Counter,
+}
+
+impl Counters {
+    /// Counts one packet's drop.
+    #[inline]
+    pub fn discard(&self, reason: Drop) {
+        self.discard_many(reason, 1);
+    }
+
+    /// Counts several.
+    #[inline]
+    pub fn discard_many(&self, reason: Drop, n: u64) {
+        if let Some(counter) = self.dropped.get(reason as usize) {
+            counter.add(n);
+        }
+    }
+
+    /// Sum over all drop reasons.
+    pub fn dropped_total(&self) -> u64 {
+        self.dropped.iter().map(Counter::get).sum()
+    }
+
+    /// Does every packet have exactly one fate?
+    pub fn balances(&self) -> bool {
+        self.received.get() + self.handed_in.get()
+            == self.inspected.get()
+                + self.unscoped.get()
+                + self.handed_out.get()
+                + self.dropped_total()
+    }
+}

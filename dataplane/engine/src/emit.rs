@@ -1,0 +1,220 @@
+//! From matches to alerts in the core's ring: order, `pass`, `noalert`, the limit per packet, and
+//! everything that is worth telling of the packet and its flow.
+
+use std::sync::Arc;
+
+use app::AppProto;
+use flow::Flow;
+use rtrb::{Producer, PushError};
+use rules::signature::Action;
+use wire::{Decoded, Direction, IpLayer, Transport};
+
+use crate::alert::{Alert, FlowSummary, OrderKey, Source, TunnelSummary};
+use crate::counters::Counters;
+use crate::flow_state::FlowState;
+use crate::flow_work::ends;
+use crate::inspect::{Match, Tools, Unit};
+use crate::pipeline::PacketInfo;
+use crate::scope::Hits;
+use crate::snapshot::Snapshot;
+
+/// What to do when the ring is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Wait for the control side: replay loses nothing.
+    Wait,
+    /// Count the alert as lost and go on: live, a core never waits.
+    Lose,
+}
+
+/// What an alert tells of where its bytes came from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'a> {
+    pub(crate) info: PacketInfo,
+    pub(crate) class: u8,
+    pub(crate) source: Source,
+    pub(crate) hits: Hits,
+    pub(crate) direction: Option<Direction>,
+    pub(crate) decoded: &'a Decoded,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// The core's end of the alert ring.
+#[derive(Debug)]
+pub struct Emitter {
+    ring: Producer<Box<Alert>>,
+    when_full: WhenFull,
+    port: u16,
+    /// Alerts of the packet at hand, so that those of one packet have places among them.
+    last: (u8, u64),
+    index: u32,
+}
+
+impl Emitter {
+    /// Alerts of this port go into this ring.
+    pub fn new(ring: Producer<Box<Alert>>, when_full: WhenFull, port: u16) -> Self {
+        Self { ring, when_full, port, last: (0, 0), index: 0 }
+    }
+
+    /// Forgets the packet at hand.
+    pub(crate) fn reset(&mut self) {
+        self.index = 0;
+    }
+
+    /// Reports what matched.
+    pub(crate) fn emit(
+        &mut self,
+        tools: &mut Tools,
+        snapshot: &Arc<Snapshot>,
+        unit: &Unit<'_>,
+        origin: &Origin<'_>,
+        flow: Option<&Flow<FlowState>>,
+        counters: &Counters,
+    ) {
+        let matches = tools.matches();
+        if matches.is_empty() {
+            return;
+        }
+        matches.sort_by_key(|hit| hit.number);
+        let mut left = snapshot.settings.alerts_per_packet;
+        for hit in matches.iter() {
+            let Some(signature) = snapshot.rules.signatures.get(hit.number as usize) else {
+                continue;
+            };
+            if signature.action == Action::Pass {
+                break;
+            }
+            if signature.noalert {
+                continue;
+            }
+            if left == 0 {
+                counters.alerts_over_limit.add(1);
+                continue;
+            }
+            left -= 1;
+            let alert = self.alert(snapshot, unit, origin, flow, *hit);
+            counters.alerts_raised.add(1);
+            self.push(Box::new(alert), counters);
+        }
+    }
+
+    fn push(&mut self, mut alert: Box<Alert>, counters: &Counters) {
+        loop {
+            match self.ring.push(alert) {
+                Ok(()) => return,
+                Err(PushError::Full(_)) if self.when_full == WhenFull::Lose => {
+                    counters.alerts_lost.add(1);
+                    return;
+                }
+                Err(PushError::Full(back)) => {
+                    // The reader is gone: nobody will ever make room.
+                    if self.ring.is_abandoned() {
+                        counters.alerts_lost.add(1);
+                        return;
+                    }
+                    alert = back;
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    fn key(&mut self, origin: &Origin<'_>) -> OrderKey {
+        let this = (origin.class, origin.info.order);
+        if self.last != this {
+            self.last = this;
+            self.index = 0;
+        }
+        let index = self.index;
+        self.index += 1;
+        OrderKey { clock: origin.info.clock, class: origin.class, order: origin.info.order, index }
+    }
+
+    fn alert(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        unit: &Unit<'_>,
+        origin: &Origin<'_>,
+        flow: Option<&Flow<FlowState>>,
+        hit: Match,
+    ) -> Alert {
+        let decoded = origin.decoded;
+        let ip = decoded.inner();
+        let has_ports =
+            matches!(decoded.transport, Transport::Tcp(_) | Transport::Udp(_) | Transport::Sctp(_));
+        let (src_port, dst_port) = decoded.ports();
+        let icmp = match &decoded.transport {
+            Transport::Icmp(icmp) | Transport::Icmp6(icmp) => Some((icmp.kind, icmp.code)),
+            _ => None,
+        };
+        let settings = &snapshot.settings;
+        let cut = |bytes: &[u8]| -> Box<[u8]> {
+            bytes.get(..bytes.len().min(settings.alert_bytes)).unwrap_or(bytes).into()
+        };
+        let payload = settings.alert_payload.then(|| match unit.window {
+            Some(window) if hit.stream => cut(window.data.as_bytes()),
+            _ => cut(unit.payload.as_bytes()),
+        });
+        let packet = (settings.alert_packet && !origin.bytes.is_empty())
+            .then(|| (cut(origin.bytes), origin.info.link.map_or(0, wire::LinkType::dlt)));
+        let state = flow.map(|flow| &flow.user);
+        // A match by packet or stream is told of the transaction at hand if there is no doubt.
+        let session = state.and_then(|state| state.session.as_deref());
+        let tx = session.and_then(|session| match hit.tx {
+            Some(id) => session.tx(id),
+            None if session.next_tx() - session.first_tx() == 1 => session.tx(session.first_tx()),
+            None => None,
+        });
+        Alert {
+            key: self.key(origin),
+            snapshot: Arc::clone(snapshot),
+            signature: hit.number,
+            timestamp: origin.info.timestamp,
+            packet_number: origin.info.order,
+            port: self.port,
+            hits: origin.hits,
+            src: ip.src,
+            dst: ip.dst,
+            src_port: has_ports.then_some(src_port),
+            dst_port: has_ports.then_some(dst_port),
+            protocol: ip.protocol,
+            icmp,
+            vlan: decoded.vlans().to_vec(),
+            tunnel: tunnel(decoded),
+            source: origin.source,
+            tx_id: hit.tx,
+            app_proto: state.map(|state| state.proto).filter(|&p| p != AppProto::Unknown),
+            direction: origin.direction,
+            summary: tx.map(|tx| Box::new(tx.summary())),
+            flow: flow.map(|flow| Box::new(flow_summary(flow))),
+            stream: hit.stream,
+            payload,
+            packet,
+        }
+    }
+}
+
+fn tunnel(decoded: &Decoded) -> Option<TunnelSummary> {
+    let layers: &[IpLayer] = decoded.ip_layers();
+    let outer = layers.len().checked_sub(2).and_then(|i| layers.get(i))?;
+    Some(TunnelSummary {
+        src: outer.src,
+        dst: outer.dst,
+        protocol: outer.protocol,
+        kind: decoded.tunnel.kind,
+        key: decoded.tunnel.key,
+        depth: decoded.layer_count.saturating_sub(1),
+    })
+}
+
+fn flow_summary(flow: &Flow<FlowState>) -> FlowSummary {
+    let (client, server) = ends(flow);
+    FlowSummary {
+        id: flow.id,
+        start: flow.start,
+        packets: flow.packets.map(u64::from),
+        bytes: flow.bytes,
+        client,
+        server,
+    }
+}

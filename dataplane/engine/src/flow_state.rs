@@ -1,0 +1,53 @@
+//! What the engine remembers of a flow beside its packets and streams.
+
+use app::{AppProto, Session, detect::Detector};
+use wire::{Direction, IpLayer};
+
+use crate::inspect::transaction::Inspections;
+use crate::inspect::vars::FlowVars;
+use crate::scope::Hits;
+
+/// The engine's part of a flow.
+#[derive(Debug, Default)]
+pub struct FlowState {
+    /// The application protocol, as far as it is known.
+    pub proto: AppProto,
+    /// Recognises the protocol; gone once it has been.
+    pub detector: Option<Box<Detector>>,
+    /// The protocol's parser, where there is one.
+    pub session: Option<Box<Session>>,
+    /// How far the session's transactions have been inspected.
+    pub inspections: Option<Box<Inspections>>,
+    /// Flowbits and integers.
+    pub vars: Option<Box<FlowVars>>,
+    /// Who the flow belongs to, as of the last packet, seen from the client.
+    pub hits: Hits,
+    /// Layers around the flow's own, of a flow in a tunnel, as in packets to the server.
+    pub outer: Option<Box<[IpLayer]>>,
+    /// The generation that `hits` was looked up in.
+    pub generation: u64,
+    /// IP-only rules have been applied, per direction.
+    pub ip_only_done: [bool; 2],
+    /// A pass rule let the rest of the flow go.
+    pub passed: bool,
+    /// The session is encrypted from here on.
+    pub encrypted: bool,
+    /// Detection by stream starts in the middle of a session.
+    pub midstream: bool,
+    /// Transactions moved on since the direction was last inspected.
+    pub dirty: [bool; 2],
+    /// Number of the packet that made the flow.
+    pub first_packet: u64,
+}
+
+impl FlowState {
+    /// The flow's memory for rules, made when the first rule writes to it.
+    pub fn vars_mut(&mut self) -> &mut FlowVars {
+        self.vars.get_or_insert_default()
+    }
+
+    /// Takes note that this direction is being inspected.
+    pub fn take_dirty(&mut self, direction: Direction) -> bool {
+        self.dirty.get_mut(direction.index()).is_some_and(std::mem::take)
+    }
+}

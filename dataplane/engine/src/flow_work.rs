@@ -1,0 +1,433 @@
+//! What a packet does to its flow, and what a flow's end brings up: TCP reassembly, the
+//! application protocol, and detection with both.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use app::{AppProto, Outcome, Session, Transport as AppTransport, detect::Probe};
+use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, TcpState};
+use hyperscan::{Padded, PaddedBuf, Scratch};
+use wire::{Decoded, Direction, IpLayer, Nanos, Tcp, Transport, tcp_flag};
+
+use crate::alert::Source;
+use crate::counters::Counters;
+use crate::emit::{Emitter, Origin};
+use crate::flow_state::FlowState;
+use crate::inspect::header::Headers;
+use crate::inspect::{Tools, Unit, Window, transaction};
+use crate::pipeline::{PacketInfo, Part};
+use crate::scope::Hits;
+use crate::snapshot::Snapshot;
+
+/// The parts of a core that work on a flow, borrowed beside the flow table.
+pub(crate) struct Work<'a> {
+    pub(crate) snapshot: &'a Arc<Snapshot>,
+    pub(crate) memory: &'a Memory,
+    pub(crate) tools: &'a mut Tools,
+    pub(crate) emitter: &'a mut Emitter,
+    pub(crate) counters: &'a Counters,
+    pub(crate) scratch: &'a mut Scratch,
+}
+
+/// What a packet left of its flow.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FlowOutcome {
+    /// False: the payload found no room in the stream's memory.
+    pub(crate) stored: bool,
+    /// How far the flow has come; None: as the flow table counts it.
+    pub(crate) phase: Option<Phase>,
+    /// The packet's direction was not what the table took it for: the flow is to be turned round.
+    pub(crate) swapped: bool,
+}
+
+impl Work<'_> {
+    /// Takes a packet of the flow: counts it, reassembles, parses, detects.
+    pub(crate) fn packet(
+        &mut self,
+        flow: &mut Flow<FlowState>,
+        part: &Part<'_>,
+        info: &PacketInfo,
+        hits: Hits,
+        mut direction: Direction,
+        spare: &mut PaddedBuf,
+    ) -> FlowOutcome {
+        let payload = part.payload_bytes();
+        if flow.user.first_packet == 0 {
+            flow.user.first_packet = info.order;
+        }
+        let mut outcome = FlowOutcome { stored: true, phase: None, swapped: false };
+        let established;
+        let mut in_stream = false;
+        match &part.decoded.transport {
+            Transport::Tcp(tcp) if part.payload => {
+                let session = flow.tcp.get_or_insert_default();
+                let unknown = session.state() == TcpState::None;
+                let segment = Segment { tcp, options: tcp.options(part.bytes), payload };
+                let config = &self.snapshot.settings.streams;
+                let done = session.packet(&segment, direction, info.clock, config, self.memory);
+                established = done.was_established;
+                outcome.stored = !done.memcap_dropped;
+                if done.swapped {
+                    outcome.swapped = true;
+                    direction = direction.flip();
+                    flow.client_first = !flow.client_first;
+                }
+                if unknown && done.valid && !tcp.has(tcp_flag::SYN) {
+                    flow.user.midstream = true;
+                    self.counters.flows_midstream.add(1);
+                }
+                in_stream = done.added;
+                self.counters.beyond_depth.add(u64::from(done.beyond_depth));
+                outcome.phase = Some(if done.closed {
+                    Phase::Closed
+                } else if done.established {
+                    Phase::Established
+                } else {
+                    Phase::New
+                });
+                if flow.user.encrypted {
+                    self.counters.encrypted.add(payload.len() as u64);
+                }
+                // What this packet acknowledges comes first: it was sent before.
+                let ports = client_ports(part.decoded.ports(), direction);
+                self.feed(flow, direction.flip(), ports);
+                self.feed(flow, direction, ports);
+            }
+            transport => {
+                established = flow.both_seen();
+                if matches!(transport, Transport::Udp(_)) && !payload.is_empty() {
+                    let ports = client_ports(part.decoded.ports(), direction);
+                    self.datagram(flow, direction, ports, payload);
+                }
+            }
+        }
+        self.note_scope(flow, part.decoded, hits, direction);
+        let server_port = match direction {
+            Direction::ToServer => part.decoded.ports().1,
+            Direction::ToClient => part.decoded.ports().0,
+        };
+        let mut unit = part.unit(spare, hits.rulesets);
+        unit.in_stream = in_stream;
+        unit.direction = Some(direction);
+        unit.established = established;
+        unit.server_port = server_port;
+        let origin = part.origin(info, hits, Some(direction));
+        self.detect(flow, unit, &origin, direction, false);
+        outcome
+    }
+
+    /// Detection for a packet or a flow's end, with the stream data that is ready.
+    fn detect(
+        &mut self,
+        flow: &mut Flow<FlowState>,
+        unit: Unit<'_>,
+        origin: &Origin<'_>,
+        direction: Direction,
+        ending: bool,
+    ) {
+        let snapshot = self.snapshot;
+        let window = flow
+            .tcp
+            .as_ref()
+            .filter(|session| ending || session.raw_ready(direction, &snapshot.settings.streams))
+            .map(|session| session.raw_window(direction))
+            .filter(|window| !window.is_empty());
+        let ready = window.as_ref().and_then(|window| {
+            let data = Padded::prefix(window.padded, window.data.len())?;
+            let (new_from, stream_offset) = (window.new_from, window.stream_offset);
+            Some(Window { data, new_from, stream_offset })
+        });
+        let unit = Unit { window: ready, ..unit };
+        let consumed = window.map(|window| window.end());
+        self.tools.begin();
+        self.tools.inspect(&unit, snapshot, self.scratch, Some(&mut flow.user));
+        self.emitter.emit(self.tools, snapshot, &unit, origin, Some(flow), self.counters);
+        if let (Some(session), Some(upto)) = (&mut flow.tcp, consumed) {
+            session.raw_consumed(direction, upto);
+        }
+        transaction::release(&mut flow.user);
+    }
+
+    /// A flow remembers whose it is for what comes up at its end.
+    fn note_scope(
+        &self,
+        flow: &mut Flow<FlowState>,
+        decoded: &Decoded,
+        hits: Hits,
+        direction: Direction,
+    ) {
+        let user = &mut flow.user;
+        user.hits = if direction == Direction::ToServer { hits } else { hits.flipped() };
+        user.generation = self.snapshot.generation;
+        if decoded.layer_count > 1 && user.outer.is_none() {
+            let outer = decoded.ip_layers().split_last().map_or(&[][..], |(_, outer)| outer);
+            user.outer = Some(outer.iter().map(|layer| layer_of(layer, direction)).collect());
+        }
+    }
+
+    /// Gives the application parser what is new in a direction. `ports` are the client's and the
+    /// server's.
+    fn feed(&mut self, flow: &mut Flow<FlowState>, way: Direction, ports: (u16, u16)) {
+        if self.feed_one(flow, way, ports) {
+            // The protocol is known now: what the other side has said is waiting.
+            self.feed_one(flow, way.flip(), ports);
+        }
+    }
+
+    /// True: the protocol has just been recognised.
+    fn feed_one(&mut self, flow: &mut Flow<FlowState>, way: Direction, ports: (u16, u16)) -> bool {
+        let limits = &self.snapshot.settings.app;
+        let Some(session) = &mut flow.tcp else { return false };
+        let user = &mut flow.user;
+        let mut recognised = false;
+        let mut progressed = false;
+        loop {
+            let taken = match session.app_next(way) {
+                Chunk::Nothing => break,
+                Chunk::Gap(bytes) => {
+                    self.counters.gap_bytes.add(bytes);
+                    if user.proto == AppProto::Unknown {
+                        user.proto = AppProto::Failed;
+                    }
+                    if let Some(parser) = &mut user.session {
+                        parser.gap(way, bytes);
+                    }
+                    bytes
+                }
+                Chunk::Data(data) => match (&mut user.session, user.proto) {
+                    (Some(parser), _) => {
+                        progressed = true;
+                        let bytes = data.len() as u64;
+                        match parser.data(way, data) {
+                            Outcome::Ok => bytes,
+                            Outcome::Error => {
+                                session.disable_app(way);
+                                break;
+                            }
+                        }
+                    }
+                    (None, AppProto::Unknown) => {
+                        let detector = user.detector.get_or_insert_default();
+                        let ending = session.state() >= TcpState::TimeWait;
+                        let (client, server) = ports;
+                        let tcp = AppTransport::Tcp;
+                        match detector.probe(tcp, way, client, server, data, ending) {
+                            Probe::NeedMore => break,
+                            Probe::Found { proto, .. } => {
+                                user.proto = proto;
+                                user.session = Session::over(proto, tcp, limits).map(Box::new);
+                                recognised = true;
+                            }
+                            Probe::NotFound => user.proto = AppProto::Failed,
+                        }
+                        user.detector = None;
+                        0
+                    }
+                    (None, _) => {
+                        for way in Direction::BOTH {
+                            session.disable_app(way);
+                        }
+                        break;
+                    }
+                },
+            };
+            session.app_consumed(way, taken);
+        }
+        if progressed && let Some(parser) = &mut user.session {
+            if parser.take_progress() {
+                user.dirty = [true; 2];
+                let last = parser.next_tx().checked_sub(1).and_then(|id| parser.tx(id));
+                if last.is_some_and(|tx| tx.is_complete(way)) {
+                    session.trigger_raw(way);
+                }
+            }
+            if parser.is_encrypted() && !user.encrypted {
+                user.encrypted = true;
+                for way in Direction::BOTH {
+                    session.disable_app(way);
+                    session.disable_raw(way);
+                }
+            }
+        }
+        recognised
+    }
+
+    /// A datagram's application protocol and its parser.
+    fn datagram(
+        &mut self,
+        flow: &mut Flow<FlowState>,
+        direction: Direction,
+        ports: (u16, u16),
+        payload: &[u8],
+    ) {
+        let user = &mut flow.user;
+        if user.proto == AppProto::Unknown {
+            let detector = user.detector.get_or_insert_default();
+            match detector.probe(AppTransport::Udp, direction, ports.0, ports.1, payload, true) {
+                Probe::Found { proto, .. } => {
+                    user.proto = proto;
+                    user.session =
+                        Session::over(proto, AppTransport::Udp, &self.snapshot.settings.app)
+                            .map(Box::new);
+                }
+                Probe::NotFound => user.proto = AppProto::Failed,
+                Probe::NeedMore => {}
+            }
+            if user.proto != AppProto::Unknown {
+                user.detector = None;
+            }
+        }
+        if let Some(parser) = &mut user.session {
+            // A datagram that the parser cannot read leaves the next one to be read.
+            let _: Outcome = parser.data(direction, payload);
+            if parser.take_progress() {
+                user.dirty = [true; 2];
+            }
+        }
+    }
+
+    /// Inspects what the flow still holds: everything contiguous, acknowledged or not, then what is
+    /// behind gaps.
+    pub(crate) fn flow_end(&mut self, flow: &mut Flow<FlowState>, clock: Nanos) {
+        let Some(session) = &mut flow.tcp else { return };
+        session.flush();
+        let (client, server) = ends(flow);
+        for way in Direction::BOTH {
+            self.feed(flow, way, (client.1, server.1));
+        }
+        if let Some(parser) = &mut flow.user.session {
+            for way in Direction::BOTH {
+                parser.close(way);
+            }
+            if parser.take_progress() {
+                flow.user.dirty = [true; 2];
+            }
+        }
+        for direction in Direction::BOTH {
+            self.direction_end(flow, direction, clock);
+        }
+    }
+
+    fn direction_end(&mut self, flow: &mut Flow<FlowState>, direction: Direction, clock: Nanos) {
+        let Some(session) = &flow.tcp else { return };
+        let dirty = flow.user.session.is_some() && flow.user.dirty[direction.index()];
+        let established = session.established();
+        let (_, server) = ends(flow);
+        // Gaps divide what waits into several windows.
+        for turn in 0.. {
+            let Some(session) = &flow.tcp else { return };
+            let waits = !session.raw_window(direction).is_empty();
+            if !(waits || turn == 0 && dirty) {
+                return;
+            }
+            let decoded = stand_in(flow, direction);
+            if flow.user.generation != self.snapshot.generation {
+                let to_server = stand_in(flow, Direction::ToServer);
+                flow.user.hits = self.snapshot.scope.lookup(&to_server);
+                flow.user.generation = self.snapshot.generation;
+            }
+            let hits = match direction {
+                Direction::ToServer => flow.user.hits,
+                Direction::ToClient => flow.user.hits.flipped(),
+            };
+            if !hits.scoped() {
+                return;
+            }
+            let nothing = PaddedBuf::new();
+            let unit = Unit {
+                headers: Headers { packet: &decoded, bytes: &[], payload_len: 0, pseudo: true },
+                payload: nothing.as_padded(),
+                window: None,
+                in_stream: true,
+                direction: Some(direction),
+                established,
+                defragmented: false,
+                server_port: server.1,
+                rulesets: hits.rulesets,
+            };
+            let order = flow.user.first_packet;
+            let info = PacketInfo {
+                timestamp: flow.last,
+                clock,
+                order,
+                link: None,
+                wire_len: 0,
+                ignore_checksums: true,
+            };
+            let origin = Origin {
+                info,
+                class: 0,
+                source: Source::StreamEnd,
+                hits,
+                direction: Some(direction),
+                decoded: &decoded,
+                bytes: &[],
+            };
+            self.detect(flow, unit, &origin, direction, true);
+        }
+    }
+}
+
+/// The ports of a packet as the client's and the server's.
+fn client_ports((src, dst): (u16, u16), direction: Direction) -> (u16, u16) {
+    match direction {
+        Direction::ToServer => (src, dst),
+        Direction::ToClient => (dst, src),
+    }
+}
+
+/// An outer layer as it looks in packets to the server.
+fn layer_of(layer: &IpLayer, direction: Direction) -> IpLayer {
+    match direction {
+        Direction::ToServer => *layer,
+        Direction::ToClient => IpLayer { src: layer.dst, dst: layer.src, ..*layer },
+    }
+}
+
+/// One end of a flow.
+pub(crate) type End = (IpAddr, u16);
+
+/// A flow's client and server.
+pub(crate) fn ends(flow: &Flow<FlowState>) -> (End, End) {
+    let (first, second) = flow.key.addresses();
+    let (first_port, second_port) = flow.key.ports();
+    let (first, second) = ((first, first_port), (second, second_port));
+    if flow.client_first { (first, second) } else { (second, first) }
+}
+
+/// A header that stands in for a packet of the flow at its end.
+fn stand_in(flow: &Flow<FlowState>, direction: Direction) -> Decoded {
+    let (client, server) = ends(flow);
+    let (src, dst) = match direction {
+        Direction::ToServer => (client, server),
+        Direction::ToClient => (server, client),
+    };
+    let mut decoded = Decoded::EMPTY;
+    let outer = flow.user.outer.as_deref().unwrap_or(&[]);
+    let mut count = 0;
+    for (slot, layer) in decoded.layers.iter_mut().zip(outer) {
+        *slot = layer_of(layer, direction);
+        count += 1;
+    }
+    if let Some(slot) = decoded.layers.get_mut(count) {
+        slot.src = src.0;
+        slot.dst = dst.0;
+        slot.version = flow.key.version();
+        slot.protocol = flow.key.protocol();
+        count += 1;
+    }
+    decoded.layer_count = u8::try_from(count).unwrap_or(1);
+    decoded.inherited = decoded.layer_count;
+    decoded.transport = Transport::Tcp(Tcp {
+        src_port: src.1,
+        dst_port: dst.1,
+        seq: 0,
+        ack: 0,
+        flags: 0,
+        header_len: 20,
+        window: 0,
+        urgent: 0,
+        header: 0,
+    });
+    decoded
+}

@@ -1,0 +1,357 @@
+//! Evaluates a signature's tests on one buffer, with Suricata's meaning of relative matches:
+//! where a later test depends on a match's place, every place of the match is tried.
+
+use memchr::memmem;
+use pcre2::{MatchOptions, Matcher};
+use rules::signature::{Content, Number, Pcre, Test};
+
+use super::numbers;
+
+/// How many steps the verification of one signature on one buffer may take.
+const STEP_BUDGET: u32 = 3000;
+
+/// The most `byte_extract` variables of a signature.
+pub const MAX_VARIABLES: usize = 16;
+
+/// What an evaluation needs besides the buffer; owned by a core and used again and again.
+#[derive(Debug)]
+pub struct Verifier {
+    matcher: Matcher,
+    variables: [u64; MAX_VARIABLES],
+    steps: u32,
+    /// Evaluations given up since the last [`Verifier::take_exceeded`].
+    exceeded: u64,
+}
+
+/// A buffer as the tests see it.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The bytes.
+    pub data: &'a [u8],
+    /// Where they stand in the stream: `depth` is measured from the stream's start.
+    pub stream_offset: u64,
+    /// A match must reach beyond this index: what lies before was inspected already.
+    pub new_from: usize,
+}
+
+impl<'a> View<'a> {
+    /// A buffer that stands for itself.
+    pub fn whole(data: &'a [u8]) -> Self {
+        Self { data, stream_offset: 0, new_from: 0 }
+    }
+}
+
+/// How one branch of the evaluation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// All tests hold.
+    Yes,
+    /// They do not from here; another place of an earlier match might do.
+    No,
+    /// They never will, whatever place an earlier match takes.
+    Never,
+}
+
+/// Where the evaluation stands.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    /// End of the last match.
+    at: usize,
+    /// The furthest byte that any match reached.
+    reach: usize,
+}
+
+impl Verifier {
+    /// A verifier with Suricata's limits for expressions.
+    pub fn new() -> Result<Self, pcre2::OutOfMemory> {
+        Ok(Self { matcher: Matcher::new()?, variables: [0; MAX_VARIABLES], steps: 0, exceeded: 0 })
+    }
+
+    /// Forgets the last signature's variables.
+    pub fn begin(&mut self) {
+        self.variables = [0; MAX_VARIABLES];
+    }
+
+    /// How many evaluations ran out of their budget since the last call.
+    pub fn take_exceeded(&mut self) -> u64 {
+        std::mem::take(&mut self.exceeded)
+    }
+
+    /// Do all tests hold on this buffer?
+    pub fn holds(&mut self, tests: &[Test], view: View<'_>) -> bool {
+        self.steps = STEP_BUDGET;
+        let found = self.run(tests, view, Cursor::default());
+        if self.steps == 0 {
+            self.exceeded += 1;
+        }
+        found == Found::Yes
+    }
+
+    /// Recursion is bounded by the number of tests of a rule, never by input.
+    fn run(&mut self, tests: &[Test], view: View<'_>, mut cursor: Cursor) -> Found {
+        for (i, test) in tests.iter().enumerate() {
+            if self.steps == 0 {
+                return Found::Never;
+            }
+            self.steps -= 1;
+            let rest = tests.get(i + 1..).unwrap_or(&[]);
+            match test {
+                Test::Content(content) if content.negated => {
+                    if !self.absent(content, view, cursor) {
+                        return if content.is_relative() { Found::No } else { Found::Never };
+                    }
+                }
+                Test::Content(content) if content.relative_next => {
+                    return self.each_place(content, rest, view, cursor);
+                }
+                Test::Content(content) => match self.first_place(content, view, cursor) {
+                    Some(end) => cursor.advance(end),
+                    None if content.is_relative() => return Found::No,
+                    None => return Found::Never,
+                },
+                Test::Pcre(pcre) if !pcre.negated && pcre.relative_next => {
+                    return self.each_expression(pcre, rest, view, cursor);
+                }
+                Test::Pcre(pcre) => {
+                    let found = self.expression(pcre, view, cursor, 0);
+                    match (found, pcre.negated) {
+                        (Some((_, end)), false) => cursor.advance(end),
+                        (None, true) => {}
+                        _ if pcre.relative => return Found::No,
+                        _ => return Found::Never,
+                    }
+                }
+                Test::ByteTest(t) => {
+                    match numbers::byte_test(t, view.data, cursor.at, &self.variables) {
+                        true => {}
+                        false if t.relative => return Found::No,
+                        false => return Found::Never,
+                    }
+                }
+                Test::ByteJump(t) => {
+                    match numbers::byte_jump(t, view.data, cursor.at, &self.variables) {
+                        Some(at) => cursor.at = at,
+                        None if t.relative => return Found::No,
+                        None => return Found::Never,
+                    }
+                }
+                Test::ByteExtract(t) => match numbers::byte_extract(t, view.data, cursor.at) {
+                    Some((value, end)) => {
+                        if let Some(slot) = self.variables.get_mut(usize::from(t.slot)) {
+                            *slot = value;
+                        }
+                        cursor.advance(end);
+                    }
+                    None if t.relative => return Found::No,
+                    None => return Found::Never,
+                },
+                Test::IsDataAt(t) => {
+                    let distance = self.number(t.offset);
+                    let there = if t.relative {
+                        cursor.at as i64 + distance <= view.data.len() as i64
+                    } else {
+                        distance < view.data.len() as i64
+                    };
+                    if there == t.negated {
+                        return if t.relative { Found::No } else { Found::Never };
+                    }
+                }
+                Test::Size(compare) => {
+                    if !compare.holds(view.data.len() as u64) {
+                        return Found::Never;
+                    }
+                }
+            }
+        }
+        // With nothing that has a place (a size, an absence) the whole buffer is what matched.
+        let reach = if cursor.reach == 0 { view.data.len() } else { cursor.reach };
+        if view.new_from == 0 || reach > view.new_from { Found::Yes } else { Found::No }
+    }
+
+    /// Tries every place of a content whose place matters to the next test.
+    fn each_place(
+        &mut self,
+        content: &Content,
+        rest: &[Test],
+        view: View<'_>,
+        cursor: Cursor,
+    ) -> Found {
+        let mut from = None;
+        loop {
+            if self.steps == 0 {
+                return Found::Never;
+            }
+            self.steps -= 1;
+            let Some(end) = self.place(content, view, cursor, from) else {
+                return if from.is_none() && !content.is_relative() {
+                    Found::Never
+                } else {
+                    Found::No
+                };
+            };
+            let mut next = cursor;
+            next.advance(end);
+            match self.run(rest, view, next) {
+                Found::No => {}
+                decided => return decided,
+            }
+            from = Some(end + 1 - content.pattern.len());
+        }
+    }
+
+    fn each_expression(
+        &mut self,
+        pcre: &Pcre,
+        rest: &[Test],
+        view: View<'_>,
+        cursor: Cursor,
+    ) -> Found {
+        let mut skip = 0;
+        loop {
+            if self.steps == 0 {
+                return Found::Never;
+            }
+            self.steps -= 1;
+            let Some((start, end)) = self.expression(pcre, view, cursor, skip) else {
+                return if skip == 0 && !pcre.relative { Found::Never } else { Found::No };
+            };
+            let mut next = cursor;
+            next.advance(end);
+            match self.run(rest, view, next) {
+                Found::No => {}
+                decided => return decided,
+            }
+            let origin = if pcre.relative { cursor.at } else { 0 };
+            skip = start + 1 - origin;
+        }
+    }
+
+    fn first_place(&self, content: &Content, view: View<'_>, cursor: Cursor) -> Option<usize> {
+        self.place(content, view, cursor, None)
+    }
+
+    /// A negated content holds where its pattern is not in its window (or, with `endswith`, not
+    /// at the buffer's end).
+    fn absent(&self, content: &Content, view: View<'_>, cursor: Cursor) -> bool {
+        self.place(content, view, cursor, None).is_none()
+    }
+
+    /// The end of the content's first match at or after `from` within its window.
+    fn place(
+        &self,
+        content: &Content,
+        view: View<'_>,
+        cursor: Cursor,
+        from: Option<usize>,
+    ) -> Option<usize> {
+        let (low, high) = self.window(content, view, cursor)?;
+        let low = from.map_or(low, |from| from.max(low));
+        let length = content.pattern.len();
+        if length == 0 || high.checked_sub(low)? < length {
+            return None;
+        }
+        if content.ends_with {
+            // Only one place can end the buffer.
+            let start = view.data.len().checked_sub(length)?;
+            return (start >= low
+                && view.data.len() <= high
+                && same(view.data.get(start..)?, &content.pattern, content.nocase))
+            .then_some(view.data.len());
+        }
+        let window = view.data.get(low..high)?;
+        find(window, &content.pattern, content.nocase).map(|at| low + at + length)
+    }
+
+    /// First and last (exclusive) index that the content may cover; None: nowhere.
+    fn window(&self, content: &Content, view: View<'_>, cursor: Cursor) -> Option<(usize, usize)> {
+        let length = view.data.len() as i64;
+        let at = cursor.at as i64;
+        let (mut low, mut high);
+        if content.is_relative() {
+            let distance = content.distance.map_or(0, |n| self.number(n));
+            low = (at + distance).max(0);
+            high = length;
+            if let Some(within) = content.within {
+                high = high.min(at + distance + self.number(within));
+            }
+            if let Some(depth) = content.depth {
+                high = high.min(at + self.number(depth));
+            }
+            if let Some(offset) = content.offset {
+                low = low.max(self.number(offset));
+            }
+        } else {
+            low = content.offset.map_or(0, |n| self.number(n));
+            high = length;
+            if let Some(depth) = content.depth {
+                let depth = low.saturating_add(self.number(depth));
+                let before = i64::try_from(view.stream_offset).unwrap_or(i64::MAX);
+                if before != 0 && depth <= before {
+                    return None;
+                }
+                high = high.min(depth - before);
+            }
+        }
+        if low < 0 || low > length || high <= low {
+            return None;
+        }
+        Some((usize::try_from(low).ok()?, usize::try_from(high).ok()?))
+    }
+
+    /// Start and end of the expression's match; `skip` bytes of its subject are passed over.
+    fn expression(
+        &mut self,
+        pcre: &Pcre,
+        view: View<'_>,
+        cursor: Cursor,
+        skip: usize,
+    ) -> Option<(usize, usize)> {
+        let origin = if pcre.relative { cursor.at } else { 0 };
+        let subject = view.data.get(origin..)?;
+        if skip > subject.len() {
+            return None;
+        }
+        match pcre.regex.find_at(&mut self.matcher, subject, skip, MatchOptions::default()) {
+            Ok(found) => found.map(|range| (origin + range.start, origin + range.end)),
+            Err(_) => {
+                self.exceeded += 1;
+                None
+            }
+        }
+    }
+
+    fn number(&self, number: Number) -> i64 {
+        numbers::value(number, &self.variables)
+    }
+}
+
+impl Cursor {
+    fn advance(&mut self, end: usize) {
+        self.at = end;
+        self.reach = self.reach.max(end);
+    }
+}
+
+fn same(bytes: &[u8], pattern: &[u8], nocase: bool) -> bool {
+    if nocase { bytes.eq_ignore_ascii_case(pattern) } else { bytes == pattern }
+}
+
+/// First place of the pattern; with `nocase` the pattern is lower case already.
+fn find(window: &[u8], pattern: &[u8], nocase: bool) -> Option<usize> {
+    if !nocase {
+        return memmem::find(window, pattern);
+    }
+    // Look for the first byte in either case, then compare: short windows, short patterns.
+    let (&first, tail) = pattern.split_first()?;
+    let last_start = window.len().checked_sub(pattern.len())?;
+    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let mut from = 0;
+    while from <= last_start {
+        let at = from + memchr::memchr2(lower, upper, window.get(from..=last_start)?)?;
+        if window.get(at + 1..at + pattern.len())?.eq_ignore_ascii_case(tail) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
+}

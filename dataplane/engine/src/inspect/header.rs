@@ -1,0 +1,184 @@
+//! A signature's header: protocol, addresses, ports and the keywords that look at header fields.
+
+use std::net::IpAddr;
+
+use rules::signature::{BitModifier, Buffer, HeaderTest, Signature};
+use wire::{Decoded, IpLayer, Transport};
+
+/// The parts of a packet that header tests look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'a> {
+    /// What the decoder left.
+    pub packet: &'a Decoded,
+    /// The bytes that were decoded.
+    pub bytes: &'a [u8],
+    /// Length of the payload that detection sees: 0 where a packet has none or it is not looked at.
+    pub payload_len: usize,
+    /// A stand-in for a flow's end: it has addresses and ports, but no header fields of its own.
+    pub pseudo: bool,
+}
+
+impl<'a> Headers<'a> {
+    fn ip(&self) -> &'a IpLayer {
+        self.packet.inner()
+    }
+
+    /// Do protocol, addresses and ports of the rule's header fit?
+    #[inline]
+    pub fn fit(&self, signature: &Signature) -> bool {
+        let ip = self.ip();
+        let protocol = &signature.protocol;
+        if !protocol.ip_protocols.is_empty() && !protocol.ip_protocols.contains(&ip.protocol) {
+            return false;
+        }
+        if protocol.ip_version.is_some_and(|version| version != ip.version) {
+            return false;
+        }
+        let (src_port, dst_port) = self.packet.ports();
+        self.ends_fit(signature, (ip.src, src_port), (ip.dst, dst_port))
+            || signature.bidirectional
+                && self.ends_fit(signature, (ip.dst, dst_port), (ip.src, src_port))
+    }
+
+    fn ends_fit(&self, signature: &Signature, src: (IpAddr, u16), dst: (IpAddr, u16)) -> bool {
+        let ports = matches!(
+            self.packet.transport,
+            Transport::Tcp(_) | Transport::Udp(_) | Transport::Sctp(_)
+        );
+        let port_fits =
+            |set: &rules::signature::PortSet, port| set.any || ports && set.contains(port);
+        port_fits(&signature.src_port, src.1)
+            && port_fits(&signature.dst_port, dst.1)
+            && signature.src.contains(src.0)
+            && signature.dst.contains(dst.0)
+    }
+
+    /// Does the header test hold?
+    pub fn holds(&self, test: &HeaderTest) -> bool {
+        let ip = self.ip();
+        if self.pseudo && !matches!(test, HeaderTest::IpProto(_) | HeaderTest::SameIp) {
+            return false;
+        }
+        match test {
+            HeaderTest::Dsize(compare) => {
+                compare.holds(u16::try_from(self.payload_len).unwrap_or(u16::MAX))
+            }
+            HeaderTest::Ttl(compare) => compare.holds(ip.ttl),
+            HeaderTest::Tos(tos, negated) => ip.version == 4 && (ip.tos == *tos) != *negated,
+            HeaderTest::IpId(id) => ip.version == 4 && ip.id == u32::from(*id),
+            HeaderTest::IpOption(option) => ip.version == 4 && has_option(ip.options, *option),
+            HeaderTest::FragBits { bits, modifier } => {
+                ip.version == 4 && bits_hold(u16::from(ip.fragment_bits) << 13, *bits, *modifier)
+            }
+            HeaderTest::FragOffset(compare) => compare.holds(ip.fragment_offset),
+            HeaderTest::IpProto(compare) => compare.holds(ip.protocol),
+            HeaderTest::SameIp => ip.src == ip.dst,
+            HeaderTest::TcpFlags { bits, modifier, ignored } => match &self.packet.transport {
+                Transport::Tcp(tcp) => bits_hold(
+                    u16::from(tcp.flags & !*ignored),
+                    u16::from(*bits & !*ignored),
+                    *modifier,
+                ),
+                _ => false,
+            },
+            HeaderTest::TcpSeq(seq) => self.tcp().is_some_and(|tcp| tcp.seq == *seq),
+            HeaderTest::TcpAck(ack) => self.tcp().is_some_and(|tcp| tcp.ack == *ack),
+            HeaderTest::TcpWindow(window, negated) => {
+                self.tcp().is_some_and(|tcp| (tcp.window == *window) != *negated)
+            }
+            HeaderTest::TcpMss(compare) => self
+                .tcp()
+                .and_then(|tcp| tcp.options(self.bytes).mss)
+                .is_some_and(|mss| compare.holds(mss)),
+            HeaderTest::IcmpType(compare) => self.icmp().is_some_and(|i| compare.holds(i.kind)),
+            HeaderTest::IcmpCode(compare) => self.icmp().is_some_and(|i| compare.holds(i.code)),
+            HeaderTest::IcmpId(id) => self.icmp().is_some_and(|i| i.id == Some(*id)),
+            HeaderTest::IcmpSeq(seq) => self.icmp().is_some_and(|i| i.seq == Some(*seq)),
+            // RFC 4443, 3.2: only "packet too big" has an MTU.
+            HeaderTest::Icmpv6Mtu(compare) => match &self.packet.transport {
+                Transport::Icmp6(icmp) => icmp.kind == 2 && compare.holds(icmp.rest),
+                _ => false,
+            },
+        }
+    }
+
+    fn tcp(&self) -> Option<&'a wire::Tcp> {
+        match &self.packet.transport {
+            Transport::Tcp(tcp) => Some(tcp),
+            _ => None,
+        }
+    }
+
+    fn icmp(&self) -> Option<&'a wire::Icmp> {
+        match &self.packet.transport {
+            Transport::Icmp(icmp) | Transport::Icmp6(icmp) => Some(icmp),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a header buffer, where the packet has that header.
+    pub fn buffer(&self, buffer: Buffer) -> Option<&'a [u8]> {
+        if self.pseudo {
+            return None;
+        }
+        let ip = self.ip();
+        let header = ip.header as usize;
+        let slice = |start: usize, end: usize| self.bytes.get(start..end);
+        // Layers taken over from fragments have no bytes here.
+        let layer_has_bytes =
+            usize::from(self.packet.layer_count) > usize::from(self.packet.inherited);
+        match (buffer, &self.packet.transport) {
+            (Buffer::Ipv4Hdr, _) if ip.version == 4 && layer_has_bytes => {
+                slice(header, header + usize::from(ip.header_len))
+            }
+            (Buffer::Ipv6Hdr, _) if ip.version == 6 && layer_has_bytes => {
+                slice(header, ip.payload as usize)
+            }
+            (Buffer::TcpHdr, Transport::Tcp(tcp)) => {
+                slice(tcp.header as usize, tcp.header as usize + usize::from(tcp.header_len))
+            }
+            (Buffer::UdpHdr, Transport::Udp(udp)) => {
+                slice(udp.header as usize, udp.header as usize + 8)
+            }
+            // Suricata's icmpv4.hdr reaches over a quoted packet's header: the whole message.
+            (Buffer::Icmpv4Hdr, Transport::Icmp(icmp)) => {
+                slice(icmp.header as usize, ip.end as usize)
+            }
+            (Buffer::Icmpv6Hdr, Transport::Icmp6(icmp)) => {
+                slice(icmp.header as usize, icmp.header as usize + 8)
+            }
+            _ => None,
+        }
+    }
+}
+
+fn bits_hold(have: u16, want: u16, modifier: BitModifier) -> bool {
+    match modifier {
+        BitModifier::Exact => have == want,
+        BitModifier::All => have & want == want,
+        BitModifier::Any => have & want != 0,
+        BitModifier::Not => have & want != want,
+    }
+}
+
+/// `ipopts`: `number` is the option's type byte (RFC 791); None asks for any option.
+fn has_option(options: u16, number: Option<u8>) -> bool {
+    use wire::ip_option as o;
+    let mask = match number {
+        None => u16::MAX,
+        Some(0) => o::EOL,
+        Some(1) => o::NOP,
+        Some(7) => o::RR,
+        Some(25) => o::QS,
+        Some(68) => o::TS,
+        Some(130) => o::SEC,
+        Some(131) => o::LSRR,
+        Some(133) => o::ESEC,
+        Some(134) => o::CIPSO,
+        Some(136) => o::SATID,
+        Some(137) => o::SSRR,
+        Some(148) => o::RTRALT,
+        Some(_) => return false,
+    };
+    options & mask != 0
+}

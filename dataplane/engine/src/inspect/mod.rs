@@ -1,0 +1,380 @@
+//! Detection on one packet, one stream window, one transaction: candidates from the prefilters,
+//! verified test by test, in the order of the signatures.
+
+pub mod content;
+pub mod header;
+mod numbers;
+pub mod transaction;
+pub mod vars;
+
+use hyperscan::{MatchQueue, Padded, PaddedBuf, Scratch};
+use rules::signature::{Action, AppProtocolTest, Buffer, BufferTests, Kind, Signature, Test};
+use wire::{Direction, Transport};
+
+use self::content::{Verifier, View};
+use self::header::Headers;
+use crate::flow_state::FlowState;
+use crate::snapshot::Snapshot;
+
+/// Reassembled bytes that are inspected with a packet.
+#[derive(Debug, Clone, Copy)]
+pub struct Window<'a> {
+    /// Retained old bytes, then the new ones.
+    pub data: Padded<'a>,
+    /// Index of the first byte that was not inspected yet.
+    pub new_from: usize,
+    /// Place of `data`'s first byte in the stream.
+    pub stream_offset: u64,
+}
+
+/// One thing to inspect: a packet, a reassembled datagram, or a flow's end.
+#[derive(Debug, Clone, Copy)]
+pub struct Unit<'a> {
+    /// Header fields.
+    pub headers: Headers<'a>,
+    /// The payload, empty where it is not to be looked at.
+    pub payload: Padded<'a>,
+    /// Stream data that came up with it.
+    pub window: Option<Window<'a>>,
+    /// The payload went into the stream and is seen there.
+    pub in_stream: bool,
+    /// Which way it goes in its flow.
+    pub direction: Option<Direction>,
+    /// Its flow was established before it came.
+    pub established: bool,
+    /// It was put together from fragments.
+    pub defragmented: bool,
+    /// The flow's server port (the destination port where there is no flow).
+    pub server_port: u16,
+    /// Rule sets that apply.
+    pub rulesets: u64,
+}
+
+/// A signature that matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// Its number.
+    pub number: u32,
+    /// In which transaction.
+    pub tx: Option<u64>,
+    /// In stream data.
+    pub stream: bool,
+}
+
+/// What detection works with; owned by a core, allocated once.
+#[derive(Debug)]
+pub struct Tools {
+    verifier: Verifier,
+    queue: MatchQueue,
+    candidates: Vec<u32>,
+    spare: PaddedBuf,
+    matches: Vec<Match>,
+    scan_errors: u64,
+}
+
+/// Matches that one scan may report before it is cut off. Patterns report once a scan, so this
+/// bounds distinct patterns.
+const QUEUE_LIMIT: usize = 1 << 16;
+
+impl Tools {
+    /// Tools for one core.
+    pub fn new() -> Result<Self, pcre2::OutOfMemory> {
+        Ok(Self {
+            verifier: Verifier::new()?,
+            queue: MatchQueue::growing(4096, QUEUE_LIMIT),
+            candidates: Vec::with_capacity(4096),
+            spare: PaddedBuf::with_capacity(4096),
+            matches: Vec::with_capacity(64),
+            scan_errors: 0,
+        })
+    }
+
+    /// What matched since the last [`Tools::begin`], in the order of evaluation.
+    pub fn matches(&mut self) -> &mut Vec<Match> {
+        &mut self.matches
+    }
+
+    /// Starts a unit.
+    pub fn begin(&mut self) {
+        self.matches.clear();
+    }
+
+    /// How many verifications and scans were given up since the last call.
+    pub fn take_exceeded(&mut self) -> u64 {
+        self.verifier.take_exceeded() + std::mem::take(&mut self.scan_errors)
+    }
+
+    /// Inspects the unit, with its flow if it has one.
+    pub fn inspect(
+        &mut self,
+        unit: &Unit<'_>,
+        snapshot: &Snapshot,
+        scratch: &mut Scratch,
+        mut flow: Option<&mut FlowState>,
+    ) {
+        if !unit.headers.pseudo {
+            self.ip_only(unit, snapshot, flow.as_deref_mut());
+        }
+        self.packet(unit, snapshot, scratch, flow.as_deref_mut());
+        if let (Some(flow), Some(direction)) = (flow, unit.direction)
+            && !flow.passed
+            && flow.take_dirty(direction)
+        {
+            self.transactions(unit, snapshot, scratch, flow, direction);
+        }
+    }
+
+    /// Rules of addresses alone: once per flow and direction.
+    fn ip_only(&mut self, unit: &Unit<'_>, snapshot: &Snapshot, mut flow: Option<&mut FlowState>) {
+        if let (Some(flow), Some(direction)) = (flow.as_deref_mut(), unit.direction) {
+            let Some(done) = flow.ip_only_done.get_mut(direction.index()) else { return };
+            if std::mem::replace(done, true) {
+                return;
+            }
+        }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        let ip = unit.headers.packet.inner();
+        snapshot.rules.ip_only(ip.src, ip.dst, ip.protocol, &mut candidates);
+        candidates.sort_unstable();
+        candidates.dedup();
+        for &number in &candidates {
+            let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
+            if unit.headers.fit(signature)
+                && self.conditions(unit, signature, flow.as_deref())
+                && signature.header.iter().all(|test| unit.headers.holds(test))
+            {
+                let hit = Match { number, tx: None, stream: false };
+                match flow.as_deref_mut() {
+                    Some(flow) => self.matched(signature, flow, hit),
+                    None => self.matches.push(hit),
+                }
+            }
+        }
+        candidates.clear();
+        self.candidates = candidates;
+    }
+
+    /// Rules by packet and by stream.
+    fn packet(
+        &mut self,
+        unit: &Unit<'_>,
+        snapshot: &Snapshot,
+        scratch: &mut Scratch,
+        mut flow: Option<&mut FlowState>,
+    ) {
+        if flow.as_ref().is_some_and(|flow| flow.passed) {
+            return;
+        }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        let way = unit.direction.unwrap_or(Direction::ToServer).index();
+        let protocol = unit.headers.packet.inner().protocol;
+        let is_tcp = matches!(unit.headers.packet.transport, Transport::Tcp(_));
+        let groups = snapshot.rules.groups(protocol, way, unit.server_port);
+        for group in [groups.common, groups.port].into_iter().flatten() {
+            candidates.extend_from_slice(&group.always);
+            let mut scan = |prefilter: &rules::ruleset::Prefilter, data: Padded<'_>| {
+                let done = prefilter.scan(data, scratch, &mut self.queue, &mut candidates);
+                self.scan_errors += u64::from(done.is_err());
+            };
+            if let Some(prefilter) = &group.packet
+                && !unit.payload.is_empty()
+            {
+                scan(prefilter, unit.payload);
+            }
+            if let Some(prefilter) = &group.stream {
+                if let Some(window) = unit.window {
+                    // Old bytes only as far as a pattern may straddle.
+                    let from = (window.new_from + 1).saturating_sub(prefilter.max_len().max(1));
+                    if let Some(data) = window.data.get(from..window.data.len()) {
+                        scan(prefilter, data);
+                    }
+                }
+                if is_tcp && !unit.in_stream && !unit.payload.is_empty() {
+                    scan(prefilter, unit.payload);
+                }
+            }
+            for (buffer, prefilter) in &group.headers {
+                if let Some(bytes) = unit.headers.buffer(*buffer) {
+                    self.spare.clear();
+                    self.spare.extend_from_slice(bytes);
+                    let done = prefilter.scan(
+                        self.spare.as_padded(),
+                        scratch,
+                        &mut self.queue,
+                        &mut candidates,
+                    );
+                    self.scan_errors += u64::from(done.is_err());
+                }
+            }
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        for &number in &candidates {
+            let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
+            if let Some(stream) = self.packet_holds(unit, signature, flow.as_deref()) {
+                let hit = Match { number, tx: None, stream };
+                match flow.as_deref_mut() {
+                    Some(flow) => self.matched(signature, flow, hit),
+                    None => self.matches.push(hit),
+                }
+            }
+        }
+        candidates.clear();
+        self.candidates = candidates;
+    }
+
+    /// Does the signature match? Says whether in stream data.
+    fn packet_holds(
+        &mut self,
+        unit: &Unit<'_>,
+        signature: &Signature,
+        flow: Option<&FlowState>,
+    ) -> Option<bool> {
+        if !unit.headers.fit(signature)
+            || !self.conditions(unit, signature, flow)
+            || !signature.header.iter().all(|test| unit.headers.holds(test))
+        {
+            return None;
+        }
+        if let Some(app) = signature.protocol.app {
+            let proto = flow.map(|flow| flow.proto)?;
+            if app::AppProto::from_rule_name(app) != Some(proto) {
+                return None;
+            }
+        }
+        if unit.headers.pseudo && !signature.needs_stream && signature.kind != Kind::Stream {
+            return None;
+        }
+        self.verifier.begin();
+        let mut stream = false;
+        for tests in &signature.buffers {
+            let holds = match tests.buffer {
+                Buffer::Payload => {
+                    let (holds, by_stream) = self.payload_holds(unit, signature, &tests.tests);
+                    stream = by_stream;
+                    holds
+                }
+                _ => self.header_buffer_holds(unit, tests),
+            };
+            if !holds {
+                return None;
+            }
+        }
+        Some(stream)
+    }
+
+    /// Raw payload tests: on the stream first, then on the packet where the rule or the packet
+    /// asks for it.
+    fn payload_holds(
+        &mut self,
+        unit: &Unit<'_>,
+        signature: &Signature,
+        tests: &[Test],
+    ) -> (bool, bool) {
+        let is_tcp = matches!(unit.headers.packet.transport, Transport::Tcp(_));
+        if is_tcp && signature.needs_stream {
+            if let Some(window) = unit.window
+                && self.window_holds(tests, window)
+            {
+                return (true, true);
+            }
+            let packet_too = signature.needs_packet || !unit.in_stream;
+            if !packet_too || signature.flow.only_stream || unit.headers.pseudo {
+                return (false, false);
+            }
+        }
+        (self.verifier.holds(tests, View::whole(unit.payload.as_bytes())), false)
+    }
+
+    /// Tests on a stream window: the new bytes by themselves, then together with the retained
+    /// ones, where a match must reach into the new bytes.
+    fn window_holds(&mut self, tests: &[Test], window: Window<'_>) -> bool {
+        let data = window.data.as_bytes();
+        let new = data.get(window.new_from..).unwrap_or(&[]);
+        let new_offset = window.stream_offset + window.new_from as u64;
+        if self.verifier.holds(tests, View { data: new, stream_offset: new_offset, new_from: 0 }) {
+            return true;
+        }
+        // An absence holds in any part: only what was found nowhere else may straddle.
+        let positive =
+            tests.iter().any(|test| matches!(test, Test::Content(content) if !content.negated));
+        window.new_from > 0
+            && positive
+            && self.verifier.holds(
+                tests,
+                View { data, stream_offset: window.stream_offset, new_from: window.new_from },
+            )
+    }
+
+    fn header_buffer_holds(&mut self, unit: &Unit<'_>, tests: &BufferTests) -> bool {
+        unit.headers
+            .buffer(tests.buffer)
+            .is_some_and(|bytes| self.verifier.holds(&tests.tests, View::whole(bytes)))
+    }
+
+    /// Everything that is asked of the flow: rule sets, direction, state, bits, protocol.
+    fn conditions(&self, unit: &Unit<'_>, signature: &Signature, flow: Option<&FlowState>) -> bool {
+        if signature.rulesets & unit.rulesets == 0 {
+            return false;
+        }
+        match unit.direction {
+            Some(Direction::ToServer) if !signature.to_server => return false,
+            Some(Direction::ToClient) if !signature.to_client => return false,
+            _ => {}
+        }
+        let asked = &signature.flow;
+        if asked.present
+            && (flow.is_none()
+                || asked.established && !unit.established
+                || asked.not_established && unit.established
+                || asked.only_frag && !unit.defragmented
+                || asked.no_frag && unit.defragmented)
+        {
+            return false;
+        }
+        if !signature.app_protocol_tests.is_empty() {
+            let Some(flow) = flow else { return false };
+            if !signature.app_protocol_tests.iter().all(|test| protocol_holds(test, flow)) {
+                return false;
+            }
+        }
+        if !signature.flowbit_tests.is_empty() || !signature.flowint_tests.is_empty() {
+            let Some(flow) = flow else { return false };
+            let empty = vars::FlowVars::default();
+            let vars = flow.vars.as_deref().unwrap_or(&empty);
+            return signature.flowbit_tests.iter().all(|test| vars.bit_holds(test))
+                && signature.flowint_tests.iter().all(|test| vars.int_holds(test));
+        }
+        true
+    }
+
+    /// Notes a match and does what the signature asks to be remembered.
+    fn matched(&mut self, signature: &Signature, flow: &mut FlowState, hit: Match) {
+        for &change in &signature.flowbit_sets {
+            flow.vars_mut().apply_bit(change);
+        }
+        for &change in &signature.flowint_sets {
+            flow.vars_mut().apply_int(change);
+        }
+        if signature.action == Action::Pass && signature.kind != Kind::Packet {
+            flow.passed = true;
+        }
+        self.matches.push(hit);
+    }
+}
+
+/// `app-layer-protocol`. Before the protocol is known neither it nor its negation holds.
+fn protocol_holds(test: &AppProtocolTest, flow: &FlowState) -> bool {
+    use app::AppProto;
+    if flow.proto == AppProto::Unknown {
+        return false;
+    }
+    let is = if test.name == "failed" {
+        flow.proto == AppProto::Failed
+    } else {
+        AppProto::from_rule_name(test.name) == Some(flow.proto)
+    };
+    is != test.negated
+}

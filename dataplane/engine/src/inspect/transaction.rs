@@ -1,0 +1,251 @@
+//! Inspection by transaction: which rules a transaction's buffers make candidates, and which of
+//! them match once all buffers they ask for are there.
+
+use std::collections::VecDeque;
+
+use app::{Session, Tx, buffer_spec};
+use hyperscan::{PaddedBuf, Scratch};
+use rules::signature::{Buffer, BufferTests, Signature, Transform};
+use wire::Direction;
+
+use super::content::View;
+use super::{Match, Tools, Unit};
+use crate::flow_state::FlowState;
+use crate::snapshot::{Snapshot, app_buffer};
+
+/// Transactions of a flow that may be open at once before the oldest is let go.
+const OPEN_LIMIT: usize = 256;
+
+/// How far each open transaction of a flow has been inspected.
+#[derive(Debug, Default)]
+pub struct Inspections {
+    first: u64,
+    open: VecDeque<TxState>,
+    generation: u64,
+}
+
+#[derive(Debug, Default)]
+struct TxState {
+    /// Progress up to which the direction was inspected, plus one; 0: not at all.
+    inspected: [u8; 2],
+    /// The direction is complete and was inspected to its end.
+    done: [bool; 2],
+    /// Candidates that wait for buffers to come.
+    pending: [Vec<u32>; 2],
+    /// Signatures that have matched this transaction.
+    matched: Vec<u32>,
+}
+
+/// The answer to "does the signature match this transaction?".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    No,
+    /// A buffer is not there yet.
+    Later,
+}
+
+impl Inspections {
+    /// Makes the list fit the session's open transactions.
+    fn align(&mut self, session: &Session, generation: u64) {
+        while self.first < session.first_tx() {
+            self.first += 1;
+            self.open.pop_front();
+        }
+        let wanted = usize::try_from(session.next_tx() - session.first_tx()).unwrap_or(OPEN_LIMIT);
+        self.open.resize_with(wanted, TxState::default);
+        if self.generation != generation {
+            // Candidates are numbers of the old generation: look at what is open again. What has
+            // matched is remembered by signature id and is not reported twice.
+            self.generation = generation;
+            for state in &mut self.open {
+                state.inspected = [0; 2];
+                state.done = [false; 2];
+                state.pending = [Vec::new(), Vec::new()];
+            }
+        }
+    }
+}
+
+impl Tools {
+    /// Inspects what is new in the flow's transactions in the unit's direction.
+    pub(super) fn transactions(
+        &mut self,
+        unit: &Unit<'_>,
+        snapshot: &Snapshot,
+        scratch: &mut Scratch,
+        flow: &mut FlowState,
+        direction: Direction,
+    ) {
+        let proto = flow.proto;
+        let Some(session) = flow.session.take() else { return };
+        let mut inspections = flow.inspections.take().unwrap_or_default();
+        inspections.align(&session, snapshot.generation);
+        if let Some(plan) = snapshot.plan(proto, direction) {
+            let first = inspections.first;
+            for (id, state) in (first..).zip(inspections.open.iter_mut()) {
+                if let Some(tx) = session.tx(id) {
+                    self.transaction(
+                        unit,
+                        snapshot,
+                        scratch,
+                        flow,
+                        (plan, direction),
+                        (id, tx, state),
+                    );
+                }
+            }
+        } else {
+            for state in &mut inspections.open {
+                state.done[direction.index()] = true;
+            }
+        }
+        flow.session = Some(session);
+        flow.inspections = Some(inspections);
+    }
+
+    fn transaction(
+        &mut self,
+        unit: &Unit<'_>,
+        snapshot: &Snapshot,
+        scratch: &mut Scratch,
+        flow: &mut FlowState,
+        (plan, direction): (&crate::snapshot::TransactionPlan, Direction),
+        (id, tx, state): (u64, &Tx, &mut TxState),
+    ) {
+        let way = direction.index();
+        if state.done[way] {
+            return;
+        }
+        let progress = tx.progress(direction);
+        let complete = tx.is_complete(direction);
+        let inspected = state.inspected[way];
+        if inspected > progress && !complete {
+            return;
+        }
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.clear();
+        candidates.append(&mut state.pending[way]);
+        if inspected == 0 {
+            candidates.extend_from_slice(&plan.always);
+        }
+        for &(list, buffer, needed) in &plan.lists {
+            let Some(list) = snapshot.rules.transaction_lists().get(list) else { continue };
+            if needed > progress || needed < inspected {
+                continue;
+            }
+            let mut instance = 0;
+            while let Some(bytes) = tx.buffer(buffer, instance) {
+                instance += 1;
+                transform(&mut self.spare, bytes, &list.transforms);
+                let spare = self.spare.as_padded();
+                let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
+                self.scan_errors += u64::from(scanned.is_err());
+            }
+        }
+        candidates.sort_unstable();
+        candidates.dedup();
+        for &number in &candidates {
+            let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
+            if state.matched.contains(&signature.sid) {
+                continue;
+            }
+            match self.answer(unit, signature, flow, tx, progress) {
+                Answer::Yes => {
+                    state.matched.push(signature.sid);
+                    self.matched(signature, flow, Match { number, tx: Some(id), stream: false });
+                }
+                Answer::No => {}
+                Answer::Later if complete => {}
+                Answer::Later => state.pending[way].push(number),
+            }
+        }
+        candidates.clear();
+        self.candidates = candidates;
+        state.inspected[way] = progress.saturating_add(1);
+        state.done[way] = complete;
+    }
+
+    fn answer(
+        &mut self,
+        unit: &Unit<'_>,
+        signature: &Signature,
+        flow: &FlowState,
+        tx: &Tx,
+        progress: u8,
+    ) -> Answer {
+        if !unit.headers.fit(signature) || !self.conditions(unit, signature, Some(flow)) {
+            return Answer::No;
+        }
+        self.verifier.begin();
+        let mut later = false;
+        for tests in &signature.buffers {
+            match self.tests_on(unit, tests, tx, progress) {
+                Answer::Yes => {}
+                Answer::No => return Answer::No,
+                Answer::Later => later = true,
+            }
+        }
+        if later { Answer::Later } else { Answer::Yes }
+    }
+
+    fn tests_on(&mut self, unit: &Unit<'_>, tests: &BufferTests, tx: &Tx, progress: u8) -> Answer {
+        let yes_no = |holds| if holds { Answer::Yes } else { Answer::No };
+        let Some(buffer) = app_buffer(tests.buffer) else {
+            if tests.buffer == Buffer::Payload {
+                // The stream as far as it is there; what has left it cannot come again.
+                return match unit.window {
+                    Some(window) => yes_no(self.window_holds(&tests.tests, window)),
+                    None if unit.in_stream => Answer::Later,
+                    None => yes_no(
+                        self.verifier.holds(&tests.tests, View::whole(unit.payload.as_bytes())),
+                    ),
+                };
+            }
+            return yes_no(self.header_buffer_holds(unit, tests));
+        };
+        if buffer_spec(buffer).min_progress > progress {
+            return Answer::Later;
+        }
+        let mut instance = 0;
+        while let Some(bytes) = tx.buffer(buffer, instance) {
+            instance += 1;
+            let holds = if tests.transforms.is_empty() {
+                self.verifier.holds(&tests.tests, View::whole(bytes))
+            } else {
+                transform(&mut self.spare, bytes, &tests.transforms);
+                self.verifier.holds(&tests.tests, View::whole(self.spare.as_bytes()))
+            };
+            if holds {
+                return Answer::Yes;
+            }
+        }
+        Answer::No
+    }
+}
+
+/// Lets transactions go that both directions are done with.
+pub(crate) fn release(flow: &mut FlowState) {
+    let (Some(session), Some(inspections)) = (&mut flow.session, &mut flow.inspections) else {
+        return;
+    };
+    while let Some(state) = inspections.open.front() {
+        if state.done != [true; 2] && inspections.open.len() <= OPEN_LIMIT {
+            break;
+        }
+        inspections.open.pop_front();
+        inspections.first += 1;
+    }
+    session.free_before(inspections.first);
+}
+
+/// Copies a buffer, transformed, to where it may be scanned.
+fn transform(out: &mut PaddedBuf, bytes: &[u8], transforms: &[Transform]) {
+    out.clear();
+    for step in transforms {
+        match step {
+            Transform::DotPrefix => out.extend_from_slice(b"."),
+        }
+    }
+    out.extend_from_slice(bytes);
+}

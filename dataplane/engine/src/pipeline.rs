@@ -1,0 +1,596 @@
+//! The way of one packet through a core: decode, hand over, scope, defragment, flow, reassembly,
+//! application parser, detection. It takes bytes and times, so that tests drive it as the worker does.
+
+use std::sync::Arc;
+
+use flow::{DefragOutcome, Defragmenter, FlowConfig, FlowTable, Memory};
+use hyperscan::{Padded, PaddedBuf};
+use wire::{Decoded, Direction, KeyOrder, LinkType, Nanos, Reject, Transport};
+
+use crate::alert::Source;
+use crate::counters::{Counters, Drop};
+use crate::emit::{Emitter, Origin};
+use crate::flow_state::FlowState;
+use crate::flow_work::Work;
+use crate::inspect::header::Headers;
+use crate::inspect::{Tools, Unit};
+use crate::mailbox::Delivery;
+use crate::scope::Hits;
+use crate::snapshot::Snapshot;
+
+/// What comes with a packet besides its bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct PacketInfo {
+    /// When it was captured, in nanoseconds since 1970.
+    pub timestamp: Nanos,
+    /// The capture's clock: as `timestamp`, but it never runs back.
+    pub clock: Nanos,
+    /// 1-based number in the capture; live: a running number of the core.
+    pub order: u64,
+    /// Its link type.
+    pub link: Option<LinkType>,
+    /// Bytes on the wire.
+    pub wire_len: u32,
+    /// Its checksums are not to be trusted or checked.
+    pub ignore_checksums: bool,
+}
+
+/// Where the worker is to send a packet.
+#[derive(Debug)]
+pub enum Fate {
+    /// It was dealt with and counted.
+    Done,
+    /// Another core owns its flow.
+    HandOver(usize),
+}
+
+/// A datagram that this core put together and another one owns.
+#[derive(Debug)]
+pub struct Datagram {
+    /// IP header and payload.
+    pub bytes: Vec<u8>,
+    /// The last fragment's outer layers.
+    pub context: Box<Decoded>,
+    /// The last fragment's times and number.
+    pub info: PacketInfo,
+    /// Frame length of the last fragment.
+    pub frame_len: u32,
+}
+
+/// Which core of how many this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Number of this worker.
+    pub worker: usize,
+    /// How many there are.
+    pub workers: usize,
+}
+
+/// The ledger's name for what the decoder refuses.
+fn drop_of(reject: Reject) -> Drop {
+    match reject {
+        Reject::NonIp => Drop::NonIp,
+        Reject::Malformed(_) => Drop::Malformed,
+        Reject::BadChecksum => Drop::BadChecksum,
+    }
+}
+
+/// The worker that owns an address pair with this [`Decoded::spread_hash`].
+#[inline]
+pub fn owner(hash: u32, workers: usize) -> usize {
+    ((u64::from(hash) * workers as u64) >> 32) as usize
+}
+
+/// Sizes that are fixed when a core starts.
+#[derive(Debug, Clone)]
+pub struct CoreConfig {
+    /// The flow table's.
+    pub flows: FlowConfig,
+    /// Place among the workers.
+    pub place: Place,
+    /// The port's number.
+    pub port: u16,
+}
+
+/// Everything one core owns.
+#[derive(Debug)]
+pub struct Core {
+    config: CoreConfig,
+    delivery: Box<Delivery>,
+    counters: Arc<Counters>,
+    flows: FlowTable<FlowState>,
+    memory: Memory,
+    defrag: Defragmenter,
+    tools: Tools,
+    emitter: Emitter,
+    padded: PaddedBuf,
+    datagram: Vec<u8>,
+    joined: Vec<u8>,
+    decoder_unchecked: wire::Config,
+    outer_only: wire::Config,
+    outbox: Vec<(usize, Datagram)>,
+}
+
+/// What to do with a packet's fate in the ledger: a fragment's may not be known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Inspected,
+    Unscoped,
+    Dropped(Drop),
+    /// It waits in the defragmenter; its fate comes with the datagram's.
+    Waits,
+}
+
+impl Core {
+    /// A core with its first generation.
+    pub fn new(
+        config: CoreConfig,
+        delivery: Box<Delivery>,
+        counters: Arc<Counters>,
+        emitter: Emitter,
+    ) -> Result<Self, pcre2::OutOfMemory> {
+        let settings = &delivery.snapshot.settings;
+        let mut core = Self {
+            flows: FlowTable::new(&config.flows),
+            memory: Memory::new(settings.streams.memcap),
+            defrag: Defragmenter::new(&settings.defrag),
+            tools: Tools::new()?,
+            padded: PaddedBuf::with_capacity(1 << 16),
+            datagram: Vec::with_capacity(1 << 16),
+            joined: Vec::new(),
+            decoder_unchecked: wire::Config::default(),
+            outer_only: wire::Config::default(),
+            outbox: Vec::new(),
+            config,
+            delivery,
+            counters,
+            emitter,
+        };
+        core.adopt();
+        Ok(core)
+    }
+
+    /// The mailbox's slot.
+    pub fn delivery_mut(&mut self) -> &mut Box<Delivery> {
+        &mut self.delivery
+    }
+
+    /// Takes over the settings of the generation that has just been put in place.
+    pub fn adopt(&mut self) {
+        let settings = &self.delivery.snapshot.settings;
+        self.decoder_unchecked =
+            wire::Config { verify_checksums: false, ..settings.decoder.clone() };
+        self.outer_only = wire::Config {
+            vxlan: false,
+            vxlan_gpe: false,
+            geneve: false,
+            gre: false,
+            erspan: false,
+            ip_in_ip: false,
+            teredo: false,
+            verify_checksums: false,
+            ..settings.decoder.clone()
+        };
+        self.counters.generation.publish(self.delivery.snapshot.generation);
+    }
+
+    /// The generation in force.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.delivery.snapshot
+    }
+
+    /// This core's ledger.
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+
+    /// The buffer in which packets of several segments are joined, to be given back.
+    pub fn take_joined(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.joined)
+    }
+
+    /// Gives the buffer back.
+    pub fn give_joined(&mut self, joined: Vec<u8>) {
+        self.joined = joined;
+    }
+
+    /// Datagrams that other cores own, with the core's number.
+    pub fn outbox(&mut self) -> &mut Vec<(usize, Datagram)> {
+        &mut self.outbox
+    }
+
+    /// After a panic nothing of this core's flows can be trusted: it starts anew.
+    pub fn start_anew(&mut self) -> Result<(), pcre2::OutOfMemory> {
+        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let settings = &snapshot.settings;
+        self.counters.flows_lost_to_panic.add(self.flows.len() as u64);
+        self.open_fates();
+        let waiting = self.defrag.open();
+        self.counters.discard_many(Drop::Panic, waiting);
+        self.flows = FlowTable::new(&self.config.flows);
+        self.memory = Memory::new(settings.streams.memcap);
+        self.defrag = Defragmenter::new(&settings.defrag);
+        self.tools = Tools::new()?;
+        self.outbox.clear();
+        self.emitter.reset();
+        Ok(())
+    }
+
+    /// Takes a packet that came from the queue (`received`) or from another core.
+    /// `buffer` is the frame with whatever is readable behind it, `len` the frame's length.
+    pub fn packet(&mut self, buffer: &[u8], len: usize, info: PacketInfo, handed_in: bool) -> Fate {
+        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let bytes = buffer.get(..len).unwrap_or(buffer);
+        if snapshot.settings.drill_panic == Some(info.order) {
+            panic!("drill: packet {} asked for it", info.order);
+        }
+        let Some(link) = info.link else {
+            self.counters.discard(Drop::UnknownLink);
+            return Fate::Done;
+        };
+        let config = if info.ignore_checksums {
+            &self.decoder_unchecked
+        } else {
+            &snapshot.settings.decoder
+        };
+        let decoded = match wire::decode(link, bytes, config) {
+            Ok(decoded) => decoded,
+            Err(reject) => {
+                self.counters.discard(drop_of(reject));
+                return Fate::Done;
+            }
+        };
+        let Place { worker, workers } = self.config.place;
+        if workers > 1 && !handed_in {
+            let owner = owner(decoded.spread_hash(), workers);
+            if owner != worker {
+                return Fate::HandOver(owner);
+            }
+        }
+        match self.decoded(&snapshot, &decoded, buffer, bytes, link, &info) {
+            Verdict::Inspected => self.counters.inspected.add(1),
+            Verdict::Unscoped => self.counters.unscoped.add(1),
+            Verdict::Dropped(reason) => self.counters.discard(reason),
+            Verdict::Waits => {}
+        }
+        Fate::Done
+    }
+
+    /// Takes a datagram that another core put together.
+    pub fn datagram(&mut self, datagram: &Datagram) {
+        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let config = self.datagram_config(&snapshot, &datagram.info);
+        let Ok(decoded) = wire::decode_datagram(&datagram.bytes, &datagram.context, &config) else {
+            return;
+        };
+        let hits = snapshot.scope.lookup(&decoded);
+        if hits.scoped() {
+            self.reassembled(
+                &snapshot,
+                &decoded,
+                &datagram.bytes,
+                &datagram.info,
+                datagram.frame_len,
+                hits,
+            );
+        }
+    }
+
+    fn datagram_config(&self, snapshot: &Snapshot, info: &PacketInfo) -> wire::Config {
+        if info.ignore_checksums {
+            self.decoder_unchecked.clone()
+        } else {
+            snapshot.settings.decoder.clone()
+        }
+    }
+
+    fn decoded(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        decoded: &Decoded,
+        buffer: &[u8],
+        bytes: &[u8],
+        link: LinkType,
+        info: &PacketInfo,
+    ) -> Verdict {
+        let hits = snapshot.scope.lookup(decoded);
+        if decoded.fragment.is_some() {
+            return self.fragment(snapshot, decoded, bytes, info, hits);
+        }
+        if !hits.scoped() {
+            return Verdict::Unscoped;
+        }
+        let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let mut stored = true;
+        if decoded.layer_count > 1
+            && let Ok(outer) = wire::decode(link, bytes, &self.outer_only)
+        {
+            // The carrying packet is inspected by its own headers; its payload is the inner
+            // packet, which is inspected for itself.
+            let part = Part {
+                decoded: &outer,
+                buffer,
+                bytes,
+                frame_len,
+                source: Source::Wire,
+                payload: false,
+            };
+            self.inspect(snapshot, &part, info, hits);
+        }
+        let source = if decoded.layer_count > 1 {
+            Source::Tunnel(decoded.tunnel.kind)
+        } else {
+            Source::Wire
+        };
+        let part = Part { decoded, buffer, bytes, frame_len, source, payload: true };
+        stored &= self.inspect(snapshot, &part, info, hits);
+        if stored { Verdict::Inspected } else { Verdict::Dropped(Drop::StreamMemcap) }
+    }
+
+    fn fragment(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        decoded: &Decoded,
+        bytes: &[u8],
+        info: &PacketInfo,
+        hits: Hits,
+    ) -> Verdict {
+        let scoped = hits.scoped();
+        if scoped {
+            // Rules may ask for fragments as such.
+            let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            let part = Part {
+                decoded,
+                buffer: bytes,
+                bytes,
+                frame_len,
+                source: Source::Wire,
+                payload: false,
+            };
+            self.inspect(snapshot, &part, info, hits);
+        }
+        // What is in scope by the layers that can be seen is counted now; of the rest, the datagram
+        // has to tell what they are.
+        let outcome = if scoped {
+            self.defrag.push(decoded, bytes, info.clock)
+        } else {
+            self.defrag.push_open(decoded, bytes, info.clock)
+        };
+        let verdict = if scoped { Verdict::Inspected } else { Verdict::Waits };
+        let DefragOutcome::Complete { datagram: whole, .. } = outcome else {
+            self.open_fates();
+            return verdict;
+        };
+        self.counters.datagrams_reassembled.add(1);
+        let mut datagram = std::mem::take(&mut self.datagram);
+        datagram.clear();
+        datagram.extend_from_slice(whole);
+        let open = self.defrag.take_fates().completed;
+        let config = self.datagram_config(snapshot, info);
+        match wire::decode_datagram(&datagram, decoded, &config) {
+            Ok(inner) => {
+                let hits = snapshot.scope.lookup(&inner);
+                if hits.scoped() {
+                    self.counters.inspected.add(open);
+                    let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                    self.whole_datagram(
+                        snapshot, &inner, decoded, &datagram, info, frame_len, hits,
+                    );
+                } else {
+                    self.counters.unscoped.add(open);
+                }
+            }
+            Err(reject) => self.counters.discard_many(drop_of(reject), open),
+        }
+        self.datagram = datagram;
+        verdict
+    }
+
+    /// Counts fragments of which the defragmenter has decided without a datagram.
+    fn open_fates(&mut self) {
+        let fates = self.defrag.take_fates();
+        self.counters.discard_many(Drop::FragmentTimeout, fates.timed_out);
+        self.counters.discard_many(Drop::FragmentMemcap, fates.memcap);
+        self.counters.discard_many(Drop::Malformed, fates.refused);
+    }
+
+    /// Inspects a datagram, or sends it to the core that owns its inner-most addresses.
+    #[expect(clippy::too_many_arguments, reason = "a datagram and all that is known of it")]
+    fn whole_datagram(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        inner: &Decoded,
+        fragment: &Decoded,
+        bytes: &[u8],
+        info: &PacketInfo,
+        frame_len: u32,
+        hits: Hits,
+    ) {
+        let Place { worker, workers } = self.config.place;
+        let owner = owner(inner.spread_hash(), workers);
+        if owner == worker {
+            self.reassembled(snapshot, inner, bytes, info, frame_len, hits);
+        } else {
+            let context = Box::new(fragment.clone());
+            let bytes = bytes.to_vec();
+            self.outbox.push((owner, Datagram { bytes, context, info: *info, frame_len }));
+        }
+    }
+
+    fn reassembled(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        decoded: &Decoded,
+        bytes: &[u8],
+        info: &PacketInfo,
+        frame_len: u32,
+        hits: Hits,
+    ) {
+        let part = Part {
+            decoded,
+            buffer: bytes,
+            bytes,
+            frame_len,
+            source: Source::Defragmented,
+            payload: true,
+        };
+        self.inspect(snapshot, &part, info, hits);
+    }
+
+    /// Flow, stream, application and detection of one packet. False: its payload found no room
+    /// in the stream's memory.
+    fn inspect(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        part: &Part<'_>,
+        info: &PacketInfo,
+        hits: Hits,
+    ) -> bool {
+        let Some((key, order)) = part.decoded.flow_key(snapshot.settings.vlan_tracking) else {
+            let mut unit = part.unit(&mut self.padded, hits.rulesets);
+            unit.established = false;
+            self.tools.begin();
+            self.tools.inspect(&unit, snapshot, &mut self.delivery.scratch, None);
+            let origin = part.origin(info, hits, None);
+            self.emitter.emit(&mut self.tools, snapshot, &unit, &origin, None, &self.counters);
+            return true;
+        };
+        let forward = order == KeyOrder::SrcFirst;
+        let Self { flows, memory, tools, emitter, counters, padded, delivery, .. } = self;
+        let mut work =
+            Work { snapshot, memory, tools, emitter, counters, scratch: &mut delivery.scratch };
+        let found = flows.lookup_or_insert(&key, forward, info.clock);
+        if let Some(mut ended) = found.expired {
+            work.flow_end(&mut ended, info.clock);
+        }
+        let (mut id, mut direction, mut fresh) = (found.id, found.direction, found.fresh);
+        if let Transport::Tcp(tcp) = &part.decoded.transport
+            && flows.get(id).tcp.as_ref().is_some_and(|session| session.is_reuse(tcp, direction))
+        {
+            let (again, mut old) = flows.renew(id, forward, info.clock);
+            work.flow_end(&mut old, info.clock);
+            (id, direction, fresh) = (again, Direction::ToServer, true);
+        }
+        if fresh {
+            counters.flows.add(1);
+        }
+        flows.record(id, direction, u64::from(part.frame_len), info.clock);
+        let outcome = work.packet(flows.get_mut(id), part, info, hits, direction, padded);
+        if outcome.swapped {
+            let flow = flows.get_mut(id);
+            flow.packets.swap(0, 1);
+            flow.bytes.swap(0, 1);
+        }
+        if let Some(phase) = outcome.phase {
+            flows.set_state(id, phase);
+        }
+        outcome.stored
+    }
+
+    /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can
+    /// come up any more.
+    pub fn pass_time(&mut self, now: Nanos) -> Nanos {
+        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let Self { flows, memory, tools, emitter, counters, delivery, .. } = self;
+        let scratch = &mut delivery.scratch;
+        let mut work = Work { snapshot: &snapshot, memory, tools, emitter, counters, scratch };
+        flows.expire(now, |mut flow, deadline| work.flow_end(&mut flow, deadline));
+        self.defrag.expire(now);
+        self.open_fates();
+        self.gauges();
+        self.flows.swept_until().min(now)
+    }
+
+    /// Nothing more will come: every flow ends, whatever it holds is inspected.
+    pub fn finish(&mut self) {
+        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let Self { flows, memory, tools, emitter, counters, delivery, .. } = self;
+        let scratch = &mut delivery.scratch;
+        let mut work = Work { snapshot: &snapshot, memory, tools, emitter, counters, scratch };
+        flows.drain(|mut flow| {
+            // After everything else, in an order that does not depend on how flows were spread.
+            let clock = Nanos::MAX - 1;
+            work.flow_end(&mut flow, clock);
+        });
+        self.defrag.drain();
+        self.open_fates();
+        self.gauges();
+    }
+
+    fn gauges(&mut self) {
+        self.counters.flows_active.set(self.flows.len() as u64);
+        self.counters.flows_evicted.set(self.flows.evicted());
+        self.counters.stream_memory.set(self.memory.used());
+        let exceeded = self.tools.take_exceeded();
+        self.counters.budget_exceeded.add(exceeded);
+    }
+}
+
+/// A decoded packet with its bytes.
+pub(crate) struct Part<'a> {
+    pub(crate) decoded: &'a Decoded,
+    /// The bytes and what is readable behind them.
+    pub(crate) buffer: &'a [u8],
+    pub(crate) bytes: &'a [u8],
+    pub(crate) frame_len: u32,
+    pub(crate) source: Source,
+    /// The payload is looked at.
+    pub(crate) payload: bool,
+}
+
+impl<'a> Part<'a> {
+    pub(crate) fn payload_bytes(&self) -> &'a [u8] {
+        if self.payload { self.decoded.payload_of(self.bytes) } else { &[] }
+    }
+
+    /// The payload where it may be scanned: in place if enough is readable behind it.
+    fn padded<'s>(&self, spare: &'s mut PaddedBuf) -> Padded<'s>
+    where
+        'a: 's,
+    {
+        if self.payload
+            && let Some(padded) = Padded::new(self.buffer, self.decoded.payload.range())
+        {
+            return padded;
+        }
+        spare.clear();
+        spare.extend_from_slice(self.payload_bytes());
+        spare.as_padded()
+    }
+
+    pub(crate) fn unit<'s>(&'s self, spare: &'s mut PaddedBuf, rulesets: u64) -> Unit<'s> {
+        Unit {
+            headers: Headers {
+                packet: self.decoded,
+                bytes: self.bytes,
+                payload_len: self.payload_bytes().len(),
+                pseudo: false,
+            },
+            payload: self.padded(spare),
+            window: None,
+            in_stream: false,
+            direction: None,
+            established: false,
+            defragmented: self.source == Source::Defragmented,
+            server_port: self.decoded.ports().1,
+            rulesets,
+        }
+    }
+
+    pub(crate) fn origin(
+        &self,
+        info: &PacketInfo,
+        hits: Hits,
+        direction: Option<Direction>,
+    ) -> Origin<'a> {
+        Origin {
+            info: *info,
+            class: 1,
+            source: self.source,
+            hits,
+            direction,
+            decoded: self.decoded,
+            bytes: self.bytes,
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A generation: everything that the cores read and the control side decides, in one piece.
+
+use std::sync::Arc;
+
+use app::{AppBuffer, AppProto, buffer_spec};
+use rules::ruleset::Ruleset;
+use rules::signature::Buffer;
+use wire::Direction;
+
+use crate::scope::Scope;
+use crate::settings::Settings;
+
+/// A generation. Built off the cores, read by all of them, dropped by the control side.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts up with every publication, from 1.
+    pub generation: u64,
+    /// Whose traffic is inspected.
+    pub scope: Scope,
+    /// With which rules.
+    pub rules: Arc<Ruleset>,
+    /// How.
+    pub settings: Settings,
+    plans: Vec<TransactionPlan>,
+}
+
+/// What is looked at in the transactions of one protocol and direction.
+#[derive(Debug, Default)]
+pub struct TransactionPlan {
+    /// Indices into [`Ruleset::transaction_lists`] with the buffer and the progress from which on
+    /// it is there.
+    pub lists: Vec<(usize, AppBuffer, u8)>,
+    /// Signatures that no prefilter proposes.
+    pub always: Vec<u32>,
+}
+
+/// The protocols whose transactions are inspected.
+const PROTOCOLS: [AppProto; 3] = [AppProto::Http1, AppProto::Dns, AppProto::Tls];
+
+/// The application parser's name of a rule's buffer.
+pub fn app_buffer(buffer: Buffer) -> Option<AppBuffer> {
+    Some(match buffer {
+        Buffer::HttpMethod => AppBuffer::HttpMethod,
+        Buffer::HttpUri => AppBuffer::HttpUri,
+        Buffer::HttpUriRaw => AppBuffer::HttpUriRaw,
+        Buffer::HttpHost => AppBuffer::HttpHost,
+        Buffer::HttpHostRaw => AppBuffer::HttpHostRaw,
+        Buffer::DnsQuery => AppBuffer::DnsQuery,
+        Buffer::TlsSni => AppBuffer::TlsSni,
+        Buffer::Payload
+        | Buffer::Ipv4Hdr
+        | Buffer::Ipv6Hdr
+        | Buffer::TcpHdr
+        | Buffer::UdpHdr
+        | Buffer::Icmpv4Hdr
+        | Buffer::Icmpv6Hdr => return None,
+    })
+}
+
+impl Snapshot {
+    /// Puts a generation together.
+    pub fn new(generation: u64, scope: Scope, rules: Arc<Ruleset>, settings: Settings) -> Self {
+        let mut plans = Vec::new();
+        for proto in PROTOCOLS {
+            for direction in [Direction::ToServer, Direction::ToClient] {
+                let mut lists: Vec<_> = rules
+                    .transaction_lists()
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, list)| list.direction == direction.index())
+                    .filter_map(|(i, list)| {
+                        let buffer = app_buffer(list.buffer)?;
+                        let spec = buffer_spec(buffer);
+                        (spec.proto == proto).then_some((i, buffer, spec.min_progress))
+                    })
+                    .collect();
+                lists.sort_by_key(|&(i, _, progress)| (progress, i));
+                let always = rules.transaction_always(proto.name(), direction.index()).to_vec();
+                plans.push(TransactionPlan { lists, always });
+            }
+        }
+        Self { generation, scope, rules, settings, plans }
+    }
+
+    /// The plan for a protocol's transactions in a direction, if any rule looks at them.
+    pub fn plan(&self, proto: AppProto, direction: Direction) -> Option<&TransactionPlan> {
+        let at = PROTOCOLS.iter().position(|&p| p == proto)?;
+        self.plans
+            .get(at * 2 + direction.index())
+            .filter(|plan| !plan.lists.is_empty() || !plan.always.is_empty())
+    }
+}

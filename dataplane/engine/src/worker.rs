@@ -1,0 +1,417 @@
+//! The worker loop: one thread pinned to one core, one queue of a DPDK port. Live capture, replay,
+//! tests and benches all run this loop.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+
+use dpdk::{Burst, Eal, Mbuf, MetaField, PacketMeta, RxQueue};
+use wire::{LinkType, Nanos};
+
+use crate::counters::{Counters, Drop};
+use crate::emit::{Emitter, WhenFull};
+use crate::handover::{Exchange, Parcel};
+use crate::mailbox::Receiver;
+use crate::pipeline::{Core, CoreConfig, Fate, PacketInfo};
+
+/// Packets of one burst.
+pub const BURST: usize = 64;
+
+/// Packets that a worker still takes once it is told to stop, if its queue does not run empty.
+const LAST_PACKETS: usize = 1 << 16;
+
+/// Panics after which a worker gives up: something is wrong with it, not with a packet.
+const PANIC_LIMIT: u64 = 64;
+
+/// `PacketMeta::flags`: checksums are not to be checked.
+pub const META_IGNORE_CHECKSUMS: u16 = 1;
+
+/// Where a worker's time comes from.
+#[derive(Debug, Clone)]
+pub enum TimeSource {
+    /// Packets carry it (replay). An idle worker learns from the feeder how far the capture is:
+    /// every packet with a smaller clock was put into a ring before this was written.
+    Packets(Arc<AtomicU64>),
+    /// The TSC, once a burst.
+    Tsc(TscClock),
+}
+
+/// The wall clock by the TSC, so that no system call is needed.
+#[derive(Debug, Clone, Copy)]
+pub struct TscClock {
+    start_ns: Nanos,
+    start_tsc: u64,
+    hz: u64,
+}
+
+impl TscClock {
+    /// Starts at this wall-clock time; `hz` is the rate of the TSC.
+    pub fn starting_at(start_ns: Nanos, hz: u64) -> Self {
+        Self { start_ns, start_tsc: dpdk::rdtsc(), hz: hz.max(1) }
+    }
+
+    /// Nanoseconds since 1970.
+    #[inline]
+    pub fn now(&self) -> Nanos {
+        let ticks = u128::from(dpdk::rdtsc().wrapping_sub(self.start_tsc));
+        self.start_ns.wrapping_add((ticks * 1_000_000_000 / u128::from(self.hz)) as u64)
+    }
+}
+
+/// What all workers of a sensor share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Set to stop: workers empty their queues, end their flows and leave.
+    pub stop: AtomicBool,
+    /// Workers whose queue is empty for good.
+    quiet: AtomicUsize,
+    /// Workers that are still running.
+    running: AtomicUsize,
+    /// A worker that cannot go on says so here.
+    pub failed: AtomicBool,
+}
+
+impl Shared {
+    /// How many workers are running.
+    pub fn running(&self) -> usize {
+        self.running.load(Ordering::Acquire)
+    }
+}
+
+/// Everything a worker is handed.
+#[derive(Debug)]
+pub struct WorkerConfig {
+    /// Its core's sizes and place.
+    pub core: CoreConfig,
+    /// The CPU to pin it to; None: wherever the scheduler puts it.
+    pub cpu: Option<usize>,
+    /// Its queue; None for a worker that only takes what others hand over.
+    pub queue: Option<RxQueue>,
+    /// The metadata of packets.
+    pub meta: MetaField,
+    /// Link type of packets that do not say (live).
+    pub link: LinkType,
+    /// Time.
+    pub time: TimeSource,
+    /// What to do when a ring to another core or the alert ring is full.
+    pub when_full: WhenFull,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    /// The thread; its result is an error's text if it could not start or go on.
+    pub thread: JoinHandle<Result<(), String>>,
+    /// Its ledger.
+    pub counters: Arc<Counters>,
+}
+
+/// Starts a worker. It waits for its first generation before it receives. `ledgers` are the
+/// counters of all workers, by their numbers.
+pub fn spawn(
+    eal: &'static Eal,
+    config: WorkerConfig,
+    mut mailbox: Receiver,
+    exchange: Exchange,
+    emitter: Emitter,
+    shared: Arc<Shared>,
+    ledgers: Arc<[Arc<Counters>]>,
+) -> std::io::Result<Worker> {
+    let me = config.core.place.worker;
+    let counters = ledgers.get(me).map_or_else(Arc::default, Arc::clone);
+    let ledger = Arc::clone(&counters);
+    shared.running.fetch_add(1, Ordering::AcqRel);
+    let thread = std::thread::Builder::new().name(format!("pollux-{me}")).spawn(move || {
+        let guard = Leaving { shared: &shared, counters: &ledger };
+        if let Some(id) = config.cpu
+            && !core_affinity::set_for_current(core_affinity::CoreId { id })
+        {
+            return Err(format!("cannot pin a worker to CPU {id}: is it online and allowed?"));
+        }
+        let registration = eal.register_thread().map_err(|e| e.to_string())?;
+        let Some(delivery) = mailbox.first(&|| shared.stop.load(Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        let core = Core::new(config.core.clone(), delivery, Arc::clone(&ledger), emitter)
+            .map_err(|e| e.to_string())?;
+        let mut looped = Loop {
+            core,
+            config,
+            mailbox,
+            exchange,
+            shared: &shared,
+            ledgers: &ledgers,
+            order: 0,
+            clock: 0,
+        };
+        let result = looped.run();
+        if result.is_err() {
+            shared.failed.store(true, Ordering::Release);
+        }
+        drop(looped);
+        drop(registration);
+        drop(guard);
+        result
+    })?;
+    Ok(Worker { thread, counters })
+}
+
+/// Says that a worker has left, however it did.
+struct Leaving<'a> {
+    shared: &'a Shared,
+    counters: &'a Counters,
+}
+
+impl std::ops::Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.failed.store(true, Ordering::Release);
+        }
+        self.counters.progress.publish(Nanos::MAX);
+        self.counters.watermark.publish(Nanos::MAX);
+        // Nobody is to wait for a worker that is gone, whether or not it said that it is quiet.
+        self.shared.quiet.fetch_add(1, Ordering::AcqRel);
+        self.shared.running.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+struct Loop<'a> {
+    core: Core,
+    config: WorkerConfig,
+    mailbox: Receiver,
+    exchange: Exchange,
+    shared: &'a Shared,
+    ledgers: &'a [Arc<Counters>],
+    /// Running number of packets that carry none.
+    order: u64,
+    /// The latest clock.
+    clock: Nanos,
+}
+
+impl Loop<'_> {
+    fn run(&mut self) -> Result<(), String> {
+        let mut burst: Burst<BURST> = Burst::new();
+        let mut last_packets = LAST_PACKETS;
+        let mut quiet = false;
+        loop {
+            if self.mailbox.exchange(self.core.delivery_mut()) {
+                self.core.adopt();
+            }
+            // What feeder and peers promise is read before the rings are: an empty ring proves it.
+            let promised = self.promised();
+            let peers = self.peers_progress();
+            let received = match &mut self.config.queue {
+                Some(queue) if !quiet => queue.receive(&mut burst),
+                _ => 0,
+            };
+            if received > 0 {
+                self.burst(&mut burst)?;
+            }
+            let idle = received == 0;
+            let handed = self.handed_in()?;
+            self.flush_outbox()?;
+            let now = if idle { promised.max(self.clock) } else { self.clock };
+            self.core.counters().progress.publish(now);
+            let safe = self.core.pass_time(now).min(peers);
+            if self.exchange.is_empty() {
+                self.core.counters().watermark.publish(safe);
+            }
+            if self.shared.stop.load(Ordering::Acquire) {
+                last_packets = last_packets.saturating_sub(received);
+                if (idle || last_packets == 0) && !quiet {
+                    quiet = true;
+                    self.core.counters().progress.publish(Nanos::MAX);
+                    self.shared.quiet.fetch_add(1, Ordering::AcqRel);
+                }
+                // Others may still hand something over until they are quiet, too.
+                let all = self.config.core.place.workers;
+                if quiet
+                    && self.shared.quiet.load(Ordering::Acquire) >= all
+                    && self.exchange.is_empty()
+                {
+                    break;
+                }
+            }
+            if idle && handed == 0 {
+                std::hint::spin_loop();
+                if matches!(self.config.time, TimeSource::Packets(_)) {
+                    // The feeder may need this very CPU.
+                    std::thread::yield_now();
+                }
+            }
+        }
+        self.guarded(|this| {
+            this.core.finish();
+            Ok(())
+        })
+    }
+
+    /// Up to when all other workers have handed over what is this one's.
+    fn peers_progress(&self) -> Nanos {
+        let me = self.config.core.place.worker;
+        let others = self.ledgers.iter().enumerate().filter(|&(i, _)| i != me);
+        others.map(|(_, ledger)| ledger.progress.observe()).min().unwrap_or(Nanos::MAX)
+    }
+
+    /// The time before which every packet of this worker is in a ring already.
+    fn promised(&self) -> Nanos {
+        match &self.config.time {
+            TimeSource::Packets(clock) => clock.load(Ordering::Acquire),
+            TimeSource::Tsc(clock) => clock.now(),
+        }
+    }
+
+    fn burst(&mut self, burst: &mut Burst<BURST>) -> Result<(), String> {
+        let now = match &self.config.time {
+            TimeSource::Tsc(clock) => Some(clock.now()),
+            TimeSource::Packets(_) => None,
+        };
+        for i in 0..burst.len() {
+            let Some(mbuf) = burst.get(i) else { continue };
+            let mut meta = self.config.meta.get(mbuf);
+            if let Some(now) = now {
+                self.order += 1;
+                meta = PacketMeta {
+                    ts_ns: now,
+                    clock_ns: now,
+                    order: self.order,
+                    wire_len: u32::try_from(mbuf.total_len()).unwrap_or(u32::MAX),
+                    link: self.config.link.dlt(),
+                    flags: 0,
+                };
+            }
+            let counters = self.core.counters();
+            counters.received.add(1);
+            counters.bytes.add(mbuf.total_len() as u64);
+            if let Fate::HandOver(to) = self.one(mbuf, meta, false)?
+                && let Some(mbuf) = burst.take(i)
+            {
+                self.hand_over(to, mbuf, meta)?;
+            }
+        }
+        burst.clear();
+        Ok(())
+    }
+
+    fn one(&mut self, mbuf: &Mbuf, meta: PacketMeta, handed_in: bool) -> Result<Fate, String> {
+        self.clock = self.clock.max(meta.clock_ns);
+        let info = PacketInfo {
+            timestamp: meta.ts_ns,
+            clock: meta.clock_ns,
+            order: meta.order,
+            link: LinkType::from_dlt(u32::from(meta.link)),
+            wire_len: meta.wire_len,
+            ignore_checksums: meta.flags & META_IGNORE_CHECKSUMS != 0,
+        };
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            if mbuf.is_contiguous() {
+                let (buffer, len) = mbuf.data_with_tail();
+                self.core.packet(buffer, len, info, handed_in)
+            } else {
+                let mut joined = self.core.take_joined();
+                joined.clear();
+                for segment in mbuf.segments() {
+                    joined.extend_from_slice(segment);
+                }
+                let len = joined.len();
+                let fate = self.core.packet(&joined, len, info, handed_in);
+                self.core.give_joined(joined);
+                fate
+            }
+        }));
+        match caught {
+            Ok(fate) => Ok(fate),
+            Err(_) => {
+                self.core.counters().discard(Drop::Panic);
+                self.recover()?;
+                Ok(Fate::Done)
+            }
+        }
+    }
+
+    fn guarded(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<(), String> {
+        match catch_unwind(AssertUnwindSafe(|| work(self))) {
+            Ok(result) => result,
+            Err(_) => self.recover(),
+        }
+    }
+
+    /// After a panic: the core's flows are given up, the core goes on; too often, and it stops.
+    fn recover(&mut self) -> Result<(), String> {
+        let counters = Arc::clone(self.core.counters());
+        counters.panics.add(1);
+        self.core.start_anew().map_err(|e| e.to_string())?;
+        if counters.panics.get() >= PANIC_LIMIT {
+            return Err(format!(
+                "worker {} panicked {PANIC_LIMIT} times and gives up",
+                self.config.core.place.worker
+            ));
+        }
+        Ok(())
+    }
+
+    fn handed_in(&mut self) -> Result<usize, String> {
+        let mut handed = 0;
+        for peer in 0..self.exchange.peers() {
+            for _ in 0..BURST {
+                let Some(parcel) = self.exchange.receive(peer) else { break };
+                handed += 1;
+                self.parcel(parcel)?;
+            }
+        }
+        Ok(handed)
+    }
+
+    fn parcel(&mut self, parcel: Parcel) -> Result<(), String> {
+        match parcel {
+            Parcel::Packet(mbuf, meta) => {
+                self.core.counters().handed_in.add(1);
+                self.one(&mbuf, meta, true)?;
+            }
+            Parcel::Datagram(datagram) => {
+                self.clock = self.clock.max(datagram.info.clock);
+                self.guarded(|this| {
+                    this.core.datagram(&datagram);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn hand_over(&mut self, to: usize, mbuf: Mbuf, meta: PacketMeta) -> Result<(), String> {
+        match self.deliver(to, Parcel::Packet(mbuf, meta))? {
+            true => self.core.counters().handed_out.add(1),
+            false => self.core.counters().discard(Drop::HandOverFull),
+        }
+        Ok(())
+    }
+
+    fn flush_outbox(&mut self) -> Result<(), String> {
+        for (to, datagram) in std::mem::take(self.core.outbox()) {
+            self.deliver(to, Parcel::Datagram(Box::new(datagram)))?;
+        }
+        Ok(())
+    }
+
+    /// Sends to another core; where nothing may be lost, what comes in meanwhile is worked on, so
+    /// that two cores never wait for each other.
+    fn deliver(&mut self, to: usize, mut parcel: Parcel) -> Result<bool, String> {
+        loop {
+            match self.exchange.send(to, parcel) {
+                Ok(()) => return Ok(true),
+                Err(_) if self.config.when_full == WhenFull::Lose => return Ok(false),
+                Err(_) if self.shared.running() < self.config.core.place.workers => {
+                    return Ok(false);
+                }
+                Err(back) => parcel = back,
+            }
+            self.handed_in()?;
+            std::thread::yield_now();
+        }
+    }
+}
