@@ -2,5 +2,6 @@
 //! and its disk cache.
 #![forbid(unsafe_code)]
 
+pub mod parse;
 pub mod ruleset;
 pub mod signature;

@@ -1,0 +1,250 @@
+//! From a rule whose options were read to a [`Signature`]: what can be said only at the end.
+
+use std::sync::Arc;
+
+use super::buffers;
+use super::classification::DEFAULT_PRIORITY;
+use super::draft::{Draft, List};
+use crate::signature::{
+    AddressSet, Buffer, Compare, FastPattern, HeaderTest, Kind, Number, Origin, PortSet, Signature,
+    Test,
+};
+
+/// What the header and the text give to the signature.
+pub(crate) struct Frame {
+    pub(crate) origin: Origin,
+    pub(crate) text: Arc<str>,
+    pub(crate) src: AddressSet,
+    pub(crate) src_port: PortSet,
+    pub(crate) dst: AddressSet,
+    pub(crate) dst_port: PortSet,
+    pub(crate) bidirectional: bool,
+}
+
+/// Checks what concerns the whole rule and makes the signature.
+pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature, String> {
+    let Some(sid) = draft.sid else {
+        return Err("the rule has no sid".to_owned());
+    };
+    buffers::leave(&draft)?;
+    draft.lists.retain(|list| !list.items.is_empty());
+    for list in &mut draft.lists {
+        mark_relative_next(list);
+        check_list(list)?;
+    }
+    check_payload_size(&draft)?;
+    let (to_server, to_client) = directions(&mut draft)?;
+    check_inspection(&draft)?;
+    let fast_pattern = chopped(&draft.lists);
+    let (class, class_priority) = match draft.class {
+        Some(entry) => (Some(entry.class), entry.priority),
+        None => (None, DEFAULT_PRIORITY),
+    };
+    Ok(Signature {
+        gid: draft.gid.unwrap_or(1),
+        sid,
+        rev: draft.rev.unwrap_or(0),
+        msg: draft.msg.unwrap_or_else(|| Arc::from("")),
+        origin: frame.origin,
+        text: frame.text,
+        action: draft.action,
+        protocol: draft.protocol,
+        src: frame.src,
+        src_port: frame.src_port,
+        dst: frame.dst,
+        dst_port: frame.dst_port,
+        bidirectional: frame.bidirectional,
+        class,
+        priority: draft.priority.unwrap_or(class_priority),
+        metadata: draft.metadata.into(),
+        references: draft.references.into(),
+        target: draft.target,
+        flow: draft.flow,
+        header: draft.header,
+        buffers: draft.lists.into_iter().map(List::into_tests).collect(),
+        app_protocol_tests: draft.app_protocol_tests,
+        flowbit_tests: draft.flowbit_tests,
+        flowbit_sets: draft.flowbit_sets,
+        flowint_tests: draft.flowint_tests,
+        flowint_sets: draft.flowint_sets,
+        threshold: draft.threshold,
+        detection_filter: draft.detection_filter,
+        noalert: draft.noalert,
+        variables: u8::try_from(draft.variables.len()).unwrap_or(u8::MAX),
+        fast_pattern,
+        kind: Kind::Packet,
+        needs_packet: false,
+        needs_stream: false,
+        to_server,
+        to_client,
+        rulesets: 1,
+    })
+}
+
+/// Does a test begin at the end of the last match?
+fn is_relative(test: &Test) -> bool {
+    match test {
+        Test::Content(content) => content.is_relative(),
+        Test::Pcre(pcre) => pcre.relative,
+        Test::ByteTest(test) => test.relative,
+        Test::ByteJump(jump) => jump.relative,
+        Test::ByteExtract(extract) => extract.relative,
+        Test::IsDataAt(test) => test.relative,
+        Test::Size(_) => false,
+    }
+}
+
+/// Sets `relative_next` on every content and pcre that a relative test follows before the next
+/// content or pcre: another occurrence of it may lead further.
+fn mark_relative_next(list: &mut List) {
+    let mut relative_follows = false;
+    for item in list.items.iter_mut().rev() {
+        let relative = is_relative(&item.test);
+        match &mut item.test {
+            Test::Content(content) => {
+                content.relative_next = relative_follows;
+                relative_follows = relative;
+            }
+            Test::Pcre(pcre) => {
+                pcre.relative_next = relative_follows;
+                relative_follows = relative;
+            }
+            _ => relative_follows |= relative,
+        }
+    }
+}
+
+/// What the contents of a buffer need in bytes at least, None where that cannot be said.
+fn least_size(list: &List) -> u64 {
+    let mut least = 0;
+    // Bytes before the point that relative tests start from.
+    let mut reached: u64 = 0;
+    for item in &list.items {
+        match &item.test {
+            Test::Content(content) if !content.negated => {
+                let literal = |number: Option<Number>| match number {
+                    None => Some(0),
+                    Some(Number::Literal(n)) => Some(n),
+                    Some(Number::Variable(_)) => None,
+                };
+                let length = u64::try_from(content.pattern.len()).unwrap_or(u64::MAX);
+                let start = if content.is_relative() {
+                    literal(content.distance).map_or(0, |n| reached.saturating_add_signed(n))
+                } else {
+                    literal(content.offset).map_or(0, |n| 0u64.saturating_add_signed(n))
+                };
+                reached = start.saturating_add(length);
+                least = least.max(reached);
+            }
+            Test::Pcre(pcre) if !pcre.negated => reached = 0,
+            Test::ByteJump(_) | Test::ByteExtract(_) => reached = 0,
+            _ => {}
+        }
+    }
+    least
+}
+
+/// The most that a size comparison lets through, where it has an upper bound.
+fn most<T: Copy + Into<u64>>(size: &Compare<T>) -> Option<u64> {
+    match *size {
+        Compare::Equal(n) | Compare::LessEqual(n) => Some(n.into()),
+        // Suricata lets a content through that is as long as these bounds; so do we.
+        Compare::Less(n) | Compare::Between(_, n) => Some(n.into()),
+        Compare::NotEqual(_) | Compare::Greater(_) | Compare::GreaterEqual(_) => None,
+    }
+}
+
+/// Checks what contents of a buffer can be at all.
+fn check_list(list: &List) -> Result<(), String> {
+    let sizes = list.items.iter().filter_map(|item| match &item.test {
+        Test::Size(size) => most(size),
+        _ => None,
+    });
+    let least = least_size(list);
+    if let Some(most) = sizes.min().filter(|&most| least > most) {
+        return Err(format!("the contents need {least} bytes, the size allows {most}"));
+    }
+    if !list.transforms.is_empty() {
+        return Ok(());
+    }
+    for content in list.items.iter().filter_map(|item| item.content()) {
+        match list.buffer {
+            Buffer::HttpHost if content.nocase => {
+                return Err("http.host is in lower case, nocase is of no use".to_owned());
+            }
+            Buffer::HttpHost if content.pattern.iter().any(u8::is_ascii_uppercase) => {
+                let reason = "http.host is in lower case, an upper-case content cannot match";
+                return Err(reason.to_owned());
+            }
+            Buffer::HttpMethod
+                if content.pattern.starts_with(b" ") || content.pattern.ends_with(b" ") =>
+            {
+                return Err("http.method has no space before or behind it".to_owned());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Checks `dsize` against the contents of the payload.
+fn check_payload_size(draft: &Draft<'_, '_>) -> Result<(), String> {
+    let sizes = draft.header.iter().filter_map(|test| match test {
+        HeaderTest::Dsize(size) => most(size),
+        _ => None,
+    });
+    let payload = draft.lists.iter().find(|list| list.buffer == Buffer::Payload);
+    let least = payload.map_or(0, least_size);
+    match sizes.min().filter(|&most| least > most) {
+        Some(most) => Err(format!("the contents need {least} bytes, dsize allows {most}")),
+        None => Ok(()),
+    }
+}
+
+/// The directions that packets of a match go in.
+fn directions(draft: &mut Draft<'_, '_>) -> Result<(bool, bool), String> {
+    if draft.flow.to_server && draft.flow.to_client {
+        // Written in two `flow`s: either will do.
+        draft.flow.to_server = false;
+        draft.flow.to_client = false;
+    }
+    let (to_server, to_client) = (!draft.flow.to_client, !draft.flow.to_server);
+    // All transaction buffers that there are belong to requests.
+    if draft.lists.iter().any(|list| list.buffer.is_transaction()) {
+        if !to_server {
+            return Err("flow:to_client contradicts a buffer that belongs to requests".to_owned());
+        }
+        return Ok((true, false));
+    }
+    Ok((to_server, to_client))
+}
+
+/// Packets, streams and transactions are looked at apart; a rule cannot ask for two that no
+/// inspection sees together.
+fn check_inspection(draft: &Draft<'_, '_>) -> Result<(), String> {
+    let packet = match &draft.packet_keyword {
+        Some(keyword) => Some(keyword.as_str()),
+        None if draft.protocol.packet_only => Some("tcp-pkt"),
+        None if draft.flow.no_stream => Some("flow:no_stream"),
+        None => None,
+    };
+    let Some(packet) = packet else { return Ok(()) };
+    if draft.protocol.stream_only || draft.flow.only_stream {
+        return Err(format!("{packet} asks for packets, tcp-stream and only_stream refuse them"));
+    }
+    if draft.lists.iter().any(|list| list.buffer.is_transaction()) {
+        return Err(format!("{packet} asks for a packet, the rule's buffers for a transaction"));
+    }
+    Ok(())
+}
+
+/// The slice that `fast_pattern:offset,length` chose, if any content has that.
+fn chopped(lists: &[List]) -> Option<FastPattern> {
+    lists.iter().enumerate().find_map(|(buffer, list)| {
+        list.items.iter().enumerate().find_map(|(test, item)| {
+            let (start, len) = item.chop?;
+            let positive = item.content().is_some_and(|content| !content.negated);
+            positive.then_some(FastPattern { buffer, test, start, len })
+        })
+    })
+}
