@@ -103,7 +103,10 @@ impl TcpSession {
         if context.config.policy.reset_in_window() {
             return in_window(sender, segment);
         }
-        let after_fin = sender.fin && tcp.seq == sender.next_seq.wrapping_add(1);
+        // A side that is gone answers what comes by the sequence that it sees acknowledged there:
+        // before its last packet, the one with the FIN, or after.
+        let last = sender.fin_end.wrapping_sub(sender.fin_start);
+        let after_fin = sender.fin && tcp.seq.wrapping_sub(sender.fin_start) <= last;
         let unseen = self.handshake.midstream && !sender.seen;
         tcp.seq == sender.next_seq || after_fin || unseen
     }

@@ -26,7 +26,8 @@ impl TcpSession {
         let (sender, receiver) = self.both(context.direction);
         let again = sender.fin && seq::leq(end, sender.next_seq);
         let edge = sender.last_ack.wrapping_add(sender.window);
-        let outside = seq::lt(end, sender.next_seq) || (seq::gt(tcp.seq, edge) && !lenient);
+        // Where it is in the stream may be before what was sent: what the receiver has decides.
+        let outside = seq::lt(end, sender.last_ack) || (seq::gt(tcp.seq, edge) && !lenient);
         if outside && !again {
             return context.refuse(TcpEvents::OUT_OF_WINDOW);
         }
@@ -36,6 +37,7 @@ impl TcpSession {
         }
         if !again {
             sender.fin = true;
+            (sender.fin_start, sender.fin_end) = (tcp.seq, end.wrapping_add(1));
             sender.stream.finish(end);
         }
         if segment.has(tcp_flag::ACK) {
@@ -54,9 +56,7 @@ impl TcpSession {
             TcpState::SynRecv | TcpState::Established if client => TcpState::CloseWait,
             TcpState::SynRecv | TcpState::Established => TcpState::FinWait1,
             TcpState::CloseWait if !client => TcpState::LastAck,
-            TcpState::FinWait1 if client && self.fin_acknowledged(Direction::ToClient) => {
-                TcpState::TimeWait
-            }
+            TcpState::FinWait1 if client && segment.has(tcp_flag::ACK) => TcpState::TimeWait,
             TcpState::FinWait1 if client => TcpState::Closing,
             TcpState::FinWait2 if client => TcpState::TimeWait,
             other => other,

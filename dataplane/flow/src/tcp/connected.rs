@@ -32,7 +32,7 @@ impl TcpSession {
             // No system takes data without it.
             return Verdict::Valid;
         }
-        let verdict = self.data(segment, context);
+        let verdict = self.data(segment, context, state);
         if verdict == Verdict::Valid {
             self.after_ack(state);
         }
@@ -49,7 +49,12 @@ impl TcpSession {
     }
 
     /// A packet with data, an acknowledgment or both.
-    fn data(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
+    fn data(
+        &mut self,
+        segment: &Segment<'_>,
+        context: &mut Context<'_>,
+        state: TcpState,
+    ) -> Verdict {
         if !self.timestamp_fits(segment, context) {
             return context.refuse(TcpEvents::INVALID_TIMESTAMP);
         }
@@ -76,10 +81,16 @@ impl TcpSession {
         let probe = segment.payload.len() == 1 && tcp.seq == sender.next_seq && sender.window == 0;
         if probe {
             context.outcome.events |= TcpEvents::ZERO_WINDOW_PROBE;
-        } else if !seq::leq(end, sender.next_win) && !midstream && !one_sided {
-            return context.refuse(TcpEvents::OUT_OF_WINDOW);
-        } else if seq::geq(end, sender.next_seq) {
-            sender.next_seq = end;
+        } else {
+            // What is out of the window has been sent all the same. The bare sequence number after
+            // a FIN says nothing: the FIN itself may come later.
+            let counts = state == TcpState::Established || !segment.payload.is_empty();
+            if counts && seq::geq(end, sender.next_seq) {
+                sender.next_seq = end;
+            }
+            if !seq::leq(end, sender.next_win) && !midstream && !one_sided {
+                return context.refuse(TcpEvents::OUT_OF_WINDOW);
+            }
         }
         if one_sided {
             // Nobody is seen to acknowledge: that the sender goes on says as much.

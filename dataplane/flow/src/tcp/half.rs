@@ -32,6 +32,9 @@ pub(crate) struct Half {
     pub(crate) timestamps: bool,
     /// It has sent a FIN that counts.
     pub(crate) fin: bool,
+    /// The sequence number of the packet with the FIN, and the one after it.
+    pub(crate) fin_start: u32,
+    pub(crate) fin_end: u32,
     /// It has sent a reset that counts.
     pub(crate) reset: bool,
     /// Its last packet was a keep-alive.
@@ -54,6 +57,8 @@ impl Half {
             wscale: 0,
             timestamps: false,
             fin: false,
+            fin_start: 0,
+            fin_end: 0,
             reset: false,
             keep_alive: false,
             seen: false,

@@ -73,6 +73,8 @@ pub struct TcpSession {
     pub(crate) before_reset: TcpState,
     pub(crate) halves: [Half; 2],
     pub(crate) handshake: Handshake,
+    /// A packet was taken, if only to find that no connection is known.
+    has_packets: bool,
     /// Bytes of inspected data that are kept.
     raw_overlap: u32,
     debt: Debt,
@@ -92,6 +94,7 @@ impl TcpSession {
             before_reset: TcpState::None,
             halves: [Half::new(), Half::new()],
             handshake: Handshake::default(),
+            has_packets: false,
             raw_overlap: StreamConfig::default().raw_overlap,
             debt: Debt::default(),
         }
@@ -119,10 +122,8 @@ impl TcpSession {
         if self.is_reuse(segment.tcp, direction) {
             context.outcome.reuse = true;
         } else {
-            let verdict = match self.state {
-                TcpState::None => self.first(segment, &mut context),
-                _ => self.next(segment, &mut context),
-            };
+            let verdict = self.next(segment, &mut context);
+            self.has_packets = true;
             context.outcome.valid = verdict == Verdict::Valid;
             if self.halves[context.direction.index()].stream.waits_at_gap()
                 || self.halves[context.direction.flip().index()].stream.waits_at_gap()
@@ -139,14 +140,18 @@ impl TcpSession {
     }
 
     /// Whether a packet begins a new connection with the same ends, now that this one is at its
-    /// end: [`Self::packet`] would answer `reuse`.
+    /// end, or none was known: [`Self::packet`] would answer `reuse`.
     pub fn is_reuse(&self, tcp: &Tcp, direction: Direction) -> bool {
-        let syn_only = tcp.flags & (tcp_flag::SYN | tcp_flag::ACK | tcp_flag::RST | tcp_flag::FIN)
-            == tcp_flag::SYN;
+        const KINDS: u8 = tcp_flag::SYN | tcp_flag::ACK | tcp_flag::RST | tcp_flag::FIN;
+        if tcp.flags & KINDS != tcp_flag::SYN {
+            return false;
+        }
+        if self.state == TcpState::None {
+            return self.has_packets;
+        }
         let client = &self.halves[Direction::ToServer.index()];
-        syn_only
-            && self.state >= TcpState::LastAck
-            && !(direction == Direction::ToServer && client.seen && client.isn == tcp.seq)
+        let again = direction == Direction::ToServer && client.seen && client.isn == tcp.seq;
+        self.state >= TcpState::LastAck && !again
     }
 
     fn next(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
