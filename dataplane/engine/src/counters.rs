@@ -130,6 +130,9 @@ pub struct Counters {
     pub flows_lost_to_panic: Counter,
     /// Datagrams put together from fragments.
     pub datagrams_reassembled: Counter,
+    /// Packets with a wrong TCP, UDP, ICMP or ICMPv6 checksum. They are inspected as packets; a TCP
+    /// segment among them is no part of its stream.
+    pub bad_transport_checksum: Counter,
     /// Payload bytes beyond a stream's depth: inspected as packets only.
     pub beyond_depth: Counter,
     /// Payload bytes after an encrypted session's handshake.

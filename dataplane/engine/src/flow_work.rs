@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use app::{AppProto, Outcome, Session, Transport as AppTransport, detect::Probe};
+use app::detect::{Detector, Probe};
+use app::{AppProto, Outcome, Session, Transport as AppTransport};
 use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, TcpState};
 use hyperscan::{Padded, PaddedBuf, Scratch};
 use wire::{Decoded, Direction, IpLayer, Nanos, Tcp, Transport, tcp_flag};
@@ -56,10 +57,12 @@ impl Work<'_> {
             flow.user.first_packet = info.order;
         }
         let mut outcome = FlowOutcome { stored: true, phase: None, swapped: false };
+        let bad_checksum = part.decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
+        self.counters.bad_transport_checksum.add(u64::from(bad_checksum));
         let established;
         let mut in_stream = false;
         match &part.decoded.transport {
-            Transport::Tcp(tcp) if part.payload => {
+            Transport::Tcp(tcp) if part.payload && !bad_checksum => {
                 let session = flow.tcp.get_or_insert_default();
                 let unknown = session.state() == TcpState::None;
                 let segment = Segment { tcp, options: tcp.options(part.bytes), payload };
@@ -92,6 +95,10 @@ impl Work<'_> {
                 let ports = client_ports(part.decoded.ports(), direction);
                 self.feed(flow, direction.flip(), ports);
                 self.feed(flow, direction, ports);
+            }
+            // A host would not take it: it is no part of the stream, but looked at as a packet.
+            Transport::Tcp(_) => {
+                established = flow.tcp.as_ref().is_some_and(|session| session.established());
             }
             transport => {
                 established = flow.both_seen();
@@ -207,7 +214,11 @@ impl Work<'_> {
                         }
                     }
                     (None, AppProto::Unknown) => {
-                        let detector = user.detector.get_or_insert_default();
+                        let midstream = user.midstream;
+                        let detector = user.detector.get_or_insert_with(|| {
+                            let fresh = Detector::new();
+                            Box::new(if midstream { Detector::midstream() } else { fresh })
+                        });
                         let ending = session.state() >= TcpState::TimeWait;
                         let (client, server) = ports;
                         let tcp = AppTransport::Tcp;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use flow::{DefragOutcome, Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::{Padded, PaddedBuf};
-use wire::{Decoded, Direction, KeyOrder, LinkType, Nanos, Reject, Transport};
+use wire::{
+    Decoded, Direction, KeyOrder, LinkType, Nanos, Reject, Span, Transport, TunnelId, Udp,
+};
 
 use crate::alert::Source;
 use crate::counters::{Counters, Drop};
@@ -75,6 +77,12 @@ fn drop_of(reject: Reject) -> Drop {
     }
 }
 
+/// Do packets of this IP protocol belong to flows? As in Suricata: TCP, UDP, SCTP, ICMP, ICMPv6 and
+/// ESP. All others stand for themselves.
+const fn has_flows(protocol: u8) -> bool {
+    matches!(protocol, 1 | 6 | 17 | 50 | 58 | 132)
+}
+
 /// The worker that owns an address pair with this [`Decoded::spread_hash`].
 #[inline]
 pub fn owner(hash: u32, workers: usize) -> usize {
@@ -107,7 +115,6 @@ pub struct Core {
     datagram: Vec<u8>,
     joined: Vec<u8>,
     decoder_unchecked: wire::Config,
-    outer_only: wire::Config,
     outbox: Vec<(usize, Datagram)>,
 }
 
@@ -139,7 +146,6 @@ impl Core {
             datagram: Vec::with_capacity(1 << 16),
             joined: Vec::new(),
             decoder_unchecked: wire::Config::default(),
-            outer_only: wire::Config::default(),
             outbox: Vec::new(),
             config,
             delivery,
@@ -160,17 +166,6 @@ impl Core {
         let settings = &self.delivery.snapshot.settings;
         self.decoder_unchecked =
             wire::Config { verify_checksums: false, ..settings.decoder.clone() };
-        self.outer_only = wire::Config {
-            vxlan: false,
-            vxlan_gpe: false,
-            geneve: false,
-            gre: false,
-            erspan: false,
-            ip_in_ip: false,
-            teredo: false,
-            verify_checksums: false,
-            ..settings.decoder.clone()
-        };
         self.counters.generation.publish(self.delivery.snapshot.generation);
     }
 
@@ -302,26 +297,20 @@ impl Core {
         }
         let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let mut stored = true;
-        if decoded.layer_count > 1
-            && let Ok(outer) = wire::decode(link, bytes, &self.outer_only)
-        {
-            // The carrying packet is inspected by its own headers; its payload is the inner
-            // packet, which is inspected for itself.
+        for carrier in carriers(decoded, bytes) {
+            // A carrying packet is inspected by its own headers; its payload is the packet within,
+            // which is inspected for itself.
             let part = Part {
-                decoded: &outer,
+                decoded: &carrier,
                 buffer,
                 bytes,
                 frame_len,
-                source: Source::Wire,
+                source: source_of(&carrier),
                 payload: false,
             };
             self.inspect(snapshot, &part, info, hits);
         }
-        let source = if decoded.layer_count > 1 {
-            Source::Tunnel(decoded.tunnel.kind)
-        } else {
-            Source::Wire
-        };
+        let source = source_of(decoded);
         let part = Part { decoded, buffer, bytes, frame_len, source, payload: true };
         stored &= self.inspect(snapshot, &part, info, hits);
         if stored { Verdict::Inspected } else { Verdict::Dropped(Drop::StreamMemcap) }
@@ -446,7 +435,12 @@ impl Core {
         info: &PacketInfo,
         hits: Hits,
     ) -> bool {
-        let Some((key, order)) = part.decoded.flow_key(snapshot.settings.vlan_tracking) else {
+        let key = if has_flows(part.decoded.inner().protocol) {
+            part.decoded.flow_key(snapshot.settings.vlan_tracking)
+        } else {
+            None
+        };
+        let Some((key, order)) = key else {
             let mut unit = part.unit(&mut self.padded, hits.rulesets);
             unit.established = false;
             self.tools.begin();
@@ -524,6 +518,37 @@ impl Core {
         let exceeded = self.tools.take_exceeded();
         self.counters.budget_exceeded.add(exceeded);
     }
+}
+
+/// Where a captured packet's bytes come from.
+fn source_of(decoded: &Decoded) -> Source {
+    if decoded.layer_count > 1 { Source::Tunnel(decoded.tunnel.kind) } else { Source::Wire }
+}
+
+/// The packets that carry the inner-most one, each as if nothing were within it.
+fn carriers(decoded: &Decoded, bytes: &[u8]) -> impl Iterator<Item = Decoded> {
+    let outer = decoded.layer_count.saturating_sub(1);
+    (decoded.inherited..outer).map(move |i| {
+        let mut carrier = decoded.clone();
+        carrier.layer_count = i + 1;
+        if i == 0 {
+            carrier.tunnel = TunnelId::default();
+        }
+        let layer = *carrier.inner();
+        let header = layer.payload as usize;
+        carrier.transport = match bytes.get(header..header + 8) {
+            Some(&[s1, s0, d1, d0, l1, l0, _, _]) if layer.protocol == 17 => Transport::Udp(Udp {
+                src_port: u16::from_be_bytes([s1, s0]),
+                dst_port: u16::from_be_bytes([d1, d0]),
+                length: u16::from_be_bytes([l1, l0]),
+                header: layer.payload,
+            }),
+            _ => Transport::Other,
+        };
+        carrier.payload = Span { start: layer.payload, end: layer.end };
+        carrier.flags &= !wire::flag::BAD_TRANSPORT_CHECKSUM;
+        carrier
+    })
 }
 
 /// A decoded packet with its bytes.

@@ -53,10 +53,16 @@ pub(crate) fn pseudo(src: IpAddr, dst: IpAddr, protocol: u8, length: usize) -> u
 /// the IPv4 header of a datagram that was put together from fragments.
 #[inline]
 pub fn checksum_ok(decoded: &Decoded, packet: &[u8]) -> bool {
+    headers_ok(decoded, packet) && transport_ok(decoded, packet)
+}
+
+/// Whether those of the IPv4 headers are.
+#[inline]
+pub(crate) fn headers_ok(decoded: &Decoded, packet: &[u8]) -> bool {
     let layers = decoded.ip_layers();
     let reassembled = usize::from(decoded.flags & flag::REASSEMBLED != 0);
     let skip = usize::from(decoded.inherited) + reassembled;
-    layers.iter().skip(skip).all(|layer| header_ok(layer, packet)) && transport_ok(decoded, packet)
+    layers.iter().skip(skip).all(|layer| header_ok(layer, packet))
 }
 
 #[inline]
@@ -66,8 +72,9 @@ fn header_ok(layer: &IpLayer, packet: &[u8]) -> bool {
     layer.version != 4 || header.is_some_and(|header| fold(sum(header)) == 0xffff)
 }
 
+/// Whether that of the inner-most transport is.
 #[inline]
-fn transport_ok(decoded: &Decoded, packet: &[u8]) -> bool {
+pub(crate) fn transport_ok(decoded: &Decoded, packet: &[u8]) -> bool {
     if decoded.flags & flag::ROUTED != 0 {
         return true;
     }
@@ -122,7 +129,21 @@ mod tests {
     }
 
     fn verdict(bytes: &[u8]) -> Result<(), Reject> {
-        decode(LinkType::RawIp, bytes, &Config::default()).map(|_| ())
+        let decoded = decode(LinkType::RawIp, bytes, &Config::default())?;
+        if decoded.has(flag::BAD_TRANSPORT_CHECKSUM) { Err(Reject::BadChecksum) } else { Ok(()) }
+    }
+
+    #[test]
+    fn a_wrong_header_checksum_refuses_the_packet_a_wrong_transport_one_marks_it() {
+        let good = Ip::new("10.0.0.1", "10.0.0.2").udp(1, 2, b"abc");
+        let mut header = good.clone();
+        header[8] ^= 1;
+        let refused = decode(LinkType::RawIp, &header, &Config::default());
+        assert_eq!(refused, Err(Reject::BadChecksum));
+        let mut payload = good;
+        payload[28] ^= 1;
+        let marked = decode(LinkType::RawIp, &payload, &Config::default()).unwrap();
+        assert!(marked.has(flag::BAD_TRANSPORT_CHECKSUM));
     }
 
     #[test]

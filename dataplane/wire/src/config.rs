@@ -21,7 +21,8 @@ pub struct Config {
     pub ip_in_ip: bool,
     /// Look into Teredo (RFC 4380): IPv6 in UDP, at either port 3544.
     pub teredo: bool,
-    /// Refuse packets with a wrong IPv4, TCP, UDP, ICMP or ICMPv6 checksum.
+    /// Refuse packets with a wrong IPv4 header checksum, and mark those with a wrong TCP, UDP, ICMP
+    /// or ICMPv6 checksum.
     pub verify_checksums: bool,
     /// Headers of link, tag, tunnel and IP that are gone through before a packet counts as
     /// malformed (too deep). Default: 16. Beside it stands the limit [`crate::MAX_IP_LAYERS`].

@@ -32,6 +32,9 @@ pub mod flag {
     /// A source route, routing header or home address stands between this packet and its last
     /// destination, so that the transport's checksum cannot be verified here.
     pub const ROUTED: u32 = 1 << 7;
+    /// The inner-most transport's checksum is wrong, and [`crate::Config::verify_checksums`] is
+    /// set. A host would not take the packet; what a sensor does with it is the caller's to say.
+    pub const BAD_TRANSPORT_CHECKSUM: u32 = 1 << 8;
 
     /// The bytes within a tunnel could not be read: the packet that carries them stands.
     pub const INNER_UNREADABLE: u32 = 1 << 16;

@@ -11,7 +11,7 @@ pub enum Reject {
     /// A header that contradicts itself or the length of what was captured.
     #[error("malformed: {0}")]
     Malformed(MalformedKind),
-    /// A checksum is wrong, and [`crate::Config::verify_checksums`] is set.
+    /// An IPv4 header's checksum is wrong, and [`crate::Config::verify_checksums`] is set.
     #[error("wrong checksum")]
     BadChecksum,
 }

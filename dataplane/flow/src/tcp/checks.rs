@@ -39,7 +39,8 @@ impl TcpSession {
             context.outcome.events |= TcpEvents::KEEP_ALIVE;
             return Some(Verdict::Valid);
         }
-        if closed || !segment.has(tcp_flag::ACK) {
+        // Where the other side is not seen, nothing can be said of its numbers.
+        if closed || !receiver.seen || !segment.has(tcp_flag::ACK) {
             return None;
         }
         let window = receiver.scaled(tcp.window);
@@ -73,6 +74,9 @@ impl TcpSession {
             return true;
         }
         let (ack, receiver) = (segment.tcp.ack, &self.halves[context.direction.flip().index()]);
+        if self.state == TcpState::SynSent && context.direction == Direction::ToClient {
+            return ack == receiver.isn.wrapping_add(1) || ack == receiver.next_seq;
+        }
         if seq::lt(ack, receiver.last_ack) {
             return receiver.window == 0
                 || !seq::lt(ack, receiver.last_ack.wrapping_sub(receiver.window));
@@ -80,12 +84,7 @@ impl TcpSession {
         if seq::leq(ack, receiver.next_win) || self.handshake.one_sided {
             return true;
         }
-        let unseen = self.handshake.midstream && !receiver.seen;
-        let refuses = self.state == TcpState::SynSent
-            && context.direction == Direction::ToClient
-            && segment.has(tcp_flag::RST)
-            && ack == receiver.isn.wrapping_add(1);
-        unseen || refuses
+        self.handshake.midstream && !receiver.seen
     }
 
     /// Whether the receiver of a reset would obey it.

@@ -70,6 +70,8 @@ impl Half {
     pub(crate) fn begin(&mut self, isn: u32) {
         self.isn = isn;
         self.next_seq = isn.wrapping_add(1);
+        self.last_ack = self.next_seq;
+        self.next_win = self.next_seq;
         self.stream.set_base(self.next_seq);
     }
 

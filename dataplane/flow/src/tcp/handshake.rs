@@ -119,7 +119,6 @@ impl TcpSession {
         server.begin(tcp.seq);
         server.seen = true;
         server.begin_timestamps(segment.options.timestamps, context.second);
-        server.last_ack = server.next_seq;
         server.wscale = if segment.options.wscale.is_some() { MAX_WSCALE } else { 0 };
         server.next_win = server.last_ack.wrapping_add(u32::from(u16::MAX) << server.wscale);
         client.begin(tcp.ack.wrapping_sub(1));
@@ -195,7 +194,6 @@ impl TcpSession {
             && tcp.seq == client.next_seq
         {
             client.wscale = MAX_WSCALE;
-            client.last_ack = tcp.seq;
             client.next_win = tcp.seq.wrapping_add(u32::from(u16::MAX) << MAX_WSCALE);
             client.next_seq = segment.end();
             let server = &mut self.halves[Direction::ToClient.index()];
@@ -249,7 +247,6 @@ impl TcpSession {
         let timestamps = opening.options.timestamps.filter(|_| client.timestamps);
         server.begin_timestamps(timestamps, context.second);
         client.timestamps &= timestamps.is_some();
-        server.last_ack = server.next_seq;
         server.next_win = server.last_ack.wrapping_add(server.window);
         client.window = u32::from(opening.window);
         client.last_ack = opening.ack;

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::lists::{Group, ListError, flatten};
+use super::lists::{Collect, Group, ListError, resolve};
 use super::ranges::{difference, is_everything, union};
 use super::text::shown;
 use crate::signature::AddressSet;
@@ -17,28 +17,39 @@ struct Families {
     v6: Vec<(u128, u128)>,
 }
 
+impl Collect for Families {
+    fn add(&mut self, item: &str) -> Result<(), String> {
+        add(item, self)
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.v4.append(&mut other.v4);
+        self.v6.append(&mut other.v6);
+    }
+
+    fn without(mut self, other: Self) -> Self {
+        if self.v4.is_empty() && !other.v4.is_empty() {
+            self.v4.push(ALL_V4);
+        }
+        if self.v6.is_empty() && !other.v6.is_empty() {
+            self.v6.push(ALL_V6);
+        }
+        Self {
+            v4: difference(&union(self.v4), &union(other.v4)),
+            v6: difference(&union(self.v6), &union(other.v6)),
+        }
+    }
+}
+
 /// Resolves a header's address field.
 ///
 /// As in Suricata a family that has only negated items is the whole family without them, and a
 /// family that has no items at all is empty: `!192.0.2.1` matches no IPv6 address.
 pub(crate) fn address_set(text: &str, group: &Group) -> Result<AddressSet, ListError> {
-    let flat = flatten(text, group)?;
-    let (mut included, mut excluded) = (Families::default(), Families::default());
-    for (item, negated) in flat.items {
-        add(item, if negated { &mut excluded } else { &mut included })?;
-    }
-    if included.v4.is_empty() && !excluded.v4.is_empty() {
-        included.v4.push(ALL_V4);
-    }
-    if included.v6.is_empty() && !excluded.v6.is_empty() {
-        included.v6.push(ALL_V6);
-    }
-    let v4 = difference(&union(included.v4), &union(excluded.v4));
-    let v6 = difference(&union(included.v6), &union(excluded.v6));
+    let (Families { v4, v6 }, negated) = resolve(text, group)?;
     if v4.is_empty() && v6.is_empty() {
         return Err(format!("no address is left in `{}`", shown(text)).into());
     }
-    let negated = flat.negation;
     if is_everything(&v4) && is_everything(&v6) {
         return Ok(AddressSet { any: true, negated, ..AddressSet::default() });
     }
@@ -153,6 +164,8 @@ mod tests {
         check("[any,!1.2.3.4]", &["1.2.3.5", "::1"], &["1.2.3.4"]);
         check("$EXTERNAL_NET", &["8.8.8.8"], &["10.1.1.1", "192.168.3.4", "::1"]);
         check("!$EXTERNAL_NET", &["10.1.1.1"], &["8.8.8.8"]);
+        check("![1.2.3.0/24,!1.2.3.4]", &["1.2.3.4", "9.9.9.9"], &["1.2.3.5"]);
+        check("[1.2.3.0/24,[8.8.8.8,!1.2.3.4]]", &["1.2.3.5", "8.8.8.8"], &["1.2.3.4"]);
         assert!(set("$EXTERNAL_NET").expect("set").negated);
         assert!(!set("$HOME_NET").expect("set").negated);
     }

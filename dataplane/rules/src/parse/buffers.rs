@@ -155,6 +155,9 @@ pub(crate) fn urilen(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(),
     draft.need_app("http")?;
     let list = draft.open(buffer, &[]);
     draft.push_to(list, Test::Size(size));
+    if let Some(item) = draft.lists.get_mut(list).and_then(|list| list.items.last_mut()) {
+        item.urilen = true;
+    }
     if let Some(sticky) = &mut draft.sticky
         && sticky.buffer == buffer
         && sticky.transforms.is_empty()

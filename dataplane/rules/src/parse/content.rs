@@ -3,7 +3,7 @@
 use super::draft::{Draft, Item};
 use super::options::Value;
 use super::text::text;
-use crate::signature::{Content, Number, Test};
+use crate::signature::{Buffer, Content, Number, Test};
 
 /// `offset` and `depth` go up to here.
 const FARTHEST: i64 = u16::MAX as i64;
@@ -252,16 +252,19 @@ fn holds_pattern(keyword: &str, number: Number, content: &Content) -> Result<(),
 /// `fast_pattern`
 pub(crate) fn fast_pattern(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
     let argument = text(value.bytes);
-    if let Some((list, _)) = draft.last_content {
-        let items = draft.lists.get(list).map_or(&[][..], |list| &list.items);
-        if items.iter().filter_map(Item::content).any(|content| content.fast_pattern) {
-            return Err("fast_pattern was written before on a content of this buffer".to_owned());
-        }
+    // Suricata too counts those of the payload only, where older rules wrote them first.
+    let payload = draft.lists.iter().find(|list| list.buffer == Buffer::Payload);
+    let items = payload.map_or(&[][..], |list| &list.items);
+    if items.iter().filter_map(Item::content).any(|content| content.fast_pattern) {
+        return Err("fast_pattern was written on a content of the payload before".to_owned());
     }
     let item = draft.content_item()?;
     let Test::Content(content) = &mut item.test else {
         return Err("there is no content before it to modify".to_owned());
     };
+    if content.fast_pattern {
+        return Err("fast_pattern was written on this content before".to_owned());
+    }
     let placed = content.is_relative() || content.offset.is_some() || content.depth.is_some();
     match argument.as_ref() {
         "" => {}

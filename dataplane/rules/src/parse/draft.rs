@@ -29,6 +29,8 @@ pub(crate) struct Item {
     pub(crate) only: bool,
     /// `fast_pattern:offset,length` was written on it.
     pub(crate) chop: Option<(usize, usize)>,
+    /// A size that `urilen` wrote.
+    pub(crate) urilen: bool,
 }
 
 impl Item {
@@ -167,7 +169,7 @@ impl<'s, 'c> Draft<'s, 'c> {
     pub(crate) fn push_to(&mut self, at: usize, test: Test) {
         let is_content = matches!(test, Test::Content(_));
         if let Some(list) = self.lists.get_mut(at) {
-            list.items.push(Item { test, raw: false, only: false, chop: None });
+            list.items.push(Item { test, raw: false, only: false, chop: None, urilen: false });
             if is_content {
                 self.last_content = Some((at, list.items.len() - 1));
             }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::buffers;
 use super::classification::DEFAULT_PRIORITY;
-use super::draft::{Draft, List};
+use super::draft::{Draft, Item, List};
 use crate::signature::{
-    AddressSet, Buffer, Compare, FastPattern, HeaderTest, Kind, Number, Origin, PortSet, Signature,
-    Test,
+    AddressSet, Buffer, Compare, Content, FastPattern, HeaderTest, Kind, Number, Origin, PortSet,
+    Signature, Test,
 };
 
 /// What the header and the text give to the signature.
@@ -114,7 +114,7 @@ fn mark_relative_next(list: &mut List) {
     }
 }
 
-/// What the contents of a buffer need in bytes at least, None where that cannot be said.
+/// What the contents of a buffer need in bytes at least.
 fn least_size(list: &List) -> u64 {
     let mut least = 0;
     // Bytes before the point that relative tests start from.
@@ -123,17 +123,18 @@ fn least_size(list: &List) -> u64 {
         match &item.test {
             Test::Content(content) if !content.negated => {
                 let literal = |number: Option<Number>| match number {
-                    None => Some(0),
-                    Some(Number::Literal(n)) => Some(n),
-                    Some(Number::Variable(_)) => None,
+                    Some(Number::Literal(n)) => n,
+                    None | Some(Number::Variable(_)) => 0,
                 };
-                let length = u64::try_from(content.pattern.len()).unwrap_or(u64::MAX);
-                let start = if content.is_relative() {
-                    literal(content.distance).map_or(0, |n| reached.saturating_add_signed(n))
-                } else {
-                    literal(content.offset).map_or(0, |n| 0u64.saturating_add_signed(n))
+                let start = match content.distance {
+                    // A variable may hold anything.
+                    Some(Number::Variable(_)) => 0,
+                    _ if content.is_relative() => {
+                        reached.saturating_add_signed(literal(content.distance))
+                    }
+                    _ => 0u64.saturating_add_signed(literal(content.offset)),
                 };
-                reached = start.saturating_add(length);
+                reached = start.saturating_add(length(content));
                 least = least.max(reached);
             }
             Test::Pcre(pcre) if !pcre.negated => reached = 0,
@@ -144,30 +145,39 @@ fn least_size(list: &List) -> u64 {
     least
 }
 
-/// The most that a size comparison lets through, where it has an upper bound.
+/// A pattern's length.
+fn length(content: &Content) -> u64 {
+    u64::try_from(content.pattern.len()).unwrap_or(u64::MAX)
+}
+
+/// The most that a size comparison lets through, as far as Suricata holds contents against it.
 fn most<T: Copy + Into<u64>>(size: &Compare<T>) -> Option<u64> {
     match *size {
-        Compare::Equal(n) | Compare::LessEqual(n) => Some(n.into()),
-        // Suricata lets a content through that is as long as these bounds; so do we.
-        Compare::Less(n) | Compare::Between(_, n) => Some(n.into()),
-        Compare::NotEqual(_) | Compare::Greater(_) | Compare::GreaterEqual(_) => None,
+        Compare::Equal(n) | Compare::Less(n) | Compare::Between(_, n) => Some(n.into()),
+        _ => None,
     }
 }
 
 /// Checks what contents of a buffer can be at all.
 fn check_list(list: &List) -> Result<(), String> {
-    let sizes = list.items.iter().filter_map(|item| match &item.test {
-        Test::Size(size) => most(size),
-        _ => None,
-    });
-    let least = least_size(list);
-    if let Some(most) = sizes.min().filter(|&most| least > most) {
-        return Err(format!("the contents need {least} bytes, the size allows {most}"));
+    let contents = || list.items.iter().filter_map(Item::content);
+    for item in &list.items {
+        let (least, most) = match &item.test {
+            Test::Size(Compare::Equal(n)) if item.urilen => {
+                let positive = contents().filter(|content| !content.negated);
+                (positive.map(length).max().unwrap_or(0), Some(*n))
+            }
+            Test::Size(size) if !item.urilen => (least_size(list), most(size)),
+            _ => continue,
+        };
+        if let Some(most) = most.filter(|&most| least > most) {
+            return Err(format!("the contents need {least} bytes, the size allows {most}"));
+        }
     }
     if !list.transforms.is_empty() {
         return Ok(());
     }
-    for content in list.items.iter().filter_map(|item| item.content()) {
+    for content in contents() {
         match list.buffer {
             Buffer::HttpHost if content.nocase => {
                 return Err("http.host is in lower case, nocase is of no use".to_owned());

@@ -75,7 +75,7 @@ pub(crate) fn header(rule: &[u8]) -> Result<Header<'_>, Fault> {
 
 /// The rule's first word.
 fn action(word: &Word<'_>) -> Result<Action, Fault> {
-    Ok(match word.bytes {
+    Ok(match word.bytes.to_ascii_lowercase().as_slice() {
         b"alert" => Action::Alert,
         b"drop" => Action::Drop,
         b"pass" => Action::Pass,
@@ -83,8 +83,8 @@ fn action(word: &Word<'_>) -> Result<Action, Fault> {
         b"config" => {
             return Err(word.fault("action `config` is not carried out by a passive sensor"));
         }
-        other => {
-            let name = text(other);
+        _ => {
+            let name = text(word.bytes);
             return Err(word.fault(format!("action `{}` is not known", shown(&name))));
         }
     })

@@ -1,24 +1,37 @@
 //! The header's ports: numbers, ranges, lists, negation, variables.
 
-use super::lists::{Group, ListError, flatten};
+use super::lists::{Collect, Group, ListError, resolve};
 use super::ranges::{difference, is_everything, union};
 use super::text::shown;
 use crate::signature::PortSet;
 
 const ALL: (u16, u16) = (0, u16::MAX);
 
+/// Ranges of ports.
+#[derive(Default)]
+struct Ports(Vec<(u16, u16)>);
+
+impl Collect for Ports {
+    fn add(&mut self, item: &str) -> Result<(), String> {
+        self.0.push(range(item)?);
+        Ok(())
+    }
+
+    fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    fn without(mut self, other: Self) -> Self {
+        if self.0.is_empty() && !other.0.is_empty() {
+            self.0.push(ALL);
+        }
+        Self(difference(&union(self.0), &union(other.0)))
+    }
+}
+
 /// Resolves a header's port field.
 pub(crate) fn port_set(text: &str, group: &Group) -> Result<PortSet, ListError> {
-    let flat = flatten(text, group)?;
-    let (mut included, mut excluded) = (Vec::new(), Vec::new());
-    for (item, negated) in flat.items {
-        let range = range(item)?;
-        if negated { excluded.push(range) } else { included.push(range) }
-    }
-    if included.is_empty() && !excluded.is_empty() {
-        included.push(ALL);
-    }
-    let ranges = difference(&union(included), &union(excluded));
+    let (Ports(ranges), _) = resolve(text, group)?;
     if ranges.is_empty() {
         return Err(format!("no port is left in `{}`", shown(text)).into());
     }
@@ -78,7 +91,8 @@ mod tests {
         check("90:", &[(90, u16::MAX)]);
         check("!80", &[(0, 79), (81, u16::MAX)]);
         check("[1:1024,!80]", &[(1, 79), (81, 1024)]);
-        check("![80,!81]", &[(81, 81)]);
+        check("![80:90,!81]", &[(0, 79), (81, 81), (91, u16::MAX)]);
+        check("[1:1024,![80,443]]", &[(1, 79), (81, 442), (444, 1024)]);
         check("[$WEB,443]", &[(80, 80), (443, 443), (8000, 8010)]);
         check("!$WEB", &[(0, 79), (81, 7999), (8011, u16::MAX)]);
         check("80,443", &[(80, 80), (443, 443)]);

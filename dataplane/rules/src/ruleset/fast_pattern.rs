@@ -2,7 +2,7 @@
 //! `fast_pattern`, otherwise the rarest that is not negated.
 
 use super::rarity::best_slice;
-use crate::signature::{Buffer, BufferTests, Content, FastPattern, Kind, Signature, Test};
+use crate::signature::{Buffer, BufferTests, Content, FastPattern, Kind, Number, Signature, Test};
 
 /// A raw payload content worth this much (in eighths of a bit) is taken before one in a header:
 /// payloads are scanned anyway, headers only for the sake of such rules.
@@ -23,6 +23,58 @@ pub(crate) fn bytes(signature: &Signature) -> Option<(&[u8], bool)> {
     let content = content(signature, fast.buffer, fast.test)?;
     let bytes = content.pattern.get(fast.start..fast.start.checked_add(fast.len)?)?;
     (!bytes.is_empty()).then_some((bytes, content.nocase))
+}
+
+/// Where the end of the prefilter's bytes can be, counted from their buffer's first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ends {
+    /// At the earliest.
+    pub(crate) first: u32,
+    /// At the latest.
+    pub(crate) last: u32,
+}
+
+impl Ends {
+    /// No bounds.
+    pub(crate) const ANYWHERE: Self = Self { first: 0, last: u32::MAX };
+
+    /// In how many places a pattern of this length can stand.
+    pub(crate) fn places(self, len: u32) -> u32 {
+        (self.last.saturating_add(1)).saturating_sub(self.first.max(len))
+    }
+}
+
+/// Where the content's `offset` and `depth` allow the prefilter's bytes to end.
+pub(crate) fn ends(signature: &Signature) -> Ends {
+    bounds(signature).unwrap_or(Ends::ANYWHERE)
+}
+
+/// [`ends`]; None where nothing can be told.
+fn bounds(signature: &Signature) -> Option<Ends> {
+    let fast = signature.fast_pattern?;
+    let content = content(signature, fast.buffer, fast.test)?;
+    let (offset, depth) = match (content.offset, content.depth) {
+        // Counts from the last match.
+        _ if content.is_relative() => return None,
+        _ if content.starts_with => (0, Some(content.pattern.len().try_into().ok()?)),
+        (Some(Number::Variable(_)), _) | (_, Some(Number::Variable(_))) => return None,
+        (offset, depth) => {
+            let literal = |number| match number {
+                Some(Number::Literal(n)) => Some(n),
+                _ => None,
+            };
+            (literal(offset).unwrap_or(0).max(0), literal(depth))
+        }
+    };
+    // The slice ends this far from where the content begins, and before where it ends.
+    let ahead = i64::try_from(fast.start.checked_add(fast.len)?).ok()?;
+    let behind = i64::try_from(content.pattern.len()).ok()?.checked_sub(ahead)?;
+    let first = u32::try_from(offset.checked_add(ahead)?).ok()?;
+    let last = match depth {
+        Some(depth) => u32::try_from(offset.checked_add(depth)?.checked_sub(behind)?).ok()?,
+        None => u32::MAX,
+    };
+    Some(Ends { first, last })
 }
 
 /// The buffer and transforms that the fast pattern stands in.

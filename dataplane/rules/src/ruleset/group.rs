@@ -8,7 +8,7 @@ use hyperscan::Database;
 
 use super::classify::TCP;
 use super::fast_pattern;
-use super::prefilter::{Draft, PatternStore, Prefilter};
+use super::prefilter::{Data, Draft, PatternStore, Prefilter};
 use crate::signature::{Buffer, Signature};
 
 /// Signatures by what is scanned for them. A signature stands in the group for every way in
@@ -67,11 +67,13 @@ impl GroupDraft {
             }
         }
         Self {
-            packet: store.draft(&packet, signatures),
-            stream: store.draft(&stream, signatures),
+            packet: store.draft(&packet, signatures, Data::Whole),
+            stream: store.draft(&stream, signatures, Data::Window),
             headers: headers
                 .into_iter()
-                .filter_map(|(buffer, numbers)| Some((buffer, store.draft(&numbers, signatures)?)))
+                .filter_map(|(buffer, numbers)| {
+                    Some((buffer, store.draft(&numbers, signatures, Data::Whole)?))
+                })
                 .collect(),
             always,
         }

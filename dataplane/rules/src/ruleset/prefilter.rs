@@ -6,24 +6,18 @@ use std::sync::Arc;
 
 use hyperscan::{Database, MatchQueue, Padded, ScanError, Scratch};
 
-use super::fast_pattern;
+use super::fast_pattern::{self, Ends};
+use super::heads::Heads;
+use super::members::Members;
 use crate::signature::Signature;
 
 /// Finds the signatures whose fast pattern occurs in a buffer.
 #[derive(Debug)]
 pub struct Prefilter {
-    database: Arc<Database>,
+    /// None if there are no members.
+    database: Option<Arc<Database>>,
     members: Members,
-}
-
-/// The signatures behind each pattern, and the patterns' lengths.
-#[derive(Debug)]
-struct Members {
-    /// Pattern `p`'s signatures are `signatures[offsets[p]..offsets[p + 1]]`.
-    offsets: Box<[u32]>,
-    signatures: Box<[u32]>,
-    min_len: usize,
-    max_len: usize,
+    heads: Heads,
 }
 
 impl Prefilter {
@@ -43,19 +37,21 @@ impl Prefilter {
         queue: &mut MatchQueue,
         out: &mut Vec<u32>,
     ) -> Result<(), ScanError> {
-        if data.len() < self.members.min_len {
+        self.heads.append(data.as_bytes(), out);
+        let Some(database) = &self.database else { return Ok(()) };
+        if data.len() < self.members.min_len() {
             return Ok(());
         }
         queue.clear();
-        match self.database.scan(data, scratch, queue) {
+        match database.scan(data, scratch, queue) {
             Ok(()) => {
                 for found in queue.as_slice() {
-                    out.extend_from_slice(self.members.of(found.id as usize));
+                    self.members.append(found.id as usize, data.as_bytes(), out);
                 }
                 Ok(())
             }
             Err(ScanError::QueueFull) => {
-                out.extend_from_slice(&self.members.signatures);
+                out.extend_from_slice(self.members.all());
                 Ok(())
             }
             Err(error) => Err(error),
@@ -64,35 +60,23 @@ impl Prefilter {
 
     /// Length of the shortest pattern in bytes; shorter data cannot match.
     pub fn min_len(&self) -> usize {
-        self.members.min_len
+        let members = (self.members.patterns() > 0).then_some(self.members.min_len());
+        self.heads.lens().chain(members).min().unwrap_or(0)
     }
 
     /// Length of the longest pattern in bytes: windows that overlap by one less miss nothing.
     pub fn max_len(&self) -> usize {
-        self.members.max_len
+        self.heads.lens().chain([self.members.max_len()]).max().unwrap_or(0)
     }
 
     /// Number of different patterns.
     pub fn patterns(&self) -> usize {
-        self.members.offsets.len() - 1
+        self.members.patterns() + self.heads.patterns()
     }
 
     /// Number of signatures behind them.
     pub fn signatures(&self) -> usize {
-        self.members.signatures.len()
-    }
-}
-
-impl Members {
-    /// The signatures that share a pattern; empty for a number that there is no pattern of.
-    #[inline]
-    fn of(&self, pattern: usize) -> &[u32] {
-        match (self.offsets.get(pattern), self.offsets.get(pattern + 1)) {
-            (Some(&from), Some(&to)) => {
-                self.signatures.get(from as usize..to as usize).unwrap_or_default()
-            }
-            _ => &[],
-        }
+        self.members.all().len() + self.heads.all().len()
     }
 }
 
@@ -101,6 +85,16 @@ impl Members {
 pub(crate) struct Literal {
     pub(crate) bytes: Box<[u8]>,
     pub(crate) nocase: bool,
+}
+
+/// What a prefilter is handed to scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// A buffer from its first byte on: `offset` and `depth` can be told from where a pattern
+    /// is found.
+    Whole,
+    /// A window on a stream that began earlier.
+    Window,
 }
 
 impl Literal {
@@ -114,7 +108,9 @@ impl Literal {
 
     /// Is it the signature's fast pattern?
     pub(crate) fn is_of(&self, signature: &Signature) -> bool {
-        Self::of(signature).as_ref() == Some(self)
+        fast_pattern::bytes(signature).is_some_and(|(bytes, nocase)| {
+            bytes.eq_ignore_ascii_case(&self.bytes) && (nocase || !self.nocase)
+        })
     }
 }
 
@@ -128,34 +124,38 @@ pub(crate) struct PatternStore {
 /// A prefilter whose database is not compiled yet.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    /// Number of its set in the store.
-    set: usize,
+    /// Number of its set in the store, if there are patterns to be compiled.
+    set: Option<usize>,
     members: Members,
+    heads: Heads,
 }
 
 impl PatternStore {
     /// A prefilter for the fast patterns of these signatures (by number, all of which have one);
     /// None for none.
-    pub(crate) fn draft(&mut self, numbers: &[u32], signatures: &[Signature]) -> Option<Draft> {
-        let mut by_pattern: BTreeMap<Literal, Vec<u32>> = BTreeMap::new();
+    pub(crate) fn draft(
+        &mut self,
+        numbers: &[u32],
+        signatures: &[Signature],
+        data: Data,
+    ) -> Option<Draft> {
+        let mut by_pattern: BTreeMap<Literal, Vec<(Ends, u32)>> = BTreeMap::new();
         for &number in numbers {
-            let literal = signatures.get(number as usize).and_then(Literal::of)?;
-            by_pattern.entry(literal).or_default().push(number);
+            let signature = signatures.get(number as usize)?;
+            let ends = match data {
+                Data::Whole => fast_pattern::ends(signature),
+                Data::Window => Ends::ANYWHERE,
+            };
+            by_pattern.entry(Literal::of(signature)?).or_default().push((ends, number));
         }
-        let min_len = by_pattern.keys().map(|literal| literal.bytes.len()).min()?;
-        let max_len = by_pattern.keys().map(|literal| literal.bytes.len()).max()?;
-
-        let mut offsets = vec![0];
-        let mut members = Vec::with_capacity(numbers.len());
-        for behind in by_pattern.values() {
-            members.extend_from_slice(behind);
-            // There are at most as many members as signatures, which u32 numbers.
-            offsets.push(members.len() as u32);
+        if by_pattern.is_empty() {
+            return None;
         }
+        let heads = Heads::take(&mut by_pattern);
+        let members = Members::new(&mut by_pattern);
         let set: Arc<[Literal]> = by_pattern.into_keys().collect();
-        let members =
-            Members { offsets: offsets.into(), signatures: members.into(), min_len, max_len };
-        Some(Draft { set: self.number(set), members })
+        let set = (!set.is_empty()).then(|| self.number(set));
+        Some(Draft { set, members, heads })
     }
 
     fn number(&mut self, set: Arc<[Literal]>) -> usize {
@@ -175,7 +175,10 @@ impl Draft {
     /// The prefilter, its database taken from those compiled of the store's sets; None if that
     /// is not there.
     pub(crate) fn finish(self, databases: &[Arc<Database>]) -> Option<Prefilter> {
-        let database = Arc::clone(databases.get(self.set)?);
-        Some(Prefilter { database, members: self.members })
+        let database = match self.set {
+            Some(set) => Some(Arc::clone(databases.get(set)?)),
+            None => None,
+        };
+        Some(Prefilter { database, members: self.members, heads: self.heads })
     }
 }

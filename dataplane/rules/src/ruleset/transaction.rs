@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hyperscan::Database;
 
 use super::fast_pattern;
-use super::prefilter::{Draft, PatternStore, Prefilter};
+use super::prefilter::{Data, Draft, PatternStore, Prefilter};
 use crate::signature::{Buffer, Kind, Signature, Transform};
 
 /// Fast patterns in one buffer of a transaction, as it is after the transforms.
@@ -85,7 +85,9 @@ impl TransactionsDraft {
         }
         draft.lists = by_place
             .into_iter()
-            .filter_map(|(place, numbers)| Some((place, store.draft(&numbers, signatures)?)))
+            .filter_map(|(place, numbers)| {
+                Some((place, store.draft(&numbers, signatures, Data::Whole)?))
+            })
             .collect();
         draft
     }
