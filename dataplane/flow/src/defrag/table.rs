@@ -123,12 +123,7 @@ impl Defragmenter {
 
     /// As [`Self::push`], for a fragment of which only the whole datagram tells what is to become
     /// of it: [`Self::take_fates`] says what did.
-    pub fn push_open(
-        &mut self,
-        decoded: &Decoded,
-        packet: &[u8],
-        now: Nanos,
-    ) -> DefragOutcome<'_> {
+    pub fn push_open(&mut self, decoded: &Decoded, packet: &[u8], now: Nanos) -> DefragOutcome<'_> {
         self.take(decoded, packet, now, 1)
     }
 

@@ -426,6 +426,8 @@ impl TcpSession {
         if let Some((value, _)) = segment.options.timestamps {
             client.take_timestamp(value, tcp.seq, context.second);
         }
+        // Data that comes with the last packet of the handshake is that of an established flow.
+        context.outcome.was_established |= !segment.payload.is_empty();
         self.complete(segment, context)
     }
 

@@ -12,6 +12,8 @@ mod outcome;
 mod policy;
 mod seq;
 mod session;
+#[cfg(test)]
+mod session_tests;
 mod state;
 mod stream;
 #[cfg(test)]

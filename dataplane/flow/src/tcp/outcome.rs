@@ -81,7 +81,8 @@ pub struct TcpOutcome {
     pub swapped: bool,
     /// State after it.
     pub state: TcpState,
-    /// The connection was, or had been, established before it (Suricata's `flow:established`).
+    /// The connection was, or had been, established before it, or it completes the handshake and
+    /// has data (what Suricata's `flow:established` asks for).
     pub was_established: bool,
     /// It is, or had been, established with it.
     pub established: bool,

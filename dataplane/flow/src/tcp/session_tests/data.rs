@@ -1,0 +1,205 @@
+//! What of the data between both ends is part of the streams.
+
+use super::*;
+
+#[test]
+fn data_is_offered_once_acknowledged_and_at_the_end() {
+    let mut talk = Talk::established();
+    assert!(talk.c(ACK | PSH, 1, 1, b"hello").added);
+    assert_eq!(talk.to_server(), "");
+    talk.s(ACK, 1, 6, b"");
+    assert_eq!(talk.to_server(), "hello");
+    talk.c(ACK | PSH, 6, 1, b" world");
+    assert!(talk.session.has_pending(ToServer));
+    talk.session.flush();
+    talk.take();
+    assert_eq!(talk.to_server(), "hello world");
+}
+
+#[test]
+fn a_retransmission_is_known_and_changes_nothing() {
+    let mut talk = Talk::established();
+    talk.c(ACK | PSH, 1, 1, b"hello");
+    let done = talk.c(ACK | PSH, 1, 1, b"hello");
+    assert!(done.valid && done.added && done.events.has(TcpEvents::RETRANSMISSION));
+    let done = talk.c(ACK | PSH, 1, 1, b"HELLO");
+    assert!(done.events.has(TcpEvents::OVERLAP_DIFFERENT_DATA));
+    talk.s(ACK, 1, 6, b"");
+    assert_eq!(talk.to_server(), "hello");
+}
+
+#[test]
+fn acknowledged_bytes_are_not_replaced() {
+    let mut talk = Talk::established();
+    talk.c(ACK | PSH, 5, 1, b"XXXX");
+    talk.c(ACK | PSH, 1, 1, b"aaaa");
+    talk.s(ACK, 1, 9, b"");
+    talk.c(ACK | PSH, 3, 1, b"ZZZZZZZZ");
+    let window = talk.session.raw_window(ToServer);
+    assert_eq!(window.data, b"aaaaXXXX");
+    talk.s(ACK, 1, 11, b"");
+    assert_eq!(talk.session.raw_window(ToServer).data, b"aaaaXXXXZZ");
+}
+
+#[test]
+fn a_hole_is_passed_when_what_follows_is_acknowledged() {
+    let mut talk = Talk::established();
+    talk.c(ACK | PSH, 1, 1, b"one ");
+    talk.c(ACK | PSH, 9, 1, b"three");
+    let done = talk.s(ACK, 1, 5, b"");
+    assert!(!done.events.has(TcpEvents::GAP));
+    assert_eq!(talk.to_server(), "one ");
+    let done = talk.s(ACK, 1, 14, b"");
+    assert!(done.events.has(TcpEvents::GAP));
+    assert_eq!(talk.to_server(), "one _three");
+}
+
+#[test]
+fn acknowledgments_may_come_before_the_data() {
+    let mut talk = Talk::established();
+    talk.s(ACK, 1, 10, b"");
+    talk.c(ACK | PSH, 1, 1, b"hello");
+    talk.c(ACK | PSH, 6, 1, b" all");
+    assert_eq!(talk.to_server(), "hello all");
+}
+
+#[test]
+fn what_is_out_of_the_window_is_no_part_of_the_stream() {
+    let mut talk = Talk::established();
+    talk.c(ACK | PSH, 1, 1, b"hello");
+    let done = talk.c(ACK | PSH, 20_000_000, 1, b"far");
+    assert!(!done.valid && !done.added && done.events.has(TcpEvents::OUT_OF_WINDOW));
+    talk.s(ACK, 1, 6, b"");
+    assert!(!talk.c(ACK | PSH, 1, 1, b"old").valid);
+    let done = talk.s(ACK, 1, 20_000_000, b"");
+    assert!(!done.valid && done.events.has(TcpEvents::INVALID_ACK));
+    assert_eq!(talk.to_server(), "hello");
+}
+
+#[test]
+fn windows_are_scaled_only_if_both_sides_say_so() {
+    let reach = |client: Option<u8>, server: Option<u8>| {
+        let mut talk = Talk::new();
+        talk.options.wscale = client;
+        talk.c(SYN, 0, 0, b"");
+        talk.options.wscale = server;
+        talk.s(SYN | ACK, 0, 1, b"");
+        talk.options.wscale = None;
+        talk.c(ACK, 1, 1, b"");
+        talk.s(ACK, 1, 1, b"");
+        talk.c(ACK, 60_000, 1, b"x").valid
+    };
+    assert!(reach(Some(2), Some(3)));
+    assert!(!reach(None, Some(3)));
+    assert!(!reach(Some(2), None));
+}
+
+#[test]
+fn without_the_ack_flag_data_does_not_count() {
+    let mut talk = Talk::established();
+    let done = talk.c(PSH, 1, 0, b"hello");
+    assert!(done.valid && !done.added);
+}
+
+#[test]
+fn an_old_timestamp_makes_a_packet_invalid() {
+    let mut talk = Talk::new();
+    talk.options.timestamps = Some((1000, 0));
+    let mut talk = talk.open();
+    assert!(talk.c(ACK | PSH, 1, 1, b"hello").added);
+    talk.options.timestamps = Some((900, 0));
+    let done = talk.c(ACK | PSH, 6, 1, b"XXXXX");
+    assert!(!done.valid && done.events.has(TcpEvents::INVALID_TIMESTAMP));
+    talk.options.timestamps = Some((1001, 0));
+    assert!(talk.c(ACK | PSH, 6, 1, b" back").added);
+    // After 24 days it says nothing any more (RFC 7323, 5.5).
+    talk.options.timestamps = Some((5, 0));
+    assert!(!talk.c(ACK | PSH, 11, 1, b"!").valid);
+    talk.now += 25 * 24 * 3600 * 1_000_000_000;
+    assert!(talk.c(ACK | PSH, 11, 1, b"!").valid);
+}
+
+#[test]
+fn keep_alives_and_their_answers_are_no_data() {
+    let mut talk = Talk::established();
+    talk.c(ACK | PSH, 1, 1, b"hello");
+    talk.s(ACK, 1, 6, b"");
+    let done = talk.c(ACK, 5, 1, b"\0");
+    assert!(done.valid && !done.added && done.events.has(TcpEvents::KEEP_ALIVE));
+    assert!(talk.s(ACK, 1, 6, b"").events.has(TcpEvents::KEEP_ALIVE));
+    talk.c(ACK | PSH, 6, 1, b"!");
+    talk.s(ACK, 1, 7, b"");
+    assert_eq!(talk.to_server(), "hello!");
+}
+
+#[test]
+fn a_closed_window_may_be_probed_with_a_byte() {
+    let mut talk = Talk::established();
+    talk.c(ACK | PSH, 1, 1, b"hello");
+    talk.window = 0;
+    talk.s(ACK, 1, 6, b"");
+    talk.window = 8192;
+    let done = talk.c(ACK, 6, 1, b"!");
+    assert!(done.valid && done.events.has(TcpEvents::ZERO_WINDOW_PROBE));
+    talk.s(ACK, 1, 6, b"");
+    talk.c(ACK, 6, 1, b"! and more");
+    talk.s(ACK, 1, 16, b"");
+    assert_eq!(talk.to_server(), "hello! and more");
+}
+
+#[test]
+fn raw_inspection_waits_for_a_chunk_unless_asked() {
+    let mut talk = Talk::established();
+    let payload = [b'x'; 1400];
+    talk.c(ACK | PSH, 1, 1, &payload);
+    talk.s(ACK, 1, 1401, b"");
+    assert!(!talk.session.raw_ready(ToServer, &talk.config));
+    talk.session.trigger_raw(ToServer);
+    assert!(talk.session.raw_ready(ToServer, &talk.config));
+    let end = talk.session.raw_window(ToServer).end();
+    talk.session.raw_consumed(ToServer, end);
+    assert!(!talk.session.raw_ready(ToServer, &talk.config));
+    talk.c(ACK | PSH, 1401, 1, &payload);
+    talk.c(ACK | PSH, 2801, 1, &payload);
+    assert!(!talk.session.raw_ready(ToServer, &talk.config));
+    talk.s(ACK, 1, 4201, b"");
+    assert!(talk.session.raw_ready(ToServer, &talk.config));
+    let window = talk.session.raw_window(ToServer);
+    assert_eq!((window.new_from, window.data.len()), (512, 512 + 2800));
+    assert_eq!(window.stream_offset, 1400 - 512);
+}
+
+#[test]
+fn beyond_the_depth_bytes_are_counted_and_inspection_does_not_wait() {
+    let mut talk = Talk::new();
+    talk.config.depth = 8;
+    let mut talk = talk.open();
+    let done = talk.c(ACK | PSH, 1, 1, b"hello world");
+    assert!(done.added && done.beyond_depth == 3 && talk.session.depth_reached(ToServer));
+    talk.s(ACK, 1, 12, b"");
+    assert_eq!(talk.to_server(), "hello wo");
+    assert!(talk.session.raw_ready(ToServer, &talk.config));
+    let done = talk.c(ACK | PSH, 12, 1, b"more");
+    assert!(done.valid && !done.added && done.beyond_depth == 4);
+}
+
+#[test]
+fn without_memory_payload_is_dropped_and_said_so() {
+    let mut talk = Talk::established();
+    talk.memory = Memory::new(100);
+    let done = talk.c(ACK | PSH, 1, 1, &[b'x'; 500]);
+    assert!(done.valid && !done.added && done.memcap_dropped);
+    assert_eq!(talk.memory.used(), 0);
+}
+
+#[test]
+fn a_direction_that_nobody_wants_is_not_stored() {
+    let mut talk = Talk::established();
+    talk.session.disable_app(ToServer);
+    talk.session.disable_raw(ToServer);
+    let done = talk.c(ACK | PSH, 1, 1, b"secret");
+    assert!(done.valid && !done.added && talk.session.is_disabled(ToServer));
+    assert!(talk.s(ACK | PSH, 1, 7, b"open").added);
+    talk.c(ACK, 7, 5, b"");
+    assert_eq!((talk.to_server(), talk.to_client()), ("", "open"));
+}
