@@ -58,6 +58,15 @@ impl Detector {
         self.done[dir.index()]
     }
 
+    /// What EVE calls the flow while nothing is found: over UDP it has failed as soon as one
+    /// direction has, though the other may still tell.
+    pub fn interim(&self, transport: Transport) -> AppProto {
+        match (transport, self.done) {
+            (_, [true, true]) | (Transport::Udp, [true, _] | [_, true]) => AppProto::Failed,
+            _ => AppProto::Unknown,
+        }
+    }
+
     /// Looks at `data`: all bytes of direction `dir` from the start of the stream, or a datagram.
     ///
     /// `src_port` is the port of the flow's client (who sent its first packet) and `dst_port` that
@@ -149,7 +158,9 @@ mod tests {
             (ToServer, b"EHLO x\r\n", AppProto::Smtp),
             (ToServer, b"user anonymous\r\n", AppProto::Ftp),
             (ToClient, b"220 (vsFTPd 3.0)\r\n", AppProto::Ftp),
-            (ToClient, b"* OK IMAP4\r\n", AppProto::Imap),
+            (ToServer, b"1 CAPABILITY\r\n", AppProto::Imap),
+            (ToServer, b"get / http/1.1\r\n", AppProto::Http1),
+            (ToClient, b"http/1.0 200 ok\r\n", AppProto::Http1),
             (ToClient, b"RFB 003.008\n", AppProto::Rfb),
             (ToServer, b"\x10\x0c\0\x04MQTT\x04\x02\0\x3c", AppProto::Mqtt),
         ] {
@@ -182,7 +193,8 @@ mod tests {
         let junk = [0x55; 64];
         let mut d = Detector::new();
         assert_eq!(d.probe(Tcp, ToServer, 1, 2, &junk, false), Probe::NeedMore);
-        assert_eq!(d.probe(Tcp, ToClient, 1, 2, &junk, false), Probe::NotFound);
+        assert_eq!(d.probe(Tcp, ToClient, 1, 2, &junk[..7], false), Probe::NeedMore);
+        assert_eq!(d.probe(Tcp, ToClient, 1, 2, &junk[..8], false), Probe::NotFound);
         let mut d = Detector::new();
         let much = vec![0x55; BAIL_BYTES];
         assert_eq!(d.probe(Tcp, ToServer, 1, 2, &much, false), Probe::NotFound);
@@ -233,6 +245,19 @@ mod tests {
         assert_eq!(d.probe(Udp, ToServer, 1, 53, b"junk", false), Probe::NeedMore);
         assert_eq!(d.probe(Udp, ToServer, 1, 53, &query, false), Probe::NeedMore);
         assert_eq!(d.probe(Udp, ToClient, 1, 53, b"junk", false), Probe::NotFound);
+    }
+
+    #[test]
+    fn until_then_a_flow_bears_the_name_that_eve_gives_it() {
+        let mut d = Detector::new();
+        assert_eq!(d.interim(Udp), AppProto::Unknown);
+        let _ = d.probe(Udp, ToServer, 1, 9, b"junk", false);
+        assert_eq!(d.interim(Udp), AppProto::Failed);
+        let mut d = Detector::new();
+        let _ = d.probe(Tcp, ToServer, 1, 9, &[0x55; 64], false);
+        assert_eq!(d.interim(Tcp), AppProto::Unknown);
+        let _ = d.probe(Tcp, ToClient, 1, 9, &[0x55; 64], false);
+        assert_eq!(d.interim(Tcp), AppProto::Failed);
     }
 
     proptest::proptest! {

@@ -41,7 +41,7 @@ const fn any_case(proto: AppProto, bytes: &'static [u8]) -> Pattern {
 }
 
 /// What a client says first. The methods of HTTP/1 are matched apart.
-const TO_SERVER: [Pattern; 20] = [
+const TO_SERVER: [Pattern; 21] = [
     at(0, AppProto::Tls, b"\x16\x03\x00"),
     at(0, AppProto::Tls, b"\x16\x03\x01"),
     at(0, AppProto::Tls, b"\x16\x03\x02"),
@@ -53,7 +53,8 @@ const TO_SERVER: [Pattern; 20] = [
     at(0, AppProto::Ssh, b"SSH-"),
     at(4, AppProto::Smb, b"\xffSMB"),
     at(4, AppProto::Smb, b"\xfeSMB"),
-    at(0, AppProto::Http2, b"PRI * HTTP/2.0\r\n\r\n"),
+    at(0, AppProto::DceRpc, b"\x05\x00"),
+    at(0, AppProto::Http2, b"PRI * HTTP/2.0\r"),
     any_case(AppProto::Smtp, b"EHLO"),
     any_case(AppProto::Smtp, b"HELO"),
     any_case(AppProto::Smtp, b"QUIT"),
@@ -66,9 +67,9 @@ const TO_SERVER: [Pattern; 20] = [
 
 /// What a server says first.
 const TO_CLIENT: [Pattern; 20] = [
-    at(0, AppProto::Http1, b"HTTP/0.9"),
-    at(0, AppProto::Http1, b"HTTP/1.0"),
-    at(0, AppProto::Http1, b"HTTP/1.1"),
+    any_case(AppProto::Http1, b"HTTP/0.9"),
+    any_case(AppProto::Http1, b"HTTP/1.0"),
+    any_case(AppProto::Http1, b"HTTP/1.1"),
     at(0, AppProto::Tls, b"\x15\x03\x00"),
     at(0, AppProto::Tls, b"\x16\x03\x00"),
     at(0, AppProto::Tls, b"\x17\x03\x00"),
@@ -85,16 +86,18 @@ const TO_CLIENT: [Pattern; 20] = [
     at(4, AppProto::Smb, b"\xffSMB"),
     at(4, AppProto::Smb, b"\xfeSMB"),
     any_case(AppProto::Ftp, b"220 ("),
-    at(0, AppProto::Imap, b"* OK "),
+    at(0, AppProto::DceRpc, b"\x05\x00"),
 ];
 
-/// Looks for the patterns of one side at the start of a stream.
+/// Looks for the patterns of one side at the start of a stream. As in Suricata, a stream shorter
+/// than the longest pattern is not given up, even if none can fit any more.
 pub(super) fn stream(side: Direction, data: &[u8]) -> Match {
-    let table = match side {
-        Direction::ToServer => &TO_SERVER,
-        Direction::ToClient => &TO_CLIENT,
+    let (table, depth): (&[Pattern], usize) = match side {
+        Direction::ToServer => (&TO_SERVER, b"BASELINE-CONTROL ".len()),
+        Direction::ToClient => (&TO_CLIENT, b"HTTP/1.1".len()),
     };
-    let mut found = table.iter().fold(Match::No, |found, p| found.or(p.test(data)));
+    let short = if data.len() < depth { Match::Maybe } else { Match::No };
+    let mut found = table.iter().fold(short, |found, p| found.or(p.test(data)));
     if side == Direction::ToServer {
         found = crate::http1::METHODS.iter().fold(found, |found, m| found.or(method(m, data)));
     }
@@ -115,13 +118,15 @@ impl Pattern {
     }
 }
 
-/// A method of HTTP/1 and a blank or tab.
+/// A method of HTTP/1 in any case, and a blank or tab.
 fn method(method: &[u8], data: &[u8]) -> Match {
-    match data.strip_prefix(method).map(<[u8]>::first) {
-        Some(Some(b' ' | b'\t')) => Match::Yes(AppProto::Http1),
-        Some(None) => Match::Maybe,
-        Some(Some(_)) => Match::No,
-        None if method.starts_with(data) => Match::Maybe,
-        None => Match::No,
+    let n = data.len().min(method.len());
+    if !data[..n].eq_ignore_ascii_case(&method[..n]) {
+        return Match::No;
+    }
+    match data.get(method.len()) {
+        Some(b' ' | b'\t') => Match::Yes(AppProto::Http1),
+        Some(_) => Match::No,
+        None => Match::Maybe,
     }
 }

@@ -12,16 +12,17 @@ pub(super) fn stream(side: Direction, port: u16, data: &[u8]) -> Match {
     let by_port = match port {
         53 => dns_stream(data),
         88 => when(data.len() >= 5, || kerberos(&data[4..]), AppProto::Krb5),
-        3389 => when(
-            data.len() >= 7,
-            || data.starts_with(&[3, 0]) && data[5] & 0xe0 == 0xe0,
-            AppProto::Rdp,
-        ),
-        23 => when(data.len() >= 2, || data[0] == 0xff && data[1] >= 0xf0, AppProto::Telnet),
-        2049 => when(data.len() >= 28, || rpc(data, side), AppProto::Nfs),
-        25 | 465 | 587 if side == Direction::ToClient => {
-            when(data.len() >= 4, || matches!(&data[..4], b"220 " | b"220-"), AppProto::Smtp)
+        3389 => {
+            let kind = if side == Direction::ToServer { 0xe0 } else { 0xd0 };
+            when(
+                data.len() >= 7,
+                || data.starts_with(&[3, 0]) && data[5] & 0xf0 == kind,
+                AppProto::Rdp,
+            )
         }
+        23 => when(data.len() >= 2, || data[0] == 0xff && data[1] >= 0xf0, AppProto::Telnet),
+        2049 => when(data.len() >= 28, || rpc(&data[4..], side), AppProto::Nfs),
+        443 if side == Direction::ToServer => ssl2_of_tls(data),
         _ => Match::No,
     };
     let on_any = match side {
@@ -29,10 +30,9 @@ pub(super) fn stream(side: Direction, port: u16, data: &[u8]) -> Match {
             .or(when(data.len() >= 12, || mqtt(data), AppProto::Mqtt).only_if(data, &[0x10])),
         Direction::ToClient => Match::No,
     };
-    let dcerpc = when(data.len() >= 16, || dcerpc(data), AppProto::DceRpc).only_if(data, &[5, 0]);
     let rfb = when(data.len() >= 12, || data[7] == b'.' && data[11] == b'\n', AppProto::Rfb)
         .only_if(data, b"RFB ");
-    by_port.or(on_any).or(dcerpc).or(rfb)
+    by_port.or(on_any).or(rfb)
 }
 
 fn when(enough: bool, fits: impl FnOnce() -> bool, proto: AppProto) -> Match {
@@ -46,8 +46,14 @@ fn when(enough: bool, fits: impl FnOnce() -> bool, proto: AppProto) -> Match {
 impl Match {
     /// This, if the data begin (as far as they are there) with `head`.
     fn only_if(self, data: &[u8], head: &[u8]) -> Self {
-        let n = data.len().min(head.len());
-        if data[..n] == head[..n] { self } else { Self::No }
+        self.only_if_from(data, 0, head)
+    }
+
+    /// This, if `part` is at `offset` (as far as the data go).
+    fn only_if_from(self, data: &[u8], offset: usize, part: &[u8]) -> Self {
+        let data = data.get(offset..).unwrap_or_default();
+        let n = data.len().min(part.len());
+        if data[..n] == part[..n] { self } else { Self::No }
     }
 }
 
@@ -58,12 +64,13 @@ fn dns_stream(data: &[u8]) -> Match {
 
 /// A ClientHello in the format of SSL 2: length with its high bit set, type 1, version 2.
 fn ssl2(data: &[u8]) -> Match {
-    match data {
-        [first, ..] if first & 0x80 == 0 => Match::No,
-        [_, _, 1, 0, 2, ..] | [_, _, 1, 3, 0..=3, ..] => Match::Yes(AppProto::Tls),
-        [] | [_] | [_, _] | [_, _, 1] | [_, _, 1, 0 | 3] => Match::Maybe,
-        _ => Match::No,
-    }
+    when(data.len() >= 5, || data[0] & 0x80 != 0 && data[2..5] == [1, 0, 2], AppProto::Tls)
+        .only_if_from(data, 2, &[1, 0, 2])
+}
+
+/// The same that asks for a later version: on the port of HTTPS only.
+fn ssl2_of_tls(data: &[u8]) -> Match {
+    when(data.len() >= 3, || data[0] & 0x80 != 0 && data[2] == 1, AppProto::Tls)
 }
 
 /// A CONNECT packet: type, remaining length of one to four bytes, protocol name.
@@ -73,24 +80,17 @@ fn mqtt(data: &[u8]) -> bool {
     name.starts_with(b"\0\x04MQTT") || name.starts_with(b"\0\x06MQIs")
 }
 
-/// The common header of connection-oriented DCE/RPC: type, byte order, fragment length.
-fn dcerpc(data: &[u8]) -> bool {
-    let little = data[4] & 0x10 != 0;
-    let length = [data[8], data[9]];
-    let length = if little { u16::from_le_bytes(length) } else { u16::from_be_bytes(length) };
-    data[2] <= 19 && data[4] & 0x0f == 0 && length >= 16
-}
-
-/// An ONC RPC record: last-fragment bit, then a call of version 2 or an accepted reply.
+/// An ONC RPC message to or from NFS, `data[4..]` of a stream, all of a datagram: a call of version 2
+/// or an accepted reply.
 fn rpc(data: &[u8], side: Direction) -> bool {
     let word = |at: usize| data.get(at..at + 4).map(|b| [b[0], b[1], b[2], b[3]]);
     match side {
         Direction::ToServer => {
-            word(8) == Some([0; 4])
-                && word(12) == Some([0, 0, 0, 2])
-                && word(16) == Some([0, 1, 0x86, 0xa3])
+            word(4) == Some([0; 4])
+                && word(8) == Some([0, 0, 0, 2])
+                && word(12) == Some([0, 1, 0x86, 0xa3])
         }
-        Direction::ToClient => word(8) == Some([0, 0, 0, 1]) && word(12) == Some([0; 4]),
+        Direction::ToClient => word(4) == Some([0, 0, 0, 1]) && word(8) == Some([0; 4]),
     }
 }
 
@@ -102,7 +102,7 @@ fn kerberos(data: &[u8]) -> bool {
 /// Looks at a datagram that goes in direction `dir` to or from a server on `port`. The second value
 /// is whether the flow's sides are swapped.
 pub(super) fn datagram(dir: Direction, port: u16, data: &[u8]) -> Option<(AppProto, bool)> {
-    if let Some(proto) = datagram_pattern(data) {
+    if let Some(proto) = datagram_pattern(dir, data) {
         return Some((proto, false));
     }
     let fits = |yes: bool, proto| yes.then_some((proto, false));
@@ -129,34 +129,32 @@ pub(super) fn datagram(dir: Direction, port: u16, data: &[u8]) -> Option<(AppPro
         161 | 162 => fits(snmp(data), AppProto::Snmp),
         443 | 80 => fits(quic(data), AppProto::Quic),
         500 => fits(ike(data), AppProto::Ike),
-        4500 => fits(ike(data.strip_prefix(&[0; 4]).unwrap_or(data)), AppProto::Ike),
+        2049 => fits(rpc(data, dir), AppProto::Nfs),
         _ => None,
     }
 }
 
-fn datagram_pattern(data: &[u8]) -> Option<AppProto> {
-    const SIP: [&[u8]; 15] = [
-        b"INVITE ",
-        b"ACK ",
-        b"BYE ",
-        b"CANCEL ",
-        b"OPTIONS ",
-        b"REGISTER ",
-        b"PRACK ",
-        b"SUBSCRIBE ",
-        b"NOTIFY ",
-        b"PUBLISH ",
-        b"INFO ",
-        b"REFER ",
-        b"MESSAGE ",
-        b"UPDATE ",
-        b"SIP/2.0 ",
-    ];
-    const DHT: [&[u8]; 4] = [b"d1:ad2:id20:", b"d1:rd2:id20:", b"d2:ip6:", b"d1:eli20"];
-    if SIP.iter().any(|p| data.starts_with(p)) {
-        return Some(AppProto::Sip);
+fn datagram_pattern(dir: Direction, data: &[u8]) -> Option<AppProto> {
+    let dht: [&[u8]; 2] = match dir {
+        Direction::ToServer => [b"d1:ad2:id20:", b"d2:ip6:"],
+        Direction::ToClient => [b"d1:rd2:id20:", b"d1:eli20"],
+    };
+    if dht.iter().any(|p| data.starts_with(p)) {
+        return Some(AppProto::BittorrentDht);
     }
-    DHT.iter().any(|p| data.starts_with(p)).then_some(AppProto::BittorrentDht)
+    // connectionless DCE/RPC: its version, a request
+    if data.starts_with(&[4, 0]) && data.len() >= 80 {
+        return Some(AppProto::DceRpc);
+    }
+    sip(data).then_some(AppProto::Sip)
+}
+
+/// A request line or a status line of SIP (the methods are HTTP's and SSDP's too).
+fn sip(data: &[u8]) -> bool {
+    let line = data.split(|&b| b == b'\n').next().unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let method = line.iter().take_while(|b| b.is_ascii_uppercase()).count();
+    line.starts_with(b"SIP/2.0 ") || (method > 2 && line.ends_with(b" SIP/2.0"))
 }
 
 /// A sequence that begins with a version number from 0 to 3.
@@ -166,14 +164,14 @@ fn snmp(data: &[u8]) -> bool {
     matches!(data.get(2 + more..), Some([2, 1, 0..=3, ..]))
 }
 
-/// A header in long form with a version that is in use.
+/// What may be QUIC: a header in short form with a connection id, or one in long form whose
+/// connection id is there. Almost anything is, on its ports, and Suricata takes it so.
 fn quic(data: &[u8]) -> bool {
-    let Some(&[first, a, b, c, d, id]) = data.first_chunk::<6>() else { return false };
-    let version = u32::from_be_bytes([a, b, c, d]);
-    let known = matches!(version, 0x0000_0001 | 0x6b33_43cf | 0xff00_0000..=0xff00_0022)
-        || matches!(&[a, b, c], b"Q04" | b"Q05" | b"T05");
-    (first & 0x80 != 0 && known && id <= 20)
-        || (first & 0x08 != 0 && data.get(9..12) == Some(b"Q04"))
+    match data {
+        [first, ..] if first & 0x80 == 0 => data.len() > 16,
+        [_, _, _, _, _, id, rest @ ..] => rest.len() > usize::from(*id),
+        _ => false,
+    }
 }
 
 /// The header of ISAKMP: version 1 or 2, an exchange type, a length that is right.

@@ -93,10 +93,10 @@ impl Layer {
         let [kind, major, minor, a, b] = self.header;
         let length = u16::from_be_bytes([a, b]);
         let first = std::mem::take(&mut self.first);
-        if first && kind & 0x80 != 0 && major > 2 && minor == 1 {
+        let ssl2 = u64::from(u16::from_be_bytes([kind & 0x7f, major]));
+        if first && kind & 0x80 != 0 && minor == 1 && ssl2 >= 9 {
             // SSL 2: two bytes of length, CLIENT-HELLO, version; no server name in it
-            let total = u64::from(u16::from_be_bytes([kind & 0x7f, major]));
-            self.left = total.saturating_sub(3);
+            self.left = ssl2 - 3;
             self.kind = Kind::Opaque;
             return Ok(Event::Client(ClientHello::ssl2(length)));
         }
