@@ -142,8 +142,12 @@ fn datagram_pattern(dir: Direction, data: &[u8]) -> Option<AppProto> {
     if dht.iter().any(|p| data.starts_with(p)) {
         return Some(AppProto::BittorrentDht);
     }
-    // connectionless DCE/RPC: its version, a request
-    if data.starts_with(&[4, 0]) && data.len() >= 80 {
+    // connectionless DCE/RPC: version, request, flags, data representation, a header's length
+    if let [4, 0, _, flags, order, float, ..] = data
+        && (flags & 0xfc, order & 0xee) == (0, 0)
+        && *float <= 3
+        && data.len() >= 80
+    {
         return Some(AppProto::DceRpc);
     }
     sip(data).then_some(AppProto::Sip)
