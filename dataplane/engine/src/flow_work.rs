@@ -91,10 +91,13 @@ impl Work<'_> {
                 if flow.user.encrypted {
                     self.counters.encrypted.add(payload.len() as u64);
                 }
-                // What this packet acknowledges comes first: it was sent before.
-                let ports = client_ports(part.decoded.ports(), direction);
-                self.feed(flow, direction.flip(), ports);
-                self.feed(flow, direction, ports);
+                // A handshake moves no data on, not even data on a SYN, as Suricata has it.
+                if !tcp.has(tcp_flag::SYN) {
+                    // What this packet acknowledges comes first: it was sent before.
+                    let ports = client_ports(part.decoded.ports(), direction);
+                    self.feed(flow, direction.flip(), ports);
+                    self.feed(flow, direction, ports);
+                }
             }
             // A host would not take it: it is no part of the stream, but looked at as a packet.
             Transport::Tcp(_) => {

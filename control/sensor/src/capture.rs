@@ -1,0 +1,321 @@
+//! Reads capture files, pcap and pcapng, frame by frame, in memory that does not depend on the
+//! file's size. What a file says wrong is told with the file's name and the frame's number.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use pcap_parser::traits::PcapNGPacketBlock;
+use pcap_parser::{Block, PcapBlockOwned, PcapError, PcapHeader, create_reader};
+use thiserror::Error;
+
+/// What fits into the reader: more than the largest frame that any capture library writes.
+const BUFFER: usize = 1 << 20;
+
+/// Why a file is no capture, or no more.
+#[derive(Debug, Error)]
+pub enum CaptureError {
+    /// It cannot be opened or read.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// It has no bytes.
+    #[error("{}: the file is empty; a capture has at least a header", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its first bytes are those of no capture format.
+    #[error(
+        "{}: this is neither a pcap nor a pcapng file; convert it (editcap -F pcap) or check the name",
+        path.display()
+    )]
+    NotACapture {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something in the middle makes no sense.
+    #[error("{}: damaged after frame {frame}: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Frames read before.
+        frame: u64,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// One captured frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// Nanoseconds since 1970.
+    pub timestamp: u64,
+    /// LINKTYPE as in the file.
+    pub link: u32,
+    /// Length on the wire.
+    pub wire_len: u32,
+    /// What was captured.
+    pub data: &'a [u8],
+}
+
+/// How a file ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// After its last frame.
+    Complete,
+    /// In the middle of a frame: the text says where.
+    CutOff(String),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Interface {
+    link: u32,
+    /// Units per second of its timestamps.
+    resolution: u64,
+    /// Seconds to add.
+    offset: i64,
+}
+
+/// What a pass over a file knows of its format.
+#[derive(Debug, Default)]
+struct Format {
+    legacy: Option<(u32, bool)>,
+    interfaces: Vec<Interface>,
+}
+
+impl Format {
+    fn header(&mut self, header: &PcapHeader) {
+        // The upper bits of the field say things about frame check sequences.
+        let link = u32::try_from(header.network.0 & 0x0fff_ffff).unwrap_or(u32::MAX);
+        self.legacy = Some((link, header.is_nanosecond_precision()));
+    }
+
+    /// The frame in a block, if it has one.
+    fn frame<'a>(&mut self, block: &'a PcapBlockOwned<'a>) -> Option<Frame<'a>> {
+        match block {
+            PcapBlockOwned::LegacyHeader(header) => {
+                self.header(header);
+                None
+            }
+            PcapBlockOwned::Legacy(packet) => {
+                let (link, nanoseconds) = self.legacy?;
+                let unit = if nanoseconds { 1 } else { 1000 };
+                let timestamp = u64::from(packet.ts_sec)
+                    .saturating_mul(1_000_000_000)
+                    .saturating_add(u64::from(packet.ts_usec) * unit);
+                let captured = packet.caplen as usize;
+                let data = packet.data.get(..captured).unwrap_or(packet.data);
+                Some(Frame { timestamp, link, wire_len: packet.origlen, data })
+            }
+            PcapBlockOwned::NG(Block::SectionHeader(_)) => {
+                self.interfaces.clear();
+                None
+            }
+            PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
+                self.interfaces.push(Interface {
+                    link: u32::try_from(interface.linktype.0).unwrap_or(u32::MAX),
+                    resolution: interface.ts_resolution().unwrap_or(1_000_000).max(1),
+                    offset: interface.ts_offset(),
+                });
+                None
+            }
+            PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
+                let interface = self.interfaces.get(packet.if_id as usize)?;
+                let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
+                let nanoseconds =
+                    u128::from(ticks) * 1_000_000_000 / u128::from(interface.resolution);
+                let offset = i128::from(interface.offset) * 1_000_000_000;
+                let timestamp = i128::try_from(nanoseconds).unwrap_or(0).saturating_add(offset);
+                Some(Frame {
+                    timestamp: u64::try_from(timestamp.max(0)).unwrap_or(u64::MAX),
+                    link: interface.link,
+                    wire_len: packet.origlen,
+                    data: packet.packet_data(),
+                })
+            }
+            PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
+                let interface = self.interfaces.first()?;
+                let data = packet.packet_data();
+                Some(Frame { timestamp: 0, link: interface.link, wire_len: packet.origlen, data })
+            }
+            PcapBlockOwned::NG(_) => None,
+        }
+    }
+}
+
+/// Reads a file and hands every frame to `each`, until that answers false.
+pub fn read(
+    path: &Path,
+    mut each: impl FnMut(Frame<'_>) -> bool,
+) -> Result<End, CaptureError> {
+    let io = |error| CaptureError::Io { path: path.to_owned(), error };
+    let file = File::open(path).map_err(io)?;
+    let metadata = file.metadata().map_err(io)?;
+    if metadata.is_dir() {
+        return Err(io(std::io::Error::other("is a directory, not a capture file")));
+    }
+    let mut reader = match create_reader(BUFFER, file) {
+        Ok(reader) => reader,
+        Err(PcapError::Eof) => return Err(CaptureError::Empty { path: path.to_owned() }),
+        Err(PcapError::ReadError) => {
+            return Err(io(std::io::Error::other("the file cannot be read")));
+        }
+        Err(_) => return Err(CaptureError::NotACapture { path: path.to_owned() }),
+    };
+    let mut format = Format::default();
+    let mut frames = 0;
+    loop {
+        let damaged = |frame, reason: &str| CaptureError::Damaged {
+            path: path.to_owned(),
+            frame,
+            reason: reason.to_owned(),
+        };
+        match reader.next() {
+            Ok((used, block)) => {
+                let go_on = match format.frame(&block) {
+                    Some(frame) => {
+                        frames += 1;
+                        each(frame)
+                    }
+                    None => true,
+                };
+                reader.consume(used);
+                if !go_on {
+                    return Ok(End::Complete);
+                }
+            }
+            Err(PcapError::Eof) => return Ok(End::Complete),
+            Err(PcapError::Incomplete(_)) => {
+                if reader.reader_exhausted() {
+                    return Ok(cut_off(path, frames));
+                }
+                reader.refill().map_err(|_| damaged(frames, "the file cannot be read further"))?;
+            }
+            Err(PcapError::UnexpectedEof) => return Ok(cut_off(path, frames)),
+            Err(PcapError::BufferTooSmall) => {
+                return Err(damaged(frames, "a frame claims to be longer than any frame can be"));
+            }
+            Err(PcapError::ReadError) => {
+                return Err(damaged(frames, "the file cannot be read further"));
+            }
+            Err(_) => return Err(damaged(frames, "the next block makes no sense")),
+        }
+    }
+}
+
+fn cut_off(path: &Path, frames: u64) -> End {
+    End::CutOff(format!(
+        "{}: the file ends in the middle of a frame, after frame {frames}",
+        path.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pcap(nanoseconds: bool, frames: &[&[u8]]) -> Vec<u8> {
+        let magic: u32 = if nanoseconds { 0xa1b2_3c4d } else { 0xa1b2_c3d4 };
+        let mut out = Vec::new();
+        out.extend(magic.to_le_bytes());
+        out.extend([2, 0, 4, 0]);
+        out.extend([0; 8]);
+        out.extend(65535u32.to_le_bytes());
+        out.extend(101u32.to_le_bytes());
+        for frame in frames {
+            out.extend(7u32.to_le_bytes());
+            out.extend(5u32.to_le_bytes());
+            out.extend((frame.len() as u32).to_le_bytes());
+            out.extend((frame.len() as u32 + 1).to_le_bytes());
+            out.extend(*frame);
+        }
+        out
+    }
+
+    fn collect(bytes: &[u8]) -> (Vec<(u64, u32, u32, Vec<u8>)>, Result<End, CaptureError>) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), bytes).expect("written");
+        let mut frames = Vec::new();
+        let end = read(file.path(), |f| {
+            frames.push((f.timestamp, f.link, f.wire_len, f.data.to_vec()));
+            true
+        });
+        (frames, end)
+    }
+
+    #[test]
+    fn frames_come_with_time_link_type_and_wire_length() {
+        let (frames, end) = collect(&pcap(false, &[b"abc", b""]));
+        assert_eq!(end.expect("read"), End::Complete);
+        assert_eq!(frames[0], (7_000_005_000, 101, 4, b"abc".to_vec()));
+        assert_eq!(frames.len(), 2);
+        let (frames, _) = collect(&pcap(true, &[b"abc"]));
+        assert_eq!(frames[0].0, 7_000_000_005);
+    }
+
+    #[test]
+    fn a_file_cut_in_a_frame_gives_the_frames_before_and_says_so() {
+        let whole = pcap(false, &[b"abcdef", b"ghijkl"]);
+        for cut in 1..22 {
+            let (frames, end) = collect(&whole[..whole.len() - cut]);
+            assert_eq!(frames.len(), 1, "cut by {cut}");
+            assert!(matches!(end, Ok(End::CutOff(_))), "cut by {cut}: {end:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_capture_is_told_apart() {
+        assert!(matches!(collect(b"").1, Err(CaptureError::Empty { .. })));
+        assert!(matches!(collect(b"hello, this is text").1, Err(CaptureError::NotACapture { .. })));
+        let missing = read(Path::new("/nonexistent/x.pcap"), |_| true);
+        assert!(matches!(missing, Err(CaptureError::Io { .. })));
+    }
+
+    #[test]
+    fn a_frame_that_claims_to_be_gigantic_is_damage_not_memory() {
+        let mut bytes = pcap(false, &[b"abc"]);
+        bytes.extend([0u8; 8]);
+        bytes.extend(0x7fff_ffffu32.to_le_bytes());
+        bytes.extend(0x7fff_ffffu32.to_le_bytes());
+        bytes.extend([0u8; 64]);
+        let (frames, end) = collect(&bytes);
+        assert_eq!(frames.len(), 1);
+        assert!(matches!(end, Ok(End::CutOff(_)) | Err(CaptureError::Damaged { .. })), "{end:?}");
+    }
+
+    #[test]
+    fn pcapng_with_two_interfaces_keeps_each_ones_link_type_and_resolution() {
+        let mut out = Vec::new();
+        let mut block = |kind: u32, body: &[u8]| {
+            let len = (body.len() + 12) as u32;
+            out.extend(kind.to_le_bytes());
+            out.extend(len.to_le_bytes());
+            out.extend(body);
+            out.extend(len.to_le_bytes());
+        };
+        let mut section = 0x1a2b_3c4du32.to_le_bytes().to_vec();
+        section.extend([1, 0, 0, 0]);
+        section.extend([0xff; 8]);
+        block(0x0a0d_0d0a, &section);
+        block(1, &[1, 0, 0, 0, 0, 0, 4, 0]);
+        // if_tsresol: nanoseconds.
+        block(1, &[101, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+        for interface in [0u32, 1] {
+            let mut packet = interface.to_le_bytes().to_vec();
+            packet.extend([0, 0, 0, 0]);
+            packet.extend(1000u32.to_le_bytes());
+            packet.extend(4u32.to_le_bytes());
+            packet.extend(4u32.to_le_bytes());
+            packet.extend(b"data");
+            block(6, &packet);
+        }
+        let (frames, end) = collect(&out);
+        assert_eq!(end.expect("read"), End::Complete);
+        assert_eq!(frames[0], (1_000_000, 1, 4, b"data".to_vec()));
+        assert_eq!(frames[1], (1_000, 101, 4, b"data".to_vec()));
+    }
+}

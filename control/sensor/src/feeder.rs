@@ -1,0 +1,192 @@
+//! Feeds captures into the rings of a replay's port: spread as a NIC would by the inner-most address
+//! pair, waiting where a ring or the pool is full, so that nothing is lost.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dpdk::{Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
+use engine::pipeline::owner;
+use engine::worker::{META_IGNORE_CHECKSUMS, Shared};
+use wire::{Decoded, LinkType};
+
+use crate::capture::{self, CaptureError, End, Frame};
+
+/// Packets whose checksums are looked at before `auto` decides.
+const CHECKSUM_SAMPLE: u64 = 1000;
+
+/// What to do about checksums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksums {
+    /// Packets with a wrong one are dropped, unless more than one in ten of the first thousand is
+    /// wrong: then the capture was made where the NIC fills them in.
+    Auto,
+    /// They are not looked at.
+    Ignore,
+}
+
+/// How packets are spread over the queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spread {
+    /// By the inner-most address pair: every packet comes to the core that owns its flow.
+    Inner,
+    /// Every packet to the core after the one that owns it: the worst that a NIC can do. Cores hand
+    /// everything over to each other.
+    Elsewhere,
+}
+
+/// What was fed.
+#[derive(Debug, Clone, Default)]
+pub struct Fed {
+    /// Packets put into rings.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that ended in the middle of a frame.
+    pub warnings: Vec<String>,
+    /// `auto` decided that checksums are not to be trusted.
+    pub checksums_ignored: bool,
+    /// The workers gave up before the end.
+    pub aborted: bool,
+}
+
+/// The feeder.
+#[derive(Debug)]
+pub struct Feeder {
+    /// A ring for each queue.
+    pub rings: Vec<RingFeeder>,
+    /// Where mbufs come from.
+    pub pool: Mempool,
+    /// The packets' metadata.
+    pub meta: MetaField,
+    /// Every packet with a smaller clock is in a ring.
+    pub clock: Arc<AtomicU64>,
+    /// Tells when there is nobody left to feed.
+    pub shared: Arc<Shared>,
+    /// What to do about checksums.
+    pub checksums: Checksums,
+    /// How packets are spread.
+    pub spread: Spread,
+    /// The decoder's settings, by which the spread is found.
+    pub decoder: wire::Config,
+}
+
+struct Sampling {
+    seen: u64,
+    wrong: u64,
+}
+
+impl Feeder {
+    /// Feeds the captures one after the other. `progress` is told the packets fed so far, now and
+    /// then. The first file that cannot be read ends it; what was fed stays fed.
+    pub fn feed(
+        mut self,
+        captures: &[PathBuf],
+        progress: &dyn Fn(&Fed),
+    ) -> (Fed, Result<(), CaptureError>) {
+        let mut fed = Fed::default();
+        let mut sampling = Sampling { seen: 0, wrong: 0 };
+        let mut decoded = Decoded::EMPTY;
+        self.decoder.verify_checksums = false;
+        let mut result = Ok(());
+        for path in captures {
+            let read = capture::read(path, |frame| {
+                let go_on = self.frame(&frame, &mut fed, &mut sampling, &mut decoded);
+                if fed.packets % 8192 == 0 {
+                    progress(&fed);
+                }
+                go_on
+            });
+            match read {
+                Ok(End::Complete) => {}
+                Ok(End::CutOff(warning)) => fed.warnings.push(warning),
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+            if fed.aborted {
+                break;
+            }
+        }
+        progress(&fed);
+        self.clock.store(u64::MAX, Ordering::Release);
+        (fed, result)
+    }
+
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        fed: &mut Fed,
+        sampling: &mut Sampling,
+        decoded: &mut Decoded,
+    ) -> bool {
+        let link = LinkType::from_dlt(frame.link);
+        let queues = self.rings.len();
+        let sample = self.checksums == Checksums::Auto && sampling.seen < CHECKSUM_SAMPLE;
+        let mut queue = 0;
+        if (queues > 1 || sample)
+            && let Some(link) = link
+            && wire::decode_into(link, frame.data, &self.decoder, decoded).is_ok()
+        {
+            queue = owner(decoded.spread_hash(), queues);
+            if sample {
+                sampling.seen += 1;
+                sampling.wrong += u64::from(!wire::checksum_ok(decoded, frame.data));
+                fed.checksums_ignored =
+                    sampling.seen == CHECKSUM_SAMPLE && sampling.wrong * 10 > sampling.seen;
+            }
+        }
+        if self.spread == Spread::Elsewhere {
+            queue = (queue + 1) % queues;
+        }
+        let ignore = self.checksums == Checksums::Ignore || fed.checksums_ignored;
+        let clock = self.clock.load(Ordering::Relaxed).max(frame.timestamp);
+        let meta = PacketMeta {
+            ts_ns: frame.timestamp,
+            clock_ns: clock,
+            order: fed.packets + 1,
+            wire_len: frame.wire_len,
+            link: u16::try_from(frame.link).unwrap_or(u16::MAX),
+            flags: if ignore { META_IGNORE_CHECKSUMS } else { 0 },
+        };
+        let Some(mut mbuf) = self.wait_for(|this| Mbuf::from_bytes(&this.pool, frame.data)) else {
+            fed.aborted = true;
+            return false;
+        };
+        self.meta.set(&mut mbuf, meta);
+        let mut waiting = Some(mbuf);
+        let pushed = self.wait_for(|this| {
+            let ring = this.rings.get_mut(queue)?;
+            match ring.push(waiting.take()?) {
+                Ok(()) => Some(()),
+                Err(back) => {
+                    waiting = Some(back);
+                    None
+                }
+            }
+        });
+        if pushed.is_none() {
+            fed.aborted = true;
+            return false;
+        }
+        // Only now: an idle worker takes this for a promise.
+        self.clock.store(clock, Ordering::Release);
+        fed.packets += 1;
+        fed.bytes += frame.data.len() as u64;
+        true
+    }
+
+    /// Tries until it works; None when there is no worker left to make room.
+    fn wait_for<T>(&mut self, mut attempt: impl FnMut(&mut Self) -> Option<T>) -> Option<T> {
+        loop {
+            if let Some(done) = attempt(self) {
+                return Some(done);
+            }
+            if self.shared.running() == 0 || self.shared.failed.load(Ordering::Acquire) {
+                return None;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
