@@ -1,0 +1,314 @@
+//! [`Config`]: what the operator decides, from its defaults, a Suricata configuration,
+//! `pollux.toml` and the command line, later ones over earlier ones.
+//!
+//! Every way in goes through one table of names ([`keys`]), so that a setting means the same and
+//! is checked the same wherever it was written. Suricata's names are translated to ours first.
+
+pub mod error;
+pub mod keys;
+mod load;
+mod suricata;
+mod suricata_yaml;
+mod toml_file;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use error::{ConfigError, ConfigErrors, Place};
+pub use load::{Loaded, Sources};
+pub use value::{Value, Wrong};
+
+/// Everything that can be configured; the packet path's parts are each crate's own.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[sensor]`
+    pub sensor: SensorConfig,
+    /// `[[ports]]`
+    pub ports: Vec<PortConfig>,
+    /// `[source]`
+    pub source: SourceConfig,
+    /// `[rules]`
+    pub rules: RulesConfig,
+    /// `[vars.address-groups]` and `[vars.port-groups]`
+    pub vars: Variables,
+    /// `[decoder]`, but for its checksums.
+    pub decoder: wire::Config,
+    /// `decoder.checksum-checks`
+    pub checksums: Checksums,
+    /// `[flows]`
+    pub flows: flow::FlowConfig,
+    /// `flows.vlan.use-for-tracking`: VLAN ids tell flows apart.
+    pub vlan_tracking: bool,
+    /// `[streams]`
+    pub streams: flow::StreamConfig,
+    /// `streams.checksum-validation`: where false, no checksum is looked at.
+    pub checksum_validation: bool,
+    /// `[protocols]`
+    pub protocols: app::Limits,
+    /// `[detection]`: the most alerts of one packet.
+    pub packet_alert_max: usize,
+    /// `[outputs]`
+    pub outputs: OutputsConfig,
+    /// `[memory]`
+    pub memory: MemoryConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            sensor: SensorConfig::default(),
+            ports: Vec::new(),
+            source: SourceConfig::default(),
+            rules: RulesConfig::default(),
+            vars: Variables::default(),
+            decoder: wire::Config::default(),
+            checksums: Checksums::Auto,
+            flows: flow::FlowConfig::default(),
+            vlan_tracking: true,
+            streams: flow::StreamConfig::default(),
+            checksum_validation: true,
+            protocols: app::Limits::default(),
+            packet_alert_max: 15,
+            outputs: OutputsConfig::default(),
+            memory: MemoryConfig::default(),
+        }
+    }
+}
+
+impl Config {
+    /// What is done about checksums, all settings considered.
+    pub fn effective_checksums(&self) -> Checksums {
+        if self.checksum_validation { self.checksums } else { Checksums::No }
+    }
+}
+
+/// `[sensor]`: the sensor itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorConfig {
+    /// The name of the Kubernetes Node that it runs on; `None`: the host's name.
+    pub node: Option<String>,
+    /// What is logged.
+    pub log_level: LogLevel,
+    /// How long an alert waits for news of the endpoints it concerns.
+    pub grace: Duration,
+}
+
+impl Default for SensorConfig {
+    fn default() -> Self {
+        Self { node: None, log_level: LogLevel::Info, grace: Duration::from_secs(1) }
+    }
+}
+
+impl SensorConfig {
+    /// The node's name: configured, else `NODE_NAME` (as the Kubernetes downward API sets it),
+    /// else the host's name.
+    pub fn node_name(&self) -> String {
+        if let Some(node) = &self.node {
+            return node.clone();
+        }
+        let set = std::env::var("NODE_NAME").unwrap_or_default();
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let names = [set.trim(), host.trim(), "localhost"];
+        names.into_iter().find(|name| !name.is_empty()).unwrap_or_default().to_owned()
+    }
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// What keeps something from working.
+    Error,
+    /// And what is not as it should be.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// `[[ports]]`: where packets come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PortConfig {
+    /// An interface (`eth1`), a DPDK device (`0000:3b:00.0`) or a DPDK virtual device
+    /// (`net_af_packet0,iface=veth0`).
+    pub device: String,
+    /// Receive queues, each polled by a core of its own.
+    pub queues: u16,
+    /// The cores that poll them.
+    pub cores: Cores,
+    /// Receive descriptors of a queue.
+    pub descriptors: u16,
+    /// The largest frame's payload in bytes.
+    pub mtu: u16,
+}
+
+impl Default for PortConfig {
+    fn default() -> Self {
+        Self { device: String::new(), queues: 1, cores: Cores::Auto, descriptors: 1024, mtu: 1500 }
+    }
+}
+
+/// The cores of a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cores {
+    /// Chosen among those that the process may use.
+    Auto,
+    /// These; as many as the port has queues.
+    List(Vec<u16>),
+}
+
+/// `[source]`: where resources and endpoints come from.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct SourceConfig {
+    /// A directory of Kubernetes documents; `None`: all traffic is in scope.
+    pub directory: Option<PathBuf>,
+}
+
+/// `[rules]`: what is looked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RulesConfig {
+    /// Files, directories and glob patterns.
+    pub paths: Vec<String>,
+    /// Where compiled rules are kept.
+    pub cache: CacheSetting,
+    /// The classification file; `None`: `classification.config` beside the rules if there is
+    /// one, and Suricata's well-known classes.
+    pub classification: Option<PathBuf>,
+    /// Threads that compile at the same time; `None`: one for each core.
+    pub threads: Option<usize>,
+}
+
+/// Where compiled rules are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CacheSetting {
+    /// The user's cache directory, or the system's for root.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Off,
+    /// In this directory.
+    Directory(PathBuf),
+}
+
+/// Rule variables that were set, over Suricata's defaults.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Variables {
+    /// `vars.address-groups`: value and where it was set.
+    pub address_groups: BTreeMap<String, (String, Place)>,
+    /// `vars.port-groups`: value and where it was set.
+    pub port_groups: BTreeMap<String, (String, Place)>,
+}
+
+/// Whether a checksum is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksums {
+    /// Packets with a wrong checksum are dropped.
+    Yes,
+    /// As [`Self::Yes`], unless so many are wrong at first that the capture must have been taken
+    /// before the network card filled them in.
+    Auto,
+    /// None is looked at.
+    No,
+}
+
+/// `[outputs]`: what is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutputsConfig {
+    /// Where relative paths of outputs begin; `None`: the command's default.
+    pub directory: Option<PathBuf>,
+    /// `[outputs.eve]`
+    pub eve: EveConfig,
+    /// `[outputs.ledger]`
+    pub ledger: FileConfig,
+    /// `[outputs.status]`
+    pub status: FileConfig,
+}
+
+impl Default for OutputsConfig {
+    fn default() -> Self {
+        let file = |path| FileConfig { enabled: true, path: PathBuf::from(path) };
+        Self {
+            directory: None,
+            eve: EveConfig::default(),
+            ledger: file("ledger.json"),
+            status: file("status.yaml"),
+        }
+    }
+}
+
+/// `[outputs.eve]`: alerts as JSON lines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EveConfig {
+    /// Whether it is written.
+    pub enabled: bool,
+    /// The file.
+    pub path: PathBuf,
+    /// Alerts carry the payload in base64.
+    pub payload: bool,
+    /// Alerts carry the payload's printable characters.
+    pub payload_printable: bool,
+    /// Alerts carry the packet in base64.
+    pub packet: bool,
+    /// The most bytes of a payload or packet in an alert.
+    pub payload_buffer_size: usize,
+    /// The seed of community ids.
+    pub community_id_seed: u16,
+}
+
+impl Default for EveConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: PathBuf::from("eve.json"),
+            payload: false,
+            payload_printable: false,
+            packet: false,
+            payload_buffer_size: 4096,
+            community_id_seed: 0,
+        }
+    }
+}
+
+/// An output that is one file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileConfig {
+    /// Whether it is written.
+    pub enabled: bool,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// `[memory]`: what packets are received into.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemoryConfig {
+    /// Whether hugepages are used.
+    pub hugepages: Hugepages,
+    /// Bytes that DPDK takes at the start.
+    pub size: u64,
+    /// Packet buffers of a port.
+    pub packets: u32,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self { hugepages: Hugepages::Auto, size: 256 << 20, packets: 16_383 }
+    }
+}
+
+/// Whether hugepages are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hugepages {
+    /// Where there are enough.
+    Auto,
+    /// Always: without them nothing starts.
+    Yes,
+    /// Never.
+    No,
+}

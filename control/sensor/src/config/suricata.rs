@@ -1,0 +1,461 @@
+//! Suricata's names of settings: which of ours each means, which mean nothing here.
+//! Names are those of Suricata 7's documented `suricata.yaml`.
+
+use super::Value;
+use super::error::suggestion;
+use super::keys;
+
+/// What a name of Suricata's is here.
+#[derive(Debug, PartialEq)]
+pub(super) enum Meaning {
+    /// A setting of ours, and the value for it.
+    Ours(String, Value),
+    /// Suricata knows it; here it means nothing, or nothing yet.
+    PassedOver,
+    /// The operating system of hosts, and their addresses.
+    HostPolicy(String),
+    /// Neither.
+    Unknown,
+}
+
+/// Suricata's name and ours, where the value means the same.
+const SAME: &[(&str, &str)] = &[
+    ("stream.midstream", "streams.midstream"),
+    ("stream.async-oneside", "streams.async-oneside"),
+    ("stream.checksum-validation", "streams.checksum-validation"),
+    ("stream.max-synack-queued", "streams.max-synack-queued"),
+    ("stream.reassembly.memcap", "streams.reassembly.memcap"),
+    ("stream.reassembly.depth", "streams.reassembly.depth"),
+    ("stream.reassembly.toserver-chunk-size", "streams.reassembly.toserver-chunk-size"),
+    ("stream.reassembly.toclient-chunk-size", "streams.reassembly.toclient-chunk-size"),
+    ("vlan.use-for-tracking", "flows.vlan.use-for-tracking"),
+    ("flow-timeouts.default.new", "flows.timeouts.default.new"),
+    ("flow-timeouts.default.established", "flows.timeouts.default.established"),
+    ("flow-timeouts.default.closed", "flows.timeouts.default.closed"),
+    ("flow-timeouts.tcp.new", "flows.timeouts.tcp.new"),
+    ("flow-timeouts.tcp.established", "flows.timeouts.tcp.established"),
+    ("flow-timeouts.tcp.closed", "flows.timeouts.tcp.closed"),
+    ("flow-timeouts.udp.new", "flows.timeouts.udp.new"),
+    ("flow-timeouts.udp.established", "flows.timeouts.udp.established"),
+    ("flow-timeouts.icmp.new", "flows.timeouts.icmp.new"),
+    ("flow-timeouts.icmp.established", "flows.timeouts.icmp.established"),
+    ("decoder.teredo.enabled", "decoder.teredo.enabled"),
+    ("decoder.vxlan.enabled", "decoder.vxlan.enabled"),
+    ("decoder.vxlan.ports", "decoder.vxlan.ports"),
+    ("decoder.geneve.enabled", "decoder.geneve.enabled"),
+    ("decoder.geneve.ports", "decoder.geneve.ports"),
+    ("pcap-file.checksum-checks", "decoder.checksum-checks"),
+    ("capture.checksum-validation", "decoder.checksum-checks"),
+    ("packet-alert-max", "detection.packet-alert-max"),
+    ("classification-file", "rules.classification"),
+    ("sensor-name", "sensor.node"),
+    (
+        "app-layer.protocols.http.libhtp.default-config.meta-field-limit",
+        "protocols.http.meta-field-limit",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.headers-limit",
+        "protocols.http.headers-limit",
+    ),
+    ("app-layer.protocols.http.libhtp.default-config.max-tx", "protocols.http.max-tx"),
+    ("outputs.*.eve-log.types.*.alert.payload", "outputs.eve.payload"),
+    ("outputs.*.eve-log.types.*.alert.payload-printable", "outputs.eve.payload-printable"),
+    ("outputs.*.eve-log.types.*.alert.packet", "outputs.eve.packet"),
+    ("outputs.*.eve-log.types.*.alert.payload-buffer-size", "outputs.eve.payload-buffer-size"),
+    ("outputs.*.eve-log.community-id-seed", "outputs.eve.community-id-seed"),
+];
+
+/// Names that Suricata knows and that mean nothing here, each with all below it.
+const PASSED_OVER: &[&str] = &[
+    "action-order",
+    "af-packet",
+    "af-xdp",
+    "app-layer.error-policy",
+    "asn1-max-frames",
+    "autofp-scheduler",
+    "capture",
+    "community-id",
+    "config-version",
+    "coredump",
+    "cuda",
+    "daemon-directory",
+    "datasets",
+    "decoder",
+    "default-log-dir",
+    "default-log-format",
+    "default-packet-size",
+    "default-reputation-path",
+    "default-rule-path",
+    "detect",
+    "detect-engine",
+    "dpdk",
+    "engine-analysis",
+    "erf-dag",
+    "exception-policy",
+    "firewall",
+    "flow",
+    "flow-timeouts",
+    "geoip-database",
+    "heartbeat",
+    "host",
+    "host-mode",
+    "include",
+    "ippair",
+    "ipfw",
+    "ips",
+    "landlock",
+    "legacy",
+    "libhtp",
+    "livedev",
+    "logging",
+    "lua",
+    "luajit",
+    "magic-file",
+    "max-pending-packets",
+    "max-pending-return-packets",
+    "mpipe",
+    "mpm-algo",
+    "multi-detect",
+    "napatech",
+    "netmap",
+    "nflog",
+    "nfq",
+    "output",
+    "packet-pool",
+    "pcap",
+    "pcap-file",
+    "pcap-log",
+    "pcre",
+    "pfring",
+    "pid-file",
+    "plugins",
+    "profiling",
+    "reference-config-file",
+    "reputation-categories-file",
+    "reputation-files",
+    "rule-files",
+    "rule-reload",
+    "run-as",
+    "runmode",
+    "security",
+    "sigmatch",
+    "spm-algo",
+    "stats",
+    "suricata-version",
+    "threading",
+    "threshold-file",
+    "tls",
+    "umask",
+    "unittests",
+    "unix-command",
+    "windivert",
+];
+
+/// What Suricata has in `stream` besides what [`SAME`] holds.
+const STREAM: &[&str] = &[
+    "stream.bypass",
+    "stream.drop-invalid",
+    "stream.inline",
+    "stream.liberal-timestamps",
+    "stream.log-flowbits",
+    "stream.max-sessions",
+    "stream.max-syn-queued",
+    "stream.memcap",
+    "stream.memcap-policy",
+    "stream.midstream-policy",
+    "stream.prealloc-sessions",
+    "stream.reassembly.check-overlap-different-data",
+    "stream.reassembly.chunk-prealloc",
+    "stream.reassembly.max-regions",
+    "stream.reassembly.memcap-policy",
+    "stream.reassembly.randomize-chunk-range",
+    "stream.reassembly.randomize-chunk-size",
+    "stream.reassembly.raw",
+    "stream.reassembly.segment-prealloc",
+    "stream.reassembly.segments",
+    "stream.reassembly.urgent",
+    "stream.reassembly.zero-copy-size",
+];
+
+/// What Suricata has in `defrag`.
+const DEFRAG: &[&str] = &[
+    "defrag.hash-size",
+    "defrag.host-config",
+    "defrag.max-frags",
+    "defrag.memcap",
+    "defrag.memcap-policy",
+    "defrag.prealloc",
+    "defrag.timeout",
+    "defrag.trackers",
+];
+
+/// Protocols that `app-layer.protocols` holds.
+const PROTOCOLS: &[&str] = &[
+    "bittorrent-dht",
+    "dcerpc",
+    "dhcp",
+    "dnp3",
+    "dns",
+    "doh2",
+    "enip",
+    "ftp",
+    "ftp-data",
+    "http",
+    "http1",
+    "http2",
+    "ike",
+    "imap",
+    "krb5",
+    "ldap",
+    "mdns",
+    "modbus",
+    "mqtt",
+    "msn",
+    "nfs",
+    "ntp",
+    "pgsql",
+    "pop3",
+    "quic",
+    "rdp",
+    "rfb",
+    "sip",
+    "smb",
+    "smtp",
+    "snmp",
+    "ssh",
+    "telnet",
+    "template",
+    "tftp",
+    "tls",
+    "websocket",
+];
+
+/// Suricata's operating systems and the overlap policy that it gives their streams.
+const HOST_POLICIES: &[(&str, &str)] = &[
+    ("windows", "windows"),
+    ("windows2k3", "windows"),
+    ("vista", "first"),
+    ("bsd", "bsd"),
+    ("bsd-right", "bsd"),
+    ("linux", "linux"),
+    ("old-linux", "bsd"),
+    ("solaris", "solaris"),
+    ("old-solaris", "bsd"),
+    ("hpux10", "bsd"),
+    ("hpux11", "solaris"),
+    ("irix", "bsd"),
+    ("macos", "bsd"),
+];
+
+/// The overlap policy of an operating system.
+pub(super) fn host_policy(system: &str) -> Option<&'static str> {
+    HOST_POLICIES.iter().find(|(name, _)| *name == system).map(|(_, policy)| *policy)
+}
+
+/// What a name and its value mean here.
+pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
+    if let Some((_, ours)) = SAME.iter().find(|(theirs, _)| matches(theirs, name)) {
+        return same(ours, value);
+    }
+    for group in [keys::ADDRESS_GROUPS, keys::PORT_GROUPS] {
+        if name.strip_prefix(group).is_some_and(|name| !name.is_empty() && !name.contains('.')) {
+            return Meaning::Ours(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(system) = name.strip_prefix("host-os-policy.") {
+        // A list's items are `host-os-policy.linux.0`.
+        let system = system.split('.').next().unwrap_or_default();
+        return match host_policy(system) {
+            Some(_) => Meaning::HostPolicy(system.to_owned()),
+            None => Meaning::Unknown,
+        };
+    }
+    let below = |section: &&str| {
+        name.strip_prefix(*section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let protocol = name
+        .strip_prefix("app-layer.protocols.")
+        .is_some_and(|rest| PROTOCOLS.contains(&rest.split('.').next().unwrap_or_default()));
+    let known = [PASSED_OVER, STREAM, DEFRAG].iter().any(|list| list.iter().any(|s| below(&s)));
+    if known || protocol || name.starts_with("outputs.") && is_output(name) {
+        return Meaning::PassedOver;
+    }
+    // A section without anything in it.
+    let sections = ["stream", "defrag", "vars", "vlan", "app-layer", "outputs", "host-os-policy"];
+    let empty = matches!(value, Value::Text(text) if text.is_empty());
+    if empty && sections.iter().any(below) {
+        return Meaning::PassedOver;
+    }
+    Meaning::Unknown
+}
+
+/// A value of Suricata's, as ours takes it.
+fn same(ours: &str, value: &Value) -> Meaning {
+    let text = match value {
+        Value::Text(text) => text.trim(),
+        _ => "",
+    };
+    // Empty means Suricata's default; a variable is resolved there by the rules' ports.
+    if text.is_empty() || text.starts_with('$') {
+        return Meaning::PassedOver;
+    }
+    // Suricata takes its default instead of what is out of range.
+    let default = match ours {
+        "detection.packet-alert-max" => text.parse().is_ok_and(|n: i64| !(1..=255).contains(&n)),
+        _ => false,
+    };
+    if default { Meaning::PassedOver } else { Meaning::Ours(ours.to_owned(), value.clone()) }
+}
+
+/// Is this below `outputs`, as `outputs.1.eve-log…` (`--set`) or `outputs.eve-log`? Our own
+/// outputs are not meant, so that a misspelt one of those is found out.
+fn is_output(name: &str) -> bool {
+    name.split('.').nth(1).is_some_and(|part| part.parse::<u32>().is_ok() || part.ends_with("log"))
+}
+
+/// Does a name fit a pattern in which `*` stands for one part?
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut parts = name.split('.');
+    let fits = pattern.split('.').all(|want| match parts.next() {
+        Some(part) => want == "*" || want == part,
+        None => false,
+    });
+    fits && parts.next().is_none()
+}
+
+/// `; did you mean …?` among all names that `--set` takes.
+pub(super) fn nearest_of_all(name: &str) -> String {
+    let ours = keys::names(name);
+    let theirs = SAME.iter().map(|(theirs, _)| *theirs).filter(|theirs| !theirs.contains('*'));
+    let protocols = PROTOCOLS.iter().map(|name| format!("app-layer.protocols.{name}.enabled"));
+    let protocols: Vec<String> = protocols.collect();
+    let all = ours
+        .iter()
+        .chain(&protocols)
+        .map(String::as_str)
+        .chain(theirs)
+        .chain(PASSED_OVER.iter().chain(STREAM).chain(DEFRAG).copied());
+    suggestion(name, all)
+}
+
+/// What the log calls a name that was passed over: the section, so that the line stays short.
+pub(super) fn section_of(name: &str) -> String {
+    let depth = match name.split('.').next() {
+        Some("app-layer") => 3,
+        Some("stream" | "defrag" | "decoder") => 3,
+        Some("outputs") => {
+            return name.split('.').find(|part| part.ends_with("log")).map_or_else(
+                || {
+                    name.split('.')
+                        .filter(|p| p.parse::<u32>().is_err())
+                        .take(2)
+                        .collect::<Vec<_>>()
+                        .join(".")
+                },
+                |output| format!("outputs.{output}"),
+            );
+        }
+        _ => 1,
+    };
+    name.split('.')
+        .filter(|part| part.parse::<u32>().is_err())
+        .take(depth)
+        .collect::<Vec<_>>()
+        .join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::keys::Outcome;
+    use crate::config::{Config, Place};
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn every_equivalent_leads_to_a_setting_of_ours() {
+        for (theirs, ours) in SAME {
+            let value = match *ours {
+                name if name.contains("checksum-checks") => "auto",
+                name if name.contains("timeouts")
+                    || name.ends_with("max")
+                    || name.ends_with("limit") =>
+                {
+                    "200"
+                }
+                name if name.ends_with("ports") => "4789, 8472",
+                name if name.ends_with("size") || name.ends_with("memcap") => "128kb",
+                name if name.ends_with("depth") => "1mb",
+                name if name.ends_with("queued")
+                    || name.ends_with("tx")
+                    || name.ends_with("seed") =>
+                {
+                    "5"
+                }
+                name if name.ends_with("classification") || name.ends_with("node") => "a-name",
+                _ => "yes",
+            };
+            let theirs = theirs.replace('*', "1");
+            let Meaning::Ours(name, value) = meaning(&theirs, &text(value)) else {
+                panic!("{theirs} is not ours");
+            };
+            assert_eq!(name, *ours);
+            let place = Place::CommandLine(String::new());
+            let outcome = keys::set(&mut Config::default(), &name, &value, &place);
+            assert_eq!(outcome, Outcome::Set, "{theirs}");
+        }
+    }
+
+    #[test]
+    fn names_without_meaning_here_are_known() {
+        for name in [
+            "mpm-algo",
+            "detect.guess-applayer-tx",
+            "stats.decoder-events",
+            "runmode",
+            "outputs.1.eve-log.types.1.frame.enabled",
+            "app-layer.protocols.enip.enabled",
+            "stream.reassembly.urgent.policy",
+            "stream.midstream-policy",
+            "exception-policy",
+            "app-layer.error-policy",
+            "unix-command.enabled",
+            "reference-config-file",
+            "app-layer.protocols.http.libhtp.default-config.response-body-limit",
+            "app-layer.protocols.tls.encryption-handling",
+            "threading.cpu-affinity.0.x",
+        ] {
+            assert_eq!(meaning(name, &text("1")), Meaning::PassedOver, "{name}");
+        }
+        for name in [
+            "stream.midstraem",
+            "app-layer.protocols.htpp.enabled",
+            "foo",
+            "vars.HOME_NET",
+            "host-os-policy.plan9",
+            "outputs.eve.paylod",
+            "app-layer.foo",
+        ] {
+            assert_eq!(meaning(name, &text("1")), Meaning::Unknown, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_suricata_replaces_by_its_default_is_passed_over() {
+        assert_eq!(meaning("packet-alert-max", &text("0")), Meaning::PassedOver);
+        assert_eq!(meaning("decoder.vxlan.ports", &text("$VXLAN_PORTS")), Meaning::PassedOver);
+        assert_eq!(meaning("stream.midstream", &text("")), Meaning::PassedOver);
+        assert!(matches!(meaning("packet-alert-max", &text("20")), Meaning::Ours(..)));
+    }
+
+    #[test]
+    fn sections_stand_for_what_is_in_them() {
+        assert_eq!(section_of("outputs.0.eve-log.types.3.http.extended"), "outputs.eve-log");
+        assert_eq!(section_of("outputs.2.stats.enabled"), "outputs.stats");
+        assert_eq!(section_of("app-layer.protocols.ftp.memcap"), "app-layer.protocols.ftp");
+        assert_eq!(section_of("af-packet.0.interface"), "af-packet");
+        assert_eq!(section_of("stream.reassembly.urgent.policy"), "stream.reassembly.urgent");
+    }
+}
