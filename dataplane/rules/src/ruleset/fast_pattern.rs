@@ -228,6 +228,37 @@ mod tests {
         assert_eq!(chosen(beyond), payload(b"abcdefgh"));
     }
 
+    /// Where the bytes of a signature with one content may end.
+    fn ends_of(pattern: &[u8], change: impl FnOnce(&mut Content)) -> (u32, u32) {
+        let mut s = rule("udp", 1).content_with(Buffer::Payload, pattern, change);
+        classify(&mut s);
+        choose(&mut s);
+        let ends = ends(&s);
+        (ends.first, ends.last)
+    }
+
+    #[test]
+    fn offset_and_depth_say_where_the_pattern_ends() {
+        let number = |n| Some(Number::Literal(n));
+        assert_eq!(ends_of(b"qzx", |_| {}), (3, u32::MAX));
+        assert_eq!(ends_of(b"qzx", |c| c.depth = number(3)), (3, 3));
+        assert_eq!(ends_of(b"qzx", |c| c.offset = number(5)), (8, u32::MAX));
+        let both = ends_of(b"qzx", |c| (c.offset, c.depth) = (number(5), number(10)));
+        assert_eq!(both, (8, 15));
+        assert_eq!(ends_of(b"qzx", |c| c.starts_with = true), (3, 3));
+        // The slice ends two bytes before the content does.
+        assert_eq!(ends_of(b"qzxkjvqzw\r\n", |c| c.depth = number(12)), (9, 10));
+    }
+
+    #[test]
+    fn what_is_only_known_when_matching_bounds_nothing() {
+        let anywhere = (0, u32::MAX);
+        assert_eq!(ends_of(b"qzx", |c| c.depth = Some(Number::Variable(0))), anywhere);
+        assert_eq!(ends_of(b"qzx", |c| c.offset = Some(Number::Variable(0))), anywhere);
+        assert_eq!(ends_of(b"qzx", |c| c.distance = Some(Number::Literal(0))), anywhere);
+        assert_eq!(ends_of(b"qzx", |c| c.depth = Some(Number::Literal(i64::MAX))), anywhere);
+    }
+
     #[test]
     fn choosing_again_chooses_the_same() {
         let mut s = rule("tcp", 1)

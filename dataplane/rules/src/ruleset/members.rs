@@ -140,3 +140,80 @@ fn stands(pattern: &[u8], nocase: bool, ends: Ends, data: &[u8]) -> bool {
         .windows(pattern.len())
         .any(|window| if nocase { window.eq_ignore_ascii_case(pattern) } else { window == pattern })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn members(pattern: &[u8], nocase: bool, behind: Vec<(Ends, u32)>) -> Members {
+        let literal = Literal { bytes: pattern.into(), nocase };
+        Members::new(&mut BTreeMap::from([(literal, behind)]))
+    }
+
+    fn found(members: &Members, data: &[u8]) -> Vec<u32> {
+        let mut out = Vec::new();
+        members.append(0, data, &mut out);
+        out.sort_unstable();
+        out
+    }
+
+    #[test]
+    fn bounds_keep_a_signature_out_where_its_pattern_stands_elsewhere() {
+        let behind = vec![
+            (Ends::ANYWHERE, 0),
+            (Ends { first: 2, last: 2 }, 1),
+            (Ends { first: 3, last: 5 }, 2),
+            (Ends { first: 4, last: u32::MAX }, 3),
+        ];
+        let members = members(b"ab", false, behind);
+        assert_eq!(found(&members, b"ab"), [0, 1, 3], "3 may stand in too many places to look");
+        assert_eq!(found(&members, b"xxxab"), [0, 2, 3]);
+        assert_eq!(found(&members, b"abxab"), [0, 1, 2, 3]);
+        assert_eq!(found(&members, b"xxxxab"), [0, 3]);
+    }
+
+    #[test]
+    fn bounds_that_nothing_can_meet_are_met_by_nothing() {
+        let members = members(b"abc", false, vec![(Ends { first: 3, last: 2 }, 1)]);
+        assert_eq!(found(&members, b"abc"), []);
+    }
+
+    #[test]
+    fn a_pattern_that_is_not_there_is_no_panic() {
+        let members = members(b"abc", false, vec![(Ends::ANYWHERE, 1)]);
+        let mut out = Vec::new();
+        members.append(1, b"abc", &mut out);
+        members.append(usize::MAX, b"abc", &mut out);
+        assert_eq!(out, []);
+    }
+
+    proptest! {
+        #[test]
+        fn whoever_is_met_is_found(
+            data in proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'A'), Just(b'b')], 0..60),
+            pattern in proptest::collection::vec(prop_oneof![Just(b'a'), Just(b'b')], 1..4),
+            nocase: bool,
+            bounds in proptest::collection::vec((0u32..70, 0u32..70), 1..6),
+        ) {
+            let behind: Vec<(Ends, u32)> = bounds
+                .into_iter()
+                .zip(0..)
+                .map(|((first, last), signature)| (Ends { first, last }, signature))
+                .collect();
+            let members = members(&pattern, nocase, behind.clone());
+            let found = found(&members, &data);
+            for (ends, signature) in behind {
+                let met = (0..data.len()).any(|start| {
+                    let end = start + pattern.len();
+                    data.get(start..end).is_some_and(|window| {
+                        if nocase { window.eq_ignore_ascii_case(&pattern) } else { window == pattern }
+                    }) && (ends.first..=ends.last).contains(&(end as u32))
+                });
+                let few = ends.places(pattern.len() as u32) <= MAX_PLACES;
+                prop_assert!(!met || found.contains(&signature));
+                prop_assert!(met || !few || !found.contains(&signature));
+            }
+        }
+    }
+}

@@ -31,7 +31,8 @@ const COMMON: &[&[u8]] = &[
     b"connection: ",
     b"keep-alive",
     b"host: ",
-    b"cookie: ",
+    b"cookie:",
+    b"set-cookie",
     b"referer: ",
     b"server: ",
     b"location: ",
@@ -47,6 +48,9 @@ const COMMON: &[&[u8]] = &[
     b"<script",
     b"</script",
     b"<?xml",
+    b"xhtml",
+    b"+xml",
+    b"q=0.",
     b"</",
     b"www.",
     b".com",
@@ -88,16 +92,15 @@ fn weight(byte: u8, nocase: bool) -> u32 {
     if nocase && byte.is_ascii_alphabetic() { plain - 8 } else { plain }
 }
 
-/// The slice of a pattern that is best looked for, and its worth in eighths of a bit. The slice
-/// is the whole pattern up to [`MAX_LEN`] bytes; empty only for an empty pattern.
+/// The slice of a pattern that is best looked for, and its worth in eighths of a bit: up to
+/// [`MAX_LEN`] bytes, without a tail that is worth nothing; empty only for an empty pattern.
 pub(crate) fn best_slice(pattern: &[u8], nocase: bool) -> (Range<usize>, u32) {
     let weights = weights(pattern, nocase);
-    let len = pattern.len().min(MAX_LEN);
-    let mut best = (0..len, 0);
-    for start in 0..=pattern.len() - len {
-        let window = start..start + len;
+    let mut best = (0..0, 0);
+    for end in 1..=pattern.len() {
+        let window = end.saturating_sub(MAX_LEN)..end;
         let worth = worth(pattern.get(window.clone()), weights.get(window.clone()));
-        if worth > best.1 {
+        if worth >= best.1 {
             best = (window, worth);
         }
     }
@@ -176,6 +179,13 @@ mod tests {
     }
 
     #[test]
+    fn a_common_tail_is_cut_off_and_a_rare_one_is_not() {
+        assert_eq!(best_slice(b"Conection: Keep-Alive\r\n", false).0, 0..9);
+        assert_eq!(best_slice(b"Host: evil77.example", false).0, 0..20);
+        assert_eq!(best_slice(b"\r\n\r\n", false).0.len(), 4);
+    }
+
+    #[test]
     fn a_long_pattern_is_cut_to_its_rarest_part() {
         let mut pattern = vec![b'A'; 100];
         pattern.extend_from_slice(
@@ -188,14 +198,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_slice_lies_within_and_has_the_right_length(
+        fn the_slice_lies_within_and_is_as_long_as_may_be(
             pattern in proptest::collection::vec(any::<u8>(), 0..120),
             nocase: bool,
         ) {
             let (slice, worth) = best_slice(&pattern, nocase);
-            prop_assert_eq!(slice.len(), pattern.len().min(MAX_LEN));
-            prop_assert!(slice.end <= pattern.len());
+            prop_assert!(slice.len() <= MAX_LEN && slice.end <= pattern.len());
+            prop_assert_eq!(slice.is_empty(), pattern.is_empty());
             prop_assert_eq!(worth == 0, pattern.is_empty());
+            // Nothing is cut off in front but what is too much.
+            prop_assert!(slice.start == 0 || slice.len() == MAX_LEN);
         }
     }
 }

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 
 use super::testing::{ports, rule};
 use super::*;
-use crate::signature::{AppProtocolTest, Buffer, Compare, HeaderTest, Number, PortSet, Transform};
+use crate::signature::{
+    AppProtocolTest, Buffer, Compare, HeaderTest, Number, PortSet, Test, Transform,
+};
 
 fn compile(signatures: Vec<Signature>) -> (Ruleset, BuildReport) {
     Ruleset::compile(signatures, None, 2, &|_| {}).unwrap()
@@ -142,7 +144,7 @@ fn header_patterns_are_scanned_for_by_buffer() {
 #[test]
 fn transactions_are_listed_by_buffer_and_transforms() {
     let sni = |sid, pattern: &[u8], transforms: &[Transform]| {
-        let test = crate::signature::Test::Content(super::testing::content(pattern));
+        let test = Test::Content(super::testing::content(pattern));
         rule("tls", sid).transformed(Buffer::TlsSni, transforms, test)
     };
     let (ruleset, _) = compile(vec![
@@ -235,7 +237,8 @@ fn signature() -> impl Strategy<Value = Signature> {
         Just("dns")
     ];
     let contents = proptest::collection::vec((word(1..40), any::<bool>(), any::<bool>()), 1..3);
-    let shape = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let anchored = proptest::option::of((0i64..4, prop_oneof![2 => Just(0i64), 1 => 1i64..60]));
+    let shape = (any::<bool>(), any::<bool>(), any::<bool>(), anchored);
     (protocol, port_set(), port_set(), contents, shape).prop_map(
         |(protocol, src_port, dst_port, contents, (to_server, to_client, turned, anchored))| {
             let base = rule(protocol, 0).with(|s| {
@@ -247,16 +250,43 @@ fn signature() -> impl Strategy<Value = Signature> {
                 let pattern = if nocase { pattern.to_ascii_lowercase() } else { pattern };
                 s.content_with(Buffer::Payload, &pattern, |c| {
                     (c.nocase, c.fast_pattern) = (nocase, marked);
-                    c.depth = anchored.then_some(Number::Literal(50));
+                    if let Some((offset, more)) = anchored {
+                        c.offset = Some(Number::Literal(offset));
+                        c.depth = Some(Number::Literal(pattern.len() as i64 + more));
+                    }
                 })
             })
         },
     )
 }
 
-fn occurs(pattern: &[u8], nocase: bool, data: &[u8]) -> bool {
+/// Does the signature's fast pattern stand where its content may stand in a packet?
+fn occurs(signature: &Signature, data: &[u8]) -> bool {
+    let fast = signature.fast_pattern.unwrap();
+    let Test::Content(content) = &signature.buffers[fast.buffer].tests[fast.test] else {
+        panic!("a fast pattern is a content");
+    };
+    let number = |number| match number {
+        Some(Number::Literal(n)) => usize::try_from(n).ok(),
+        _ => None,
+    };
+    let first = number(content.offset).unwrap_or(0);
+    let last = number(content.depth)
+        .map_or(usize::MAX - fast.start, |depth| first + depth - content.pattern.len());
+    places(signature, data).any(|at| (first + fast.start..=last + fast.start).contains(&at))
+}
+
+/// Where the signature's fast pattern stands.
+fn places(signature: &Signature, data: &[u8]) -> impl Iterator<Item = usize> {
+    let (pattern, nocase) = fast_pattern::bytes(signature).unwrap();
     data.windows(pattern.len())
-        .any(|window| if nocase { window.eq_ignore_ascii_case(pattern) } else { window == pattern })
+        .enumerate()
+        .filter(
+            move |(_, window)| {
+                if nocase { window.eq_ignore_ascii_case(pattern) } else { *window == pattern }
+            },
+        )
+        .map(|(at, _)| at)
 }
 
 proptest! {
@@ -274,9 +304,7 @@ proptest! {
             for protocol in [6u8, 17, 1] {
                 let found = scanner.candidates(protocol, direction, port, &data);
                 for (number, s) in (0u32..).zip(&scanner.ruleset.signatures) {
-                    let (pattern, nocase) = fast_pattern::bytes(s).unwrap();
-                    let sent = occurs(pattern, nocase, &data)
-                        && (s.protocol.ip_protocols.is_empty()
+                    let may_meet = (s.protocol.ip_protocols.is_empty()
                             || s.protocol.ip_protocols.contains(&protocol))
                         && (if direction == 0 { s.to_server } else { s.to_client });
                     let (ahead, behind) = if direction == 0 {
@@ -287,9 +315,15 @@ proptest! {
                     let port_fits = ![6, 17].contains(&protocol)
                         || ahead.contains(port)
                         || s.bidirectional && behind.contains(port);
+                    // The stream's windows have no beginning.
+                    let in_place =
+                        occurs(s, &data) || protocol == 6 && s.needs_stream && places(s, &data).next().is_some();
                     let is_candidate = found.binary_search(&number).is_ok();
-                    prop_assert!(is_candidate || !(sent && port_fits), "{s:?} {data:?}");
-                    prop_assert!(sent || !is_candidate, "{s:?} {data:?}");
+                    prop_assert!(is_candidate || !(may_meet && port_fits && in_place), "{s:?} {data:?}");
+                    prop_assert!(
+                        !is_candidate || may_meet && places(s, &data).next().is_some(),
+                        "{s:?} {data:?}"
+                    );
                 }
             }
         }
