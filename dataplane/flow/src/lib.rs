@@ -11,6 +11,8 @@ mod config;
 pub mod defrag;
 mod flow;
 mod table;
+#[cfg(test)]
+mod table_tests;
 pub mod tcp;
 mod wheel;
 

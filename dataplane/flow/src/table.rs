@@ -197,7 +197,7 @@ impl<T: Default> FlowTable<T> {
     }
 
     /// Hands out the flows whose time has passed, with the time at which it had, in the order of
-    /// these times by the second. Looks at no more entries than the configured budget; answers how
+    /// these times by the second (if called at least every 17 minutes). Looks at no more entries than the configured budget; answers how
     /// many it looked at, and [`Self::swept_until`] how far it came.
     pub fn expire(&mut self, now: Nanos, mut each: impl FnMut(Flow<T>, Nanos)) -> usize {
         let tick = now / SECOND;
@@ -211,7 +211,8 @@ impl<T: Default> FlowTable<T> {
             };
             let Some(slot) = self.slots.get(index as usize) else { continue };
             let deadline = slot.flow.deadline(&self.timeouts);
-            if deadline <= tick {
+            // Filed under an earlier time than is right, it waits for its turn all the same.
+            if deadline <= tick.min(self.wheel.cursor()) {
                 let flow = self.take(index);
                 each(flow, deadline.saturating_mul(SECOND));
             } else {

@@ -119,7 +119,7 @@ impl Wheel {
     /// them out.
     pub fn soonest(&self) -> impl Iterator<Item = u32> + '_ {
         let start = slot_of(self.cursor);
-        let mut list = self.occupied_from(start);
+        let mut list = self.occupied_from(start).or(Some(LATER));
         let mut at = list.map_or(NIL, |list| self.lists[list][0]);
         std::iter::from_fn(move || {
             while at == NIL {
@@ -273,6 +273,10 @@ mod tests {
         assert_eq!(wheel.soonest().collect::<Vec<_>>(), [1, 3, 0, 4, 2]);
         wheel.file(5, 500_000, 400_000);
         assert_eq!(wheel.soonest().collect::<Vec<_>>(), [1, 3, 0, 4, 2, 5]);
+        for entry in 0..5 {
+            wheel.remove(entry);
+        }
+        assert_eq!(wheel.soonest().collect::<Vec<_>>(), [5]);
     }
 
     proptest! {

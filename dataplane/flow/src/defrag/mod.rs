@@ -2,6 +2,8 @@
 
 mod policy;
 mod table;
+#[cfg(test)]
+mod table_tests;
 mod tracker;
 mod whole;
 

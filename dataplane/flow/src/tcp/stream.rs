@@ -158,12 +158,19 @@ impl Stream {
         let mut done = Inserted::default();
         let start = self.offset(seq);
         let end = start + bytes.len() as i64;
-        if end <= self.floor as i64 {
+        // What both consumers have passed nobody would look at.
+        let floor = match (self.app_enabled, self.raw_enabled) {
+            (true, true) => self.app.min(self.raw),
+            (true, false) => self.app,
+            _ => self.raw,
+        };
+        let floor = floor.max(self.floor);
+        if end <= floor as i64 {
             done.overlap = true;
             return done;
         }
         let segment = Extent { start: start.max(0) as u64, end: end as u64 };
-        let from = segment.start.max(self.floor);
+        let from = segment.start.max(floor);
         let mut to = segment.end;
         if bounds.depth != 0 && to > bounds.depth {
             self.depth_reached = true;

@@ -72,7 +72,9 @@ impl Bench {
             let new_at = window.stream_offset as usize + window.new_from;
             assert_eq!(window.gap_before, new_at != self.raw.len());
             self.raw.resize(new_at, 0);
-            assert_eq!(self.raw[new_at - window.new_from..], window.data[..window.new_from]);
+            // What was missing (here 0) may have come since, for the parser.
+            let old = self.raw[new_at - window.new_from..].iter().zip(window.data);
+            assert!(old.into_iter().all(|(seen, kept)| *seen == 0 || seen == kept));
             assert!(window.padded.len() >= window.data.len() + 16);
             assert_eq!(window.padded[..window.data.len()], *window.data);
             self.raw.extend_from_slice(&window.data[window.new_from..]);
