@@ -16,7 +16,7 @@ use crate::handover::exchanges;
 use crate::mailbox::{Delivery, Sender, mailbox};
 use crate::pipeline::{CoreConfig, Place};
 use crate::snapshot::Snapshot;
-use crate::worker::{self, Shared, TimeSource, Worker, WorkerConfig};
+use crate::worker::{self, Shared, TimeSource, Watch, Worker, WorkerConfig};
 
 /// What a worker is to work on.
 #[derive(Debug)]
@@ -82,6 +82,16 @@ impl Crew {
         seats: Vec<Seat>,
         config: &CrewConfig,
     ) -> Result<(Self, Collector), CrewError> {
+        Self::start_watched(eal, seats, config, |_| None)
+    }
+
+    /// As [`Crew::start`], with someone to measure the workers that `watch` names one for.
+    pub fn start_watched(
+        eal: &'static Eal,
+        seats: Vec<Seat>,
+        config: &CrewConfig,
+        mut watch: impl FnMut(usize) -> Option<Box<dyn Watch>>,
+    ) -> Result<(Self, Collector), CrewError> {
         let count = seats.len();
         let ledgers: Arc<[Arc<Counters>]> = (0..count).map(|_| Arc::default()).collect();
         let shared = Arc::new(Shared::default());
@@ -110,6 +120,7 @@ impl Crew {
                 link: seat.link,
                 time: config.time.clone(),
                 when_full: config.when_full,
+                watch: watch(number),
             };
             let emitter = Emitter::new(producer, config.when_full, seat.port);
             let worker = worker::spawn(

@@ -79,6 +79,17 @@ impl Shared {
     }
 }
 
+/// Watches a worker's loop from within, for measurements: in the worker's own thread, dropped with
+/// it. A sensor has none, which costs a comparison a burst.
+pub trait Watch: std::fmt::Debug + Send {
+    /// So many packets of the queue were dealt with, in so many ticks of the TSC: from before the
+    /// burst was received until all of its packets were freed or handed over.
+    fn burst(&mut self, packets: usize, ticks: u64);
+
+    /// There was nothing to do. The worker stands still until this returns.
+    fn idle(&mut self) {}
+}
+
 /// Everything a worker is handed.
 #[derive(Debug)]
 pub struct WorkerConfig {
@@ -96,6 +107,8 @@ pub struct WorkerConfig {
     pub time: TimeSource,
     /// What to do when a ring to another core or the alert ring is full.
     pub when_full: WhenFull,
+    /// Who measures the loop.
+    pub watch: Option<Box<dyn Watch>>,
 }
 
 /// A running worker.
@@ -201,12 +214,16 @@ impl Loop<'_> {
             // What feeder and peers promise is read before the rings are: an empty ring proves it.
             let promised = self.promised();
             let peers = self.peers_progress();
+            let begin = self.config.watch.as_ref().map_or(0, |_| dpdk::rdtsc());
             let received = match &mut self.config.queue {
                 Some(queue) if !quiet => queue.receive(&mut burst),
                 _ => 0,
             };
             if received > 0 {
                 self.burst(&mut burst)?;
+                if let Some(watch) = &mut self.config.watch {
+                    watch.burst(received, dpdk::rdtsc().wrapping_sub(begin));
+                }
             }
             let idle = received == 0;
             let handed = self.handed_in()?;
@@ -235,6 +252,9 @@ impl Loop<'_> {
                 }
             }
             if idle && handed == 0 {
+                if let Some(watch) = &mut self.config.watch {
+                    watch.idle();
+                }
                 std::hint::spin_loop();
                 if matches!(self.config.time, TimeSource::Packets(_)) {
                     // The feeder may need this very CPU.
