@@ -1,0 +1,222 @@
+//! One alert as one line of eve.json: Suricata 7's names, order and types, with Pollux's own
+//! `kubernetes` and `dpi` beside them.
+
+mod community_id;
+mod dns;
+mod proto_names;
+mod record;
+mod text;
+
+use std::collections::HashMap;
+
+use engine::alert::{Alert, Source, TunnelSummary};
+use rules::signature::{Signature, Target};
+use serde_json::value::RawValue;
+use wire::{Direction, TunnelKind};
+
+use super::names::Identity;
+use community_id::CommunityId;
+use proto_names::ProtoName;
+use record::{
+    AlertObject, Application, End, Flow, Kubernetes, PacketInfo, Record, Resources, Tunnel,
+};
+use text::{Address, Base64, Printable, Time};
+
+/// What is written of an alert, beyond what always is. Payload and packet are there only if the
+/// workers were told to keep them ([`engine::Settings`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EveOptions {
+    /// `in_iface` by the alerts' port index; empty in replay.
+    pub interfaces: Vec<String>,
+    /// `community_id`.
+    pub community_id: bool,
+    /// `payload`: base64.
+    pub payload: bool,
+    /// `payload_printable`.
+    pub payload_printable: bool,
+    /// `packet` and `packet_info`.
+    pub packet: bool,
+}
+
+/// Writes alerts as EVE. Keeps what is the same for every alert of a signature.
+#[derive(Debug)]
+pub struct EveFormat {
+    options: EveOptions,
+    /// Of which generation the texts are.
+    generation: u64,
+    /// `alert.metadata` by the signature's number; None where it has none.
+    metadata: HashMap<u32, Option<Box<RawValue>>>,
+}
+
+impl EveFormat {
+    /// A writer of lines.
+    pub fn new(options: EveOptions) -> Self {
+        Self { options, generation: 0, metadata: HashMap::new() }
+    }
+
+    /// Appends the alert's line, line end included. On failure nothing is appended; no alert is
+    /// known to cause one.
+    pub(crate) fn line(
+        &mut self,
+        alert: &Alert,
+        signature: &Signature,
+        identity: &Identity,
+        out: &mut Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
+        let start = out.len();
+        let result = self.record(alert, signature, identity, out);
+        match result {
+            Ok(()) => out.push(b'\n'),
+            Err(_) => out.truncate(start),
+        }
+        result
+    }
+
+    fn record(
+        &mut self,
+        alert: &Alert,
+        signature: &Signature,
+        identity: &Identity,
+        out: &mut Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
+        if self.generation != alert.snapshot.generation {
+            self.generation = alert.snapshot.generation;
+            self.metadata.clear();
+        }
+        let metadata = self.metadata.entry(alert.signature).or_insert_with(|| metadata(signature));
+        let options = &self.options;
+        // A time-out's number is its flow's, not a packet's.
+        let is_packet = alert.source != Source::StreamEnd && alert.packet_number > 0;
+        let pcap_cnt = is_packet.then_some(alert.packet_number);
+        let payload = alert.payload.as_deref();
+        let ends = [(alert.src, alert.src_port), (alert.dst, alert.dst_port)]
+            .map(|(address, port)| End { ip: Address(address), port });
+        let (source, target) = match signature.target {
+            None => (None, None),
+            Some(Target::Source) => (Some(&ends[1]), Some(&ends[0])),
+            Some(Target::Destination) => (Some(&ends[0]), Some(&ends[1])),
+        };
+        let application = alert.summary.as_deref().map(Application::of).unwrap_or_default();
+        let record = Record {
+            timestamp: Time(alert.timestamp),
+            flow_id: alert.flow.as_ref().map(|flow| flow.id),
+            in_iface: options.interfaces.get(usize::from(alert.port)).map(String::as_str),
+            pcap_cnt,
+            event_type: "alert",
+            vlan: &alert.vlan,
+            src_ip: Address(alert.src),
+            src_port: alert.src_port,
+            dest_ip: Address(alert.dst),
+            dest_port: alert.dst_port,
+            proto: ProtoName(alert.protocol),
+            icmp_type: alert.icmp.map(|(kind, _)| kind),
+            icmp_code: alert.icmp.map(|(_, code)| code),
+            ip_v: if alert.src.is_ipv4() { 4 } else { 6 },
+            pkt_src: packet_source(alert.source, alert.tunnel.as_ref()),
+            community_id: (options.community_id && alert.flow.is_some()).then(|| {
+                let port = |port: Option<u16>| port.unwrap_or(0);
+                let src = (alert.src, port(alert.src_port));
+                let dst = (alert.dst, port(alert.dst_port));
+                CommunityId::of(alert.protocol, src, dst, alert.icmp)
+            }),
+            tx_id: alert.tx_id,
+            alert: AlertObject {
+                // Whatever the rule's action: a sensor on a mirror port stops nothing.
+                action: "allowed",
+                gid: signature.gid,
+                signature_id: signature.sid,
+                rev: signature.rev,
+                signature: &signature.msg,
+                category: signature.class.as_ref().map_or("", |class| &class.description),
+                severity: signature.priority,
+                source,
+                target,
+                metadata: metadata.as_deref(),
+            },
+            tunnel: alert.tunnel.as_ref().map(|outer| tunnel(outer, pcap_cnt)),
+            http: application.http,
+            dns: application.dns,
+            tls: application.tls,
+            app_proto: alert.app_proto.map(|proto| proto.name()),
+            direction: alert.direction.map(|direction| match direction {
+                Direction::ToServer => "to_server",
+                Direction::ToClient => "to_client",
+            }),
+            flow: alert.flow.as_deref().map(|flow| Flow::of(flow, alert.src_port.is_some())),
+            kubernetes: Kubernetes::of(identity),
+            dpi: Resources(identity),
+            payload: payload.filter(|bytes| options.payload && !bytes.is_empty()).map(Base64),
+            payload_printable: payload.filter(|_| options.payload_printable).map(Printable),
+            stream: (payload.is_some() && (options.payload || options.payload_printable))
+                .then_some(u8::from(alert.stream)),
+            packet: alert.packet.as_ref().filter(|_| options.packet).map(|(b, _)| Base64(b)),
+            packet_info: alert
+                .packet
+                .as_ref()
+                .filter(|_| options.packet)
+                .map(|&(_, linktype)| PacketInfo { linktype }),
+        };
+        serde_json::to_writer(out, &record)
+    }
+}
+
+/// `pkt_src`, in Suricata's words.
+fn packet_source(source: Source, tunnel: Option<&TunnelSummary>) -> &'static str {
+    match source {
+        Source::Wire => "wire/pcap",
+        Source::Defragmented => "defrag",
+        Source::StreamEnd => "stream (flow timeout)",
+        Source::Tunnel(kind) => match kind {
+            TunnelKind::None => "wire/pcap",
+            TunnelKind::Ipip | TunnelKind::SixInFour => match tunnel {
+                Some(outer) if outer.src.is_ipv6() => "ipv6 tunnel",
+                _ => "ipv4 tunnel",
+            },
+            TunnelKind::Gre | TunnelKind::Nvgre | TunnelKind::Erspan => "gre tunnel",
+            TunnelKind::Vxlan | TunnelKind::VxlanGpe => "vxlan encapsulation",
+            TunnelKind::Geneve => "geneve encapsulation",
+            TunnelKind::Teredo => "teredo tunnel",
+        },
+    }
+}
+
+fn tunnel(outer: &TunnelSummary, pcap_cnt: Option<u64>) -> Tunnel {
+    let has_vni = matches!(
+        outer.kind,
+        TunnelKind::Nvgre | TunnelKind::Vxlan | TunnelKind::VxlanGpe | TunnelKind::Geneve
+    );
+    Tunnel {
+        src_ip: Address(outer.src),
+        dest_ip: Address(outer.dst),
+        proto: ProtoName(outer.protocol),
+        depth: outer.depth,
+        pcap_cnt,
+        pkt_src: "wire/pcap",
+        kind: match outer.kind {
+            TunnelKind::None => None,
+            TunnelKind::Ipip => Some("ipip"),
+            TunnelKind::SixInFour => Some("6in4"),
+            TunnelKind::Gre => Some("gre"),
+            TunnelKind::Nvgre => Some("nvgre"),
+            TunnelKind::Erspan => Some("erspan"),
+            TunnelKind::Vxlan => Some("vxlan"),
+            TunnelKind::VxlanGpe => Some("vxlan-gpe"),
+            TunnelKind::Geneve => Some("geneve"),
+            TunnelKind::Teredo => Some("teredo"),
+        },
+        vni: has_vni.then_some(outer.key),
+        key: (!has_vni && outer.key != 0).then_some(outer.key),
+    }
+}
+
+/// `alert.metadata`: keys in order, of each the values in an array, the last one written first.
+fn metadata(signature: &Signature) -> Option<Box<RawValue>> {
+    let mut keys = std::collections::BTreeMap::<&str, Vec<&str>>::new();
+    for (key, value) in signature.metadata.iter().rev().filter(|(_, value)| !value.is_empty()) {
+        keys.entry(key).or_default().push(value);
+    }
+    (!keys.is_empty()).then(|| serde_json::value::to_raw_value(&keys).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+use std::fs;
+
+use engine::Snapshot;
+use engine::alert::OrderKey;
+use engine::scope::Scope;
+use rtrb::{Producer, RingBuffer};
+use rules::signature::{Signature, Threshold, ThresholdKind, Track};
+
+use super::*;
+use crate::output::ledger::Ledger;
+use crate::output::testing;
+
+struct Core {
+    ring: Producer<Box<Alert>>,
+    counters: Arc<Counters>,
+}
+
+fn cores(n: usize) -> (Vec<Core>, Collector) {
+    let (cores, lanes): (Vec<_>, Vec<_>) = (0..n)
+        .map(|_| {
+            let (ring, lane) = RingBuffer::new(4096);
+            let counters = Arc::<Counters>::default();
+            (Core { ring, counters: Arc::clone(&counters) }, (lane, counters))
+        })
+        .unzip();
+    (cores, Collector::new(lanes))
+}
+
+fn ledgers(cores: &[Core]) -> Vec<Arc<Counters>> {
+    cores.iter().map(|core| Arc::clone(&core.counters)).collect()
+}
+
+fn raise(core: &mut Core, snapshot: &Arc<Snapshot>, clock: Nanos) {
+    let key = OrderKey { clock, class: 1, order: clock, index: 0 };
+    let alert = Alert { key, timestamp: clock, packet_number: clock, ..testing::alert(snapshot) };
+    core.ring.push(Box::new(alert)).expect("room");
+}
+
+fn rule(change: impl FnOnce(&mut Signature)) -> Arc<Snapshot> {
+    let mut signature = testing::signature(1);
+    change(&mut signature);
+    testing::snapshot(1, Scope::everything(), vec![signature])
+}
+
+fn file() -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("eve.json");
+    (dir, path)
+}
+
+fn numbers(path: &PathBuf) -> Vec<u64> {
+    fs::read_to_string(path)
+        .expect("read")
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"))
+        .map(|line| line["pcap_cnt"].as_u64().expect("a number"))
+        .collect()
+}
+
+fn balances(totals: &AlertTotals) {
+    Ledger::collect(&[], totals, 1.0).balances().expect("the ledger balances");
+}
+
+#[test]
+fn alerts_of_all_cores_are_written_in_one_order_and_counted() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(2);
+    let snapshot = rule(|_| {});
+    let writer =
+        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
+            .expect("spawned");
+    for clock in 1..=1000 {
+        raise(&mut cores[(clock % 3 % 2) as usize], &snapshot, clock);
+    }
+    let totals = writer.finish();
+    assert_eq!(numbers(&path), (1..=1000).collect::<Vec<_>>());
+    assert_eq!((totals.raised, totals.written, totals.lost_total()), (1000, 1000, 0));
+    assert_eq!(totals.signatures()[0].count, 1000);
+    assert!(totals.last_written.is_some());
+    balances(&totals);
+}
+
+#[test]
+fn lines_are_in_the_file_without_waiting_for_the_end() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|_| {});
+    let config =
+        WriterConfig { flush_every: Duration::from_millis(20), ..WriterConfig::replay(&path) };
+    let writer =
+        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    raise(&mut cores[0], &snapshot, 5);
+    cores[0].counters.watermark.publish(6);
+    let begin = Instant::now();
+    while writer.totals().written == 0 && begin.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(numbers(&path), [5]);
+    assert_eq!(writer.finish().written, 1);
+}
+
+#[test]
+fn what_a_threshold_holds_back_was_never_raised() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|signature| {
+        signature.threshold = Some(Threshold {
+            kind: ThresholdKind::Limit,
+            track: Track::Source,
+            count: 2,
+            seconds: 60,
+        });
+    });
+    let writer =
+        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
+            .expect("spawned");
+    for clock in 1..=10 {
+        raise(&mut cores[0], &snapshot, clock);
+    }
+    let totals = writer.finish();
+    assert_eq!(numbers(&path), [1, 2]);
+    assert_eq!((totals.raised, totals.written, totals.thresholded), (2, 2, 8));
+    balances(&totals);
+}
+
+#[test]
+fn what_the_cores_lost_is_raised_and_lost() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(2);
+    let snapshot = rule(|_| {});
+    let writer =
+        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
+            .expect("spawned");
+    raise(&mut cores[0], &snapshot, 1);
+    cores[0].counters.alerts_lost.add(3);
+    cores[1].counters.alerts_lost.add(4);
+    cores[1].counters.alerts_over_limit.add(5);
+    let totals = writer.finish();
+    assert_eq!((totals.raised, totals.written), (13, 1));
+    assert_eq!((totals.lost(Loss::RingFull), totals.lost(Loss::PacketAlertMax)), (7, 5));
+    balances(&totals);
+}
+
+#[test]
+fn a_full_disk_loses_alerts_by_name_and_nothing_else() {
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|_| {});
+    let config = WriterConfig::replay("/dev/full");
+    let writer =
+        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    for clock in 1..=100 {
+        raise(&mut cores[0], &snapshot, clock);
+    }
+    let totals = writer.finish();
+    assert_eq!((totals.raised, totals.written), (100, 0));
+    assert_eq!(totals.lost(Loss::WriteError), 100);
+    assert!(totals.write_errors > 0 && totals.last_error.is_some());
+    balances(&totals);
+}
+
+#[test]
+fn an_alert_without_a_signature_is_lost_by_name() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|_| {});
+    let writer =
+        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
+            .expect("spawned");
+    let alert = Alert { signature: 99, ..testing::alert(&snapshot) };
+    cores[0].ring.push(Box::new(alert)).expect("room");
+    let totals = writer.finish();
+    assert_eq!((totals.raised, totals.lost(Loss::Unreadable)), (1, 1));
+    balances(&totals);
+}
+
+#[test]
+fn an_alert_waits_its_grace_for_a_name_and_is_counted_by_pod_and_resource() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(1);
+    let table = testing::table(&[testing::pod("web", &["10.0.10.1"])]);
+    let scope = testing::scope(&table);
+    let hits = testing::hits(&scope, "10.0.10.1", "10.0.10.2", None);
+    let snapshot = testing::snapshot(1, scope, vec![testing::signature(1)]);
+    let names = NameBook::new();
+    names.publish(1, table, 0);
+    let config = WriterConfig {
+        grace: Duration::from_secs(3600),
+        flush_every: Duration::from_millis(5),
+        ..WriterConfig::replay(&path)
+    };
+    let writer =
+        Writer::spawn(config, collector, Arc::clone(&names), ledgers(&cores)).expect("spawned");
+    let alert = Alert { hits, ..testing::alert(&snapshot) };
+    cores[0].ring.push(Box::new(alert)).expect("room");
+    cores[0].counters.watermark.publish(Nanos::MAX);
+    let begin = Instant::now();
+    while writer.totals().waiting == 0 && begin.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let before = writer.totals();
+    assert_eq!((before.waiting, before.raised, before.written), (1, 0, 0));
+    // News of the other side come in while it waits.
+    let late =
+        testing::table(&[testing::pod("web", &["10.0.10.1"]), testing::pod("dns", &["10.0.10.2"])]);
+    names.publish(2, late, testing::TIME + 1);
+    let totals = writer.finish();
+    assert_eq!((totals.waiting, totals.raised, totals.written), (0, 1, 1));
+    let signatures = totals.signatures();
+    let pods: Vec<_> = signatures[0].pods.iter().collect();
+    assert_eq!(pods, [("shop", "dns", 1), ("shop", "web", 1)]);
+    let resources: Vec<_> = totals.resources().collect();
+    assert_eq!(resources, [("shop", "all", 1), ("shop", "web", 1)]);
+    let line = fs::read_to_string(&path).expect("read");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line["kubernetes"]["destination"]["pod"], "dns");
+}
+
+#[test]
+fn generations_that_no_alert_can_be_of_are_forgotten() {
+    let (_dir, path) = file();
+    let (cores, collector) = cores(2);
+    let names = NameBook::new();
+    for generation in 1..=5 {
+        names.publish(generation, testing::table(&[]), 0);
+    }
+    cores[0].counters.generation.set(4);
+    cores[1].counters.generation.set(3);
+    let writer =
+        Writer::spawn(WriterConfig::replay(&path), collector, Arc::clone(&names), ledgers(&cores))
+            .expect("spawned");
+    writer.finish();
+    assert_eq!(names.len(), 3);
+}
+
+#[test]
+fn a_writer_that_is_dropped_still_writes() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|_| {});
+    let writer =
+        Writer::spawn(WriterConfig::live(&path), collector, NameBook::new(), ledgers(&cores))
+            .expect("spawned");
+    raise(&mut cores[0], &snapshot, 9);
+    drop(writer);
+    assert_eq!(numbers(&path), [9]);
+}
+
+#[test]
+fn a_path_that_cannot_be_opened_is_named() {
+    let (_, collector) = cores(1);
+    let error = Writer::spawn(
+        WriterConfig::replay("/no/such/place/eve.json"),
+        collector,
+        NameBook::new(),
+        Vec::new(),
+    )
+    .expect_err("refused");
+    assert!(error.to_string().contains("/no/such/place/eve.json"), "{error}");
+}
