@@ -48,7 +48,8 @@ pub struct Signature {
     /// Tests on header fields, in rule order.
     pub header: Vec<HeaderTest>,
     /// Tests on buffers, one entry per buffer (and transform list) in order of first appearance.
-    /// Tests on [`Buffer::Payload`] stand in one entry wherever they were written.
+    /// Tests on [`Buffer::Payload`] stand in one entry wherever they were written. Every use of
+    /// `dns.query`, and of a transformed buffer, has an entry of its own.
     pub buffers: Vec<BufferTests>,
     /// `app-layer-protocol`.
     pub app_protocol_tests: Vec<AppProtocolTest>,
@@ -69,7 +70,8 @@ pub struct Signature {
     /// How many `byte_extract` variables the rule uses.
     pub variables: u8,
     /// The content that the prefilter looks for: index into `buffers` and into its `tests`, and
-    /// the slice of that content's pattern (`fast_pattern:only` and chopped patterns).
+    /// the slice of that content's pattern (`fast_pattern:only` and chopped patterns). The parser
+    /// sets it only where the rule itself chops (`fast_pattern:offset,length`).
     pub fast_pattern: Option<FastPattern>,
     /// Which of the engine's ways this rule is evaluated in.
     pub kind: Kind,
@@ -116,7 +118,8 @@ pub struct Protocol {
     pub ip_protocols: &'static [u8],
     /// 4 or 6 for `ipv4`/`ipv6` (and their like), None: both.
     pub ip_version: Option<u8>,
-    /// The application protocol in Suricata's name (`http`, `dns`, `tls` …).
+    /// The application protocol in Suricata's name (`http`, `dns`, `tls` …), from the word or from
+    /// the buffers that the rule looks at; `http1` is `http`.
     pub app: Option<&'static str>,
     /// `tcp-pkt`: raw payload tests see packets only.
     pub packet_only: bool,
@@ -340,8 +343,9 @@ pub struct Content {
     pub ends_with: bool,
     /// `fast_pattern` was written on it
     pub fast_pattern: bool,
-    /// The next test of this buffer is relative to this one's match, so that a later occurrence
-    /// must be tried where the first does not lead to a full match.
+    /// A test behind it in this buffer is relative to this one's match, so that a later
+    /// occurrence must be tried where the first does not lead to a full match. Set where
+    /// Suricata sets it: not on a content before a byte test that another test stands before.
     pub relative_next: bool,
 }
 
@@ -410,7 +414,7 @@ pub struct ByteTest {
     pub operator: ByteOperator,
     /// `!` before the operator.
     pub negated: bool,
-    /// Compared with.
+    /// Compared with. A literal is 64 bits without a sign, kept bit for bit (`as u64`).
     pub value: Number,
     /// From the start, or from the last match.
     pub offset: Number,

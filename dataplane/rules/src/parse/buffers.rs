@@ -7,6 +7,11 @@ use super::options::Value;
 use super::text::text;
 use crate::signature::{Buffer, Test, Transform};
 
+/// Uses of buffers in one rule, repeated ones of `dns.query` and of transformed ones.
+const MOST_LISTS: usize = 256;
+/// Transforms of one buffer.
+const MOST_TRANSFORMS: usize = 16;
+
 /// The application protocol whose transactions hold a buffer.
 pub(crate) fn app_of(buffer: Buffer) -> Option<&'static str> {
     match buffer {
@@ -39,6 +44,9 @@ pub(crate) fn sticky(
     buffer: Buffer,
 ) -> Result<(), String> {
     leave(draft)?;
+    if draft.lists.len() >= MOST_LISTS {
+        return Err(format!("a rule looks at {MOST_LISTS} buffers at most"));
+    }
     if let Some(app) = app_of(buffer) {
         draft.need_app(app)?;
     }
@@ -75,6 +83,9 @@ pub(crate) fn dotprefix(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), 
     let Some(sticky) = &mut draft.sticky else {
         return Err("a transform stands behind a sticky buffer".to_owned());
     };
+    if draft.lists.len() >= MOST_LISTS || sticky.transforms.len() >= MOST_TRANSFORMS {
+        return Err("the rule has too many transforms".to_owned());
+    }
     if sticky.list.take().is_some() {
         // What stands before it stays untransformed.
         sticky.transforms.clear();

@@ -94,22 +94,32 @@ fn is_relative(test: &Test) -> bool {
     }
 }
 
-/// Sets `relative_next` on every content and pcre that a relative test follows before the next
-/// content or pcre: another occurrence of it may lead further.
+/// Sets `relative_next` on every content and pcre whose other occurrences may lead further,
+/// where Suricata does: a relative content or pcre concerns the content or pcre before it
+/// whatever stands between, any other relative test only the one directly before it.
 fn mark_relative_next(list: &mut List) {
-    let mut relative_follows = false;
-    for item in list.items.iter_mut().rev() {
-        let relative = is_relative(&item.test);
-        match &mut item.test {
-            Test::Content(content) => {
-                content.relative_next = relative_follows;
-                relative_follows = relative;
+    let mut last_match = None;
+    let mut directly_before = false;
+    let mut marked = Vec::new();
+    for (at, item) in list.items.iter().enumerate() {
+        let matches = matches!(item.test, Test::Content(_) | Test::Pcre(_));
+        if is_relative(&item.test) && (matches || directly_before) {
+            marked.extend(last_match);
+        }
+        match item.test {
+            Test::Content(_) | Test::Pcre(_) => {
+                last_match = Some(at);
+                directly_before = true;
             }
-            Test::Pcre(pcre) => {
-                pcre.relative_next = relative_follows;
-                relative_follows = relative;
-            }
-            _ => relative_follows |= relative,
+            Test::Size(_) => {}
+            _ => directly_before = false,
+        }
+    }
+    for at in marked {
+        match list.items.get_mut(at).map(|item| &mut item.test) {
+            Some(Test::Content(content)) => content.relative_next = true,
+            Some(Test::Pcre(pcre)) => pcre.relative_next = true,
+            _ => {}
         }
     }
 }

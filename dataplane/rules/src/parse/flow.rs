@@ -196,7 +196,8 @@ pub(crate) fn app_layer_protocol(
     let Some(name) = app_protocol(word) else {
         return Err(format!("application protocol `{}` is not known", shown(word)));
     };
-    if draft.app_protocol_tests.iter().any(|test| !test.negated || !negated) {
+    // One without negation stands alone, so the last one tells what all are.
+    if draft.app_protocol_tests.last().is_some_and(|test| !test.negated || !negated) {
         return Err("only negated app-layer-protocol may stand several times".to_owned());
     }
     draft.app_protocol_tests.push(AppProtocolTest { name, negated });

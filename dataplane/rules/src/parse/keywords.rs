@@ -144,7 +144,7 @@ const EVALUATED: &[Keyword] = &[
 
 /// Keywords of Suricata that are known and not evaluated; rules with them are refused.
 const NOT_EVALUATED: &str = "\
-    app-layer-event asn1 base64_data base64_decode bypass byte_math cip_service compress_whitespace \
+    alert app-layer-event asn1 base64_data base64_decode bypass byte_math cip_service compress_whitespace \
     config cyu.hash cyu.string datarep dataset dce_iface dce_opnum dce_stub_data dcerpc.iface \
     dcerpc.opnum dcerpc.stub_data decode-event dhcp.leasetime dhcp.rebinding_time dhcp.renewal_time \
     dnp3.data dnp3_data dnp3_func dnp3_ind dnp3_obj dns.answer.name dns.opcode dns.query.name \

@@ -57,7 +57,8 @@ pub(crate) fn compare(value: &str, max: u64, trivial: Trivial) -> Result<Compare
         }
         return Ok(Compare::Between(low, high));
     }
-    let prefixes: [(&str, fn(u64) -> Compare<u64>); 7] = [
+    type Make = fn(u64) -> Compare<u64>;
+    let prefixes: [(&str, Make); 7] = [
         ("<=", Compare::LessEqual),
         (">=", Compare::GreaterEqual),
         ("!=", Compare::NotEqual),
