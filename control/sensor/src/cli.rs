@@ -23,22 +23,21 @@ pub struct Cli {
 pub enum Command {
     /// Run the live sensor.
     #[command(after_help = "Example:\n  pollux run -c /etc/pollux/pollux.toml")]
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Run the same dataplane over capture files.
     #[command(after_help = "Example:\n  pollux replay -S rules/ -l out -k none \
         --set stream.midstream=true traffic.pcap\n\n\
         Writes eve.json, ledger.json and status.yaml to the directory of -l. Exit status: 0 done (a \
         capture cut off in mid-packet too, with a warning), 1 a failure at run time, 2 wrong usage \
         or configuration.")]
-    Replay(ReplayArgs),
+    Replay(Box<ReplayArgs>),
     /// Check rules without running them.
     #[command(subcommand)]
     Rules(RulesCommand),
     /// Parse a selector, show its canonical text, say whether labels match.
     #[command(after_help = "Examples:\n  pollux selector \"app == 'web' && !has(canary)\" \
         --labels app=web\n  pollux selector --jsonl < requests.jsonl\n\n\
-        Exit status: 0 the selector is valid (and the labels match, if any are given), 1 the labels \
-        don't match, 2 it is invalid.")]
+        Exit status: 0 the selector is valid, whether it matches or not, 2 it is invalid.")]
     Selector(SelectorArgs),
     /// Print the CustomResourceDefinition of DeepPacketInspection.
     #[command(after_help = "Example:\n  pollux crd | kubectl apply -f -")]
@@ -97,6 +96,9 @@ pub struct PlaceArgs {
     /// Checksums: `none` skips the check, `all` makes it, `auto` skips it where most are wrong.
     #[arg(short = 'k', value_name = "MODE")]
     pub checksums: Option<ChecksumArg>,
+    /// Make the worker that meets this packet panic, to see what happens then.
+    #[arg(long, value_name = "PACKET", hide = true)]
+    pub drill_panic: Option<u64>,
 }
 
 /// `-k`
@@ -174,7 +176,8 @@ pub struct ReplayArgs {
     /// Rules and directories.
     #[command(flatten)]
     pub places: PlaceArgs,
-    /// Cores that inspect; default: one for each core of the machine, at most four.
+    /// Workers that inspect, each with a queue of its own; default: 1. The alerts are the same
+    /// with any number.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub workers: Option<u16>,
     /// How packets are spread over the workers.
@@ -204,8 +207,8 @@ pub enum Spread {
     /// By the inner-most addresses, as live.
     #[default]
     Inner,
-    /// In turn, so that nearly every packet must be handed over.
-    RoundRobin,
+    /// To the worker after the right one, so that every packet must be handed over.
+    Elsewhere,
 }
 
 /// `pollux rules check`
@@ -326,6 +329,9 @@ impl PlaceArgs {
             Some(ChecksumArg::None) => config.checksums = Checksums::No,
             None => {}
         }
+        if self.drill_panic.is_some() {
+            config.drill_panic = self.drill_panic;
+        }
     }
 }
 
@@ -351,7 +357,7 @@ mod tests {
     fn replay(words: &[&str]) -> ReplayArgs {
         let words: Vec<&str> = std::iter::once("replay").chain(words.iter().copied()).collect();
         match parse(&words).unwrap_or_else(|error| panic!("{words:?}: {error}")).command {
-            Command::Replay(args) => args,
+            Command::Replay(args) => *args,
             other => panic!("{other:?}"),
         }
     }

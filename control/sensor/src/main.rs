@@ -1,3 +1,11 @@
-//! The sensor.
+//! The binary: hands the command line to the library, and turns errors into exit statuses.
 #![forbid(unsafe_code)]
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use pollux::cli::Cli;
+
+fn main() -> ExitCode {
+    pollux::commands::dispatch(Cli::parse())
+}

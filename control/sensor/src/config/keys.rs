@@ -145,6 +145,17 @@ pub const KEYS: &[Key] = keys! {
     "streams.reassembly.toclient-chunk-size", "new bytes to the client worth a look; default: 2560",
         |c, v| { c.streams.toclient_chunk = chunk(v)?; Ok(()) };
 
+    "defrag.memcap", "bytes that a core keeps of fragments; default: 32mb",
+        |c, v| { c.defrag.memcap = bytes(v, (1 << 16)..=(1 << 40))?; Ok(()) };
+    "defrag.trackers", "datagrams that a core puts together at a time; default: 16384",
+        |c, v| { c.defrag.trackers = v.number(1..=1 << 24)?; Ok(()) };
+    "defrag.max-fragments", "pieces that a datagram may be in; default: 2048",
+        |c, v| { c.defrag.max_fragments = v.number(1..=1 << 16)?; Ok(()) };
+    "defrag.timeout", "seconds from a datagram's first fragment to its last; default: 60",
+        |c, v| { c.defrag.timeout = v.number(1..=3600)?; Ok(()) };
+    "defrag.policy", "whose bytes count where fragments overlap: bsd, bsd-right, linux, windows, first or last; default: bsd",
+        |c, v| { c.defrag.policy = v.choice(FRAGMENT_POLICIES)?; Ok(()) };
+
     "protocols.http.meta-field-limit", "longest line or header field in bytes; default: 18432",
         |c, v| { c.protocols.http_field = bytes(v, 128..=1 << 24)?; Ok(()) };
     "protocols.http.headers-limit", "most header fields in a message; default: 1024",
@@ -238,6 +249,16 @@ const POLICIES: &[(&str, flow::Policy)] = &[
     ("solaris", flow::Policy::Solaris),
     ("first", flow::Policy::First),
     ("last", flow::Policy::Last),
+];
+
+/// Policies for fragments by name.
+const FRAGMENT_POLICIES: &[(&str, flow::FragmentPolicy)] = &[
+    ("bsd", flow::FragmentPolicy::Bsd),
+    ("bsd-right", flow::FragmentPolicy::BsdRight),
+    ("linux", flow::FragmentPolicy::Linux),
+    ("windows", flow::FragmentPolicy::Windows),
+    ("first", flow::FragmentPolicy::First),
+    ("last", flow::FragmentPolicy::Last),
 ];
 
 impl LogLevel {

@@ -146,10 +146,11 @@ impl Loader {
         let mut others = Vec::new();
         for (system, addresses) in &self.hosts {
             if addresses.iter().any(is_all) {
-                let policy = suricata::host_policy(system).unwrap_or("bsd");
-                let value = Value::Text(policy.to_owned());
+                let Some((streams, fragments)) = suricata::host_policies(system) else { continue };
                 let place = Place::CommandLine(format!("host-os-policy.{system}"));
-                keys::set(&mut self.config, "streams.policy", &value, &place);
+                for (name, policy) in [("streams.policy", streams), ("defrag.policy", fragments)] {
+                    keys::set(&mut self.config, name, &Value::Text(policy.to_owned()), &place);
+                }
             }
             if addresses.iter().any(|address| !is_all(address)) {
                 others.push(system.as_str());

@@ -48,6 +48,8 @@ pub struct Config {
     pub streams: flow::StreamConfig,
     /// `streams.checksum-validation`: where false, no checksum is looked at.
     pub checksum_validation: bool,
+    /// `[defrag]`
+    pub defrag: flow::DefragConfig,
     /// `[protocols]`
     pub protocols: app::Limits,
     /// `[detection]`: the most alerts of one packet.
@@ -56,6 +58,8 @@ pub struct Config {
     pub outputs: OutputsConfig,
     /// `[memory]`
     pub memory: MemoryConfig,
+    /// A drill, from the command line only: see [`engine::Settings::drill_panic`].
+    pub drill_panic: Option<u64>,
 }
 
 impl Default for Config {
@@ -72,10 +76,12 @@ impl Default for Config {
             vlan_tracking: true,
             streams: flow::StreamConfig::default(),
             checksum_validation: true,
+            defrag: flow::DefragConfig::default(),
             protocols: app::Limits::default(),
             packet_alert_max: 15,
             outputs: OutputsConfig::default(),
             memory: MemoryConfig::default(),
+            drill_panic: None,
         }
     }
 }

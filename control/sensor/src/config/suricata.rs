@@ -28,6 +28,9 @@ const SAME: &[(&str, &str)] = &[
     ("stream.reassembly.depth", "streams.reassembly.depth"),
     ("stream.reassembly.toserver-chunk-size", "streams.reassembly.toserver-chunk-size"),
     ("stream.reassembly.toclient-chunk-size", "streams.reassembly.toclient-chunk-size"),
+    ("defrag.memcap", "defrag.memcap"),
+    ("defrag.trackers", "defrag.trackers"),
+    ("defrag.timeout", "defrag.timeout"),
     ("vlan.use-for-tracking", "flows.vlan.use-for-tracking"),
     ("flow-timeouts.default.new", "flows.timeouts.default.new"),
     ("flow-timeouts.default.established", "flows.timeouts.default.established"),
@@ -177,16 +180,13 @@ const STREAM: &[&str] = &[
     "stream.reassembly.zero-copy-size",
 ];
 
-/// What Suricata has in `defrag`.
+/// What Suricata has in `defrag` besides what [`SAME`] holds.
 const DEFRAG: &[&str] = &[
     "defrag.hash-size",
     "defrag.host-config",
     "defrag.max-frags",
-    "defrag.memcap",
     "defrag.memcap-policy",
     "defrag.prealloc",
-    "defrag.timeout",
-    "defrag.trackers",
 ];
 
 /// Protocols that `app-layer.protocols` holds.
@@ -230,26 +230,27 @@ const PROTOCOLS: &[&str] = &[
     "websocket",
 ];
 
-/// Suricata's operating systems and the overlap policy that it gives their streams.
-const HOST_POLICIES: &[(&str, &str)] = &[
-    ("windows", "windows"),
-    ("windows2k3", "windows"),
-    ("vista", "first"),
-    ("bsd", "bsd"),
-    ("bsd-right", "bsd"),
-    ("linux", "linux"),
-    ("old-linux", "bsd"),
-    ("solaris", "solaris"),
-    ("old-solaris", "bsd"),
-    ("hpux10", "bsd"),
-    ("hpux11", "solaris"),
-    ("irix", "bsd"),
-    ("macos", "bsd"),
+/// Suricata's operating systems and the policies that it gives their streams and their fragments.
+const HOST_POLICIES: &[(&str, &str, &str)] = &[
+    ("windows", "windows", "windows"),
+    ("windows2k3", "windows", "windows"),
+    ("vista", "first", "windows"),
+    ("bsd", "bsd", "bsd"),
+    ("bsd-right", "bsd", "bsd-right"),
+    ("linux", "linux", "linux"),
+    ("old-linux", "bsd", "linux"),
+    ("solaris", "solaris", "windows"),
+    ("old-solaris", "bsd", "first"),
+    ("hpux10", "bsd", "bsd"),
+    ("hpux11", "solaris", "first"),
+    ("irix", "bsd", "bsd"),
+    ("macos", "bsd", "first"),
 ];
 
-/// The overlap policy of an operating system.
-pub(super) fn host_policy(system: &str) -> Option<&'static str> {
-    HOST_POLICIES.iter().find(|(name, _)| *name == system).map(|(_, policy)| *policy)
+/// The policies of an operating system, for streams and for fragments.
+pub(super) fn host_policies(system: &str) -> Option<(&'static str, &'static str)> {
+    let policies = HOST_POLICIES.iter().find(|(name, _, _)| *name == system);
+    policies.map(|(_, streams, fragments)| (*streams, *fragments))
 }
 
 /// What a name and its value mean here.
@@ -265,7 +266,7 @@ pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
     if let Some(system) = name.strip_prefix("host-os-policy.") {
         // A list's items are `host-os-policy.linux.0`.
         let system = system.split('.').next().unwrap_or_default();
-        return match host_policy(system) {
+        return match host_policies(system) {
             Some(_) => Meaning::HostPolicy(system.to_owned()),
             None => Meaning::Unknown,
         };
@@ -276,7 +277,7 @@ pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
     let protocol = name
         .strip_prefix("app-layer.protocols.")
         .is_some_and(|rest| PROTOCOLS.contains(&rest.split('.').next().unwrap_or_default()));
-    let known = [PASSED_OVER, STREAM, DEFRAG].iter().any(|list| list.iter().any(|s| below(&s)));
+    let known = [PASSED_OVER, STREAM, DEFRAG].iter().any(|list| list.iter().any(below));
     if known || protocol || name.starts_with("outputs.") && is_output(name) {
         return Meaning::PassedOver;
     }
@@ -379,7 +380,8 @@ mod tests {
         for (theirs, ours) in SAME {
             let value = match *ours {
                 name if name.contains("checksum-checks") => "auto",
-                name if name.contains("timeouts")
+                name if name.contains("timeout")
+                    || name.ends_with("trackers")
                     || name.ends_with("max")
                     || name.ends_with("limit") =>
                 {

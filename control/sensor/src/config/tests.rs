@@ -73,6 +73,7 @@ fn the_policy_of_all_hosts_is_used() {
     let yaml = "host-os-policy:\n  windows: [0.0.0.0/0]\n  linux: []\n  old-linux: [2.2.2.2]\n";
     let loaded = load(Some(yaml), None, &[]).expect("valid");
     assert_eq!(loaded.config.streams.policy, flow::Policy::Windows);
+    assert_eq!(loaded.config.defrag.policy, flow::FragmentPolicy::Windows);
     assert_eq!(loaded.notes.len(), 1);
     assert!(loaded.notes[0].ends_with("passed over: old-linux"), "{:?}", loaded.notes);
 }

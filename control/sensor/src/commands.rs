@@ -1,0 +1,70 @@
+//! From a parsed command line to what does the work, and from its errors to exit statuses.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::cli::{CheckArgs, Cli, Command, RulesCommand, SelectorArgs};
+use crate::rules_check::Check;
+use crate::selector_command::{self, SelectorFailure};
+use crate::{exit, log};
+
+/// Does what a command line says. Errors go to standard error.
+pub fn dispatch(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Rules(RulesCommand::Check(args)) => check(&args),
+        Command::Selector(args) => selector(&args),
+        Command::Crd => crd(),
+        Command::Run(_) | Command::Replay(_) => {
+            Err(anyhow::anyhow!("this build can check rules and selectors only"))
+        }
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        // Whoever reads the output has gone, as `head` does: not worth a word.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pollux: {error:#}");
+            ExitCode::from(exit::status(&error))
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
+}
+
+fn check(args: &CheckArgs) -> anyhow::Result<u8> {
+    let loaded = args.load()?;
+    log::begin(&loaded, &args.config);
+    let check = Check::of(&loaded.config)?;
+    let out = io::BufWriter::new(io::stdout().lock());
+    if args.json {
+        check.write_json(out)?
+    } else {
+        check.write_text(out)?
+    }
+    Ok(if check.passed() { 0 } else { exit::FAILURE })
+}
+
+fn selector(args: &SelectorArgs) -> anyhow::Result<u8> {
+    let result = match &args.expression {
+        None => selector_command::filter(io::stdin().lock(), io::stdout().lock())
+            .map_err(SelectorFailure::Io),
+        Some(expression) => {
+            selector_command::explain(expression, args.labels.as_deref(), io::stdout().lock())
+        }
+    };
+    match result {
+        Ok(()) => Ok(0),
+        Err(SelectorFailure::Io(error)) => Err(error.into()),
+        Err(error) => Err(exit::UsageError(error.to_string()).into()),
+    }
+}
+
+fn crd() -> anyhow::Result<u8> {
+    let mut out = io::stdout().lock();
+    out.write_all(api::dpi::crd_yaml().as_bytes())?;
+    out.flush()?;
+    Ok(0)
+}

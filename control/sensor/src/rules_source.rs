@@ -1,0 +1,346 @@
+//! Rules from files to a compiled ruleset: paths, variables, classes, cache, and what is said of
+//! rules that don't load.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use rules::parse::{Classifications, Context, FileError, Names, Rejection, Variables};
+use rules::ruleset::{BuildError, BuildReport, Cache, Progress, Ruleset};
+use rules::signature::Signature;
+
+use crate::config::{CacheSetting, Config, ConfigError, ConfigErrors, Place};
+
+/// Rejected rules that the log names; the rest are counted.
+const LOGGED: usize = 20;
+
+/// Why there is no ruleset.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// Paths that gave no rules.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Paths(Vec<FileError>),
+    /// Variables that don't resolve.
+    #[error(transparent)]
+    Variables(#[from] ConfigErrors),
+    /// The rules don't compile.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+impl RulesError {
+    /// Is it the user's to mend in the command line or configuration?
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Paths(_) | Self::Variables(_))
+    }
+}
+
+/// Rules, read but not compiled.
+#[derive(Debug)]
+pub struct ParsedRules {
+    /// Those that load.
+    pub signatures: Vec<Signature>,
+    /// Those that don't, in the order of the files.
+    pub rejections: Vec<Rejection>,
+    /// Those in comments.
+    pub ignored: usize,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+    /// What else is to be said, each a line.
+    pub warnings: Vec<String>,
+}
+
+/// Rules, ready to be used.
+#[derive(Debug)]
+pub struct LoadedRules {
+    /// The compiled rules.
+    pub ruleset: Arc<Ruleset>,
+    /// Figures of the build.
+    pub report: BuildReport,
+    /// Rules that don't load, in the order of the files.
+    pub rejections: Vec<Rejection>,
+    /// Rules in comments.
+    pub ignored: usize,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads the configured rules. `names` outlives reloads, so that flows keep the meaning of their
+/// flowbits.
+///
+/// # Errors
+/// A path that gives no rules, or variables that don't resolve. Rules that don't load are none.
+pub fn parse(config: &Config, names: &mut Names) -> Result<ParsedRules, RulesError> {
+    let mut warnings = Vec::new();
+    let context =
+        Context { variables: variables(config)?, classes: classes(config, &mut warnings) };
+    let loaded = rules::parse::load(&config.rules.paths, &context, names);
+    if !loaded.errors.is_empty() {
+        return Err(RulesError::Paths(loaded.errors));
+    }
+    if config.rules.paths.is_empty() {
+        warnings.push("no rules are configured; nothing can raise an alert".to_owned());
+    }
+    Ok(ParsedRules {
+        signatures: loaded.parsed.signatures,
+        rejections: loaded.parsed.rejections,
+        ignored: loaded.parsed.ignored,
+        files: loaded.files,
+        warnings,
+    })
+}
+
+/// Compiles rules. On a terminal `show_progress` draws a bar.
+///
+/// # Errors
+/// See [`BuildError`].
+pub fn compile(
+    signatures: Vec<Signature>,
+    config: &Config,
+    show_progress: bool,
+) -> Result<(Ruleset, BuildReport), BuildError> {
+    let cache = cache_directory(&config.rules.cache).map(Cache::new);
+    let threads = config
+        .rules
+        .threads
+        .unwrap_or_else(|| thread::available_parallelism().map_or(1, std::num::NonZero::get));
+    let bar = Bar::new(show_progress);
+    Ruleset::compile(signatures, cache.as_ref(), threads, &|progress| bar.show(progress))
+}
+
+/// Reads and compiles the configured rules, and logs what is to be said of them.
+///
+/// # Errors
+/// See [`parse`] and [`compile`].
+pub fn load(
+    config: &Config,
+    names: &mut Names,
+    show_progress: bool,
+) -> Result<LoadedRules, RulesError> {
+    let parsed = parse(config, names)?;
+    for warning in &parsed.warnings {
+        tracing::warn!("{warning}");
+    }
+    log_rejections(&parsed.rejections);
+    let (ruleset, report) = compile(parsed.signatures, config, show_progress)?;
+    for warning in &report.warnings {
+        tracing::warn!("rules: {warning}");
+    }
+    tracing::info!(
+        "{} rules loaded from {} files, {} rejected; compiled in {:.1} s ({} of {} databases from \
+         the cache, {})",
+        ruleset.signatures.len(),
+        parsed.files.len(),
+        parsed.rejections.len(),
+        report.seconds,
+        report.cached,
+        report.databases,
+        indicatif::BinaryBytes(report.database_bytes as u64),
+    );
+    if ruleset.signatures.is_empty() && !parsed.rejections.is_empty() {
+        tracing::error!("none of {} rules loads", parsed.rejections.len());
+    }
+    Ok(LoadedRules {
+        ruleset: Arc::new(ruleset),
+        report,
+        rejections: parsed.rejections,
+        ignored: parsed.ignored,
+        files: parsed.files,
+    })
+}
+
+fn log_rejections(rejections: &[Rejection]) {
+    for rejection in rejections.iter().take(LOGGED) {
+        tracing::warn!("{rejection}");
+    }
+    if rejections.len() > LOGGED {
+        tracing::warn!(
+            "… and {} more rules that don't load; `pollux rules check` lists them all",
+            rejections.len() - LOGGED
+        );
+    }
+}
+
+/// Suricata's variables with the configured ones over them.
+///
+/// # Errors
+/// Every variable that does not resolve, at its place.
+pub fn variables(config: &Config) -> Result<Variables, ConfigErrors> {
+    let mut variables = Variables::default();
+    let groups = [&config.vars.address_groups, &config.vars.port_groups];
+    let set = || groups.into_iter().flatten();
+    let pairs = set().map(|(name, (value, _))| (name.as_str(), value.as_str()));
+    if let Err(error) = variables.set_all(pairs) {
+        let place = set()
+            .find(|(name, _)| **name == error.name)
+            .map_or_else(|| Place::CommandLine("vars".to_owned()), |(_, (_, place))| place.clone());
+        return Err(ConfigError::new(place, error.to_string()).into());
+    }
+    Ok(variables)
+}
+
+/// The configured classes, else those of a `classification.config` beside the rules, else
+/// Suricata's well-known ones.
+fn classes(config: &Config, warnings: &mut Vec<String>) -> Classifications {
+    let beside = || {
+        config.rules.paths.iter().map(Path::new).find_map(|path| {
+            let directory = if path.is_dir() { path } else { path.parent()? };
+            let file = directory.join("classification.config");
+            file.is_file().then_some(file)
+        })
+    };
+    let Some(file) = config.rules.classification.clone().or_else(beside) else {
+        return Classifications::default();
+    };
+    let text = match std::fs::read(&file) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            let file = file.display();
+            warnings.push(format!("{file}: {error}; Suricata's well-known classes are used"));
+            return Classifications::default();
+        }
+    };
+    let (classes, faults) = Classifications::parse(&text);
+    for (line, fault) in faults.iter().take(LOGGED) {
+        warnings.push(format!("{}:{line}: {fault}", file.display()));
+    }
+    classes
+}
+
+/// Where compiled rules are kept, if anywhere.
+fn cache_directory(setting: &CacheSetting) -> Option<PathBuf> {
+    match setting {
+        CacheSetting::Off => None,
+        CacheSetting::Directory(directory) => Some(directory.clone()),
+        CacheSetting::Auto => {
+            let user = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+            let choices = [
+                user("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("pollux")),
+                Some(PathBuf::from("/var/cache/pollux")),
+                user("HOME").map(|home| Path::new(&home).join(".cache/pollux")),
+            ];
+            choices.into_iter().flatten().find(|directory| is_writable(directory))
+        }
+    }
+}
+
+/// Can files be made in this directory? It is made if need be.
+fn is_writable(directory: &Path) -> bool {
+    let probe = directory.join(format!(".probe-{}", std::process::id()));
+    let made = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&probe, b""));
+    let _ = std::fs::remove_file(&probe);
+    made.is_ok()
+}
+
+/// A progress bar on a terminal, nothing elsewhere.
+struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    fn new(wanted: bool) -> Self {
+        let shown = wanted && std::io::stderr().is_terminal();
+        Self(shown.then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            let style = ProgressStyle::with_template(
+                "compiling rules {bar:30} {pos}/{len} databases, {elapsed}",
+            );
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        }))
+    }
+
+    fn show(&self, progress: Progress) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(progress.total as u64);
+            bar.set_position(progress.done as u64);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "alert tcp $LAB any -> any any (msg:\"a\"; content:\"abcdef\"; sid:1;)\n";
+    const BAD: &str = "alert tcp any any -> any any (nokeyword:1; sid:2;)\n";
+
+    fn config(directory: &Path, rules: &str) -> Config {
+        std::fs::write(directory.join("a.rules"), rules).expect("written");
+        let mut config = Config::default();
+        config.rules.paths = vec![directory.display().to_string()];
+        config.rules.cache = CacheSetting::Off;
+        let place = Place::CommandLine("--set vars.address-groups.LAB=10.0.0.0/8".to_owned());
+        config.vars.address_groups.insert("LAB".to_owned(), ("10.0.0.0/8".to_owned(), place));
+        config
+    }
+
+    #[test]
+    fn rules_load_and_those_that_do_not_are_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let config = config(directory.path(), &format!("{GOOD}{BAD}# {BAD}"));
+        let loaded = load(&config, &mut Names::default(), false).expect("rules");
+        assert_eq!(loaded.ruleset.signatures.len(), 1);
+        assert_eq!((loaded.rejections.len(), loaded.ignored), (1, 1));
+        let said = loaded.rejections[0].to_string();
+        assert!(said.contains("a.rules:2:31: "), "{said}");
+        assert_eq!(loaded.files, [directory.path().join("a.rules")]);
+    }
+
+    #[test]
+    fn a_variable_that_does_not_resolve_is_told_at_its_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path(), GOOD);
+        let place = Place::File { file: "pollux.toml".to_owned(), line: 3, column: 7 };
+        config.vars.address_groups.insert("LAB".to_owned(), ("$NOWHERE".to_owned(), place));
+        let error = load(&config, &mut Names::default(), false).map(drop).expect_err("an error");
+        assert!(error.is_usage());
+        assert!(error.to_string().starts_with("pollux.toml:3:7: variable LAB: "), "{error}");
+    }
+
+    #[test]
+    fn a_path_without_rules_is_wrong_usage() {
+        let mut config = Config::default();
+        config.rules.paths = vec!["/nowhere/x.rules".to_owned()];
+        let error = parse(&config, &mut Names::default()).map(drop).expect_err("an error");
+        assert!(error.is_usage() && error.to_string().contains("/nowhere/x.rules"), "{error}");
+    }
+
+    #[test]
+    fn classes_beside_the_rules_are_used() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let rule = "alert tcp any any -> any any (classtype:home-made; sid:1;)\n";
+        let config = config(directory.path(), rule);
+        let file = directory.path().join("classification.config");
+        std::fs::write(file, "config classification: home-made,Ours,2\nnonsense\n")
+            .expect("written");
+        let parsed = parse(&config, &mut Names::default()).expect("rules");
+        assert_eq!((parsed.signatures.len(), parsed.signatures[0].priority), (1, 2));
+        assert_eq!(parsed.warnings.len(), 1);
+        assert!(parsed.warnings[0].contains("classification.config:2:"), "{:?}", parsed.warnings);
+    }
+
+    #[test]
+    fn a_second_load_comes_from_the_cache() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path(), GOOD);
+        config.rules.cache = CacheSetting::Directory(directory.path().join("cache"));
+        let cached = |config| {
+            let loaded = load(config, &mut Names::default(), false).expect("rules");
+            assert!(loaded.report.warnings.is_empty(), "{:?}", loaded.report.warnings);
+            (loaded.report.cached, loaded.report.databases)
+        };
+        let (first, databases) = cached(&config);
+        assert!(databases > 0);
+        assert_eq!((first, cached(&config)), (0, (databases, databases)));
+    }
+}

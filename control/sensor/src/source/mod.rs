@@ -1,0 +1,7 @@
+//! Where resources and endpoints come from, and how their changes are noticed.
+
+pub mod directory;
+pub mod watch;
+
+pub use directory::{DirectoryError, read};
+pub use watch::Watch;
