@@ -65,18 +65,24 @@ pub(crate) fn compile(
 
     thread::scope(|scope| {
         let (sender, results) = mpsc::channel();
+        let work = |sender: mpsc::Sender<_>| {
+            while let Some(&set) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let Some(literals) = sets.get(set) else { break };
+                let made = catch_unwind(AssertUnwindSafe(|| make(literals, cache)));
+                if sender.send((set, made)).is_err() {
+                    break;
+                }
+            }
+        };
+        let mut working = 0;
         for _ in 0..threads.clamp(1, total.max(1)) {
             let sender = sender.clone();
-            let (next, order) = (&next, &order);
-            scope.spawn(move || {
-                while let Some(&set) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let Some(literals) = sets.get(set) else { break };
-                    let made = catch_unwind(AssertUnwindSafe(|| make(literals, cache)));
-                    if sender.send((set, made)).is_err() {
-                        break;
-                    }
-                }
-            });
+            let thread = thread::Builder::new().name("rules-build".into());
+            working += usize::from(thread.spawn_scoped(scope, move || work(sender)).is_ok());
+        }
+        if working == 0 {
+            // Out of threads: slowly, then.
+            work(sender.clone());
         }
         drop(sender);
         // Ends when the last thread has dropped its sender. After a failure the receiver goes,

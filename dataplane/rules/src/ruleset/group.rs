@@ -15,15 +15,16 @@ use crate::signature::{Buffer, Signature};
 /// which the engine may have to find it, so that a number can come from more than one scan.
 #[derive(Debug, Default)]
 pub struct RuleGroup {
-    /// Fast patterns in the raw payload, looked for in the packet's own: all of them for other
-    /// protocols than TCP, for TCP those of signatures with
+    /// Fast patterns in the raw payload, looked for in the packet's own from its first byte on
+    /// (a pattern that stands where its `offset` and `depth` rule it out is no candidate): all of
+    /// them for other protocols than TCP, for TCP those of signatures with
     /// [`needs_packet`](Signature::needs_packet).
     pub packet: Option<Prefilter>,
     /// TCP only: fast patterns of signatures with [`needs_stream`](Signature::needs_stream),
     /// looked for in the reassembled stream, and in the payload of packets that are not part of
     /// one.
     pub stream: Option<Prefilter>,
-    /// Fast patterns in a header of the packet.
+    /// Fast patterns in a header of the packet, from its first byte on.
     pub headers: Vec<(Buffer, Prefilter)>,
     /// Signatures without a fast pattern, ascending: every packet's candidates. Those with
     /// [`needs_stream`](Signature::needs_stream) among them (a lone `pcre`, negated contents)

@@ -8,7 +8,7 @@ pub(crate) struct IntervalIndex<T> {
     starts: Box<[T]>,
     /// Labels of tree node `n`: `labels[offsets[n]..offsets[n + 1]]`. Node 1 is the root, node
     /// `starts.len() + i` the leaf of interval `i`.
-    offsets: Box<[u32]>,
+    offsets: Box<[usize]>,
     labels: Box<[u32]>,
 }
 
@@ -40,7 +40,7 @@ impl<T: Point> IntervalIndex<T> {
 
         // Counted first, placed second.
         let leaves = starts.len();
-        let mut offsets = vec![0u32; 2 * leaves + 1];
+        let mut offsets = vec![0usize; 2 * leaves + 1];
         for &(low, high, _) in ranges {
             cover(&starts, low, high, |node| offsets[node + 1] += 1);
         }
@@ -49,11 +49,11 @@ impl<T: Point> IntervalIndex<T> {
             sum += *offset;
             *offset = sum;
         }
-        let mut labels = vec![0u32; sum as usize];
+        let mut labels = vec![0u32; sum];
         let mut next = offsets.clone();
         for &(low, high, label) in ranges {
             cover(&starts, low, high, |node| {
-                labels[next[node] as usize] = label;
+                labels[next[node]] = label;
                 next[node] += 1;
             });
         }
@@ -71,7 +71,7 @@ impl<T: Point> IntervalIndex<T> {
         while node > 0 {
             let bounds = (self.offsets.get(node), self.offsets.get(node + 1));
             if let (Some(&from), Some(&to)) = bounds
-                && let Some(labels) = self.labels.get(from as usize..to as usize)
+                && let Some(labels) = self.labels.get(from..to)
             {
                 labels.iter().copied().for_each(&mut each);
             }

@@ -46,7 +46,7 @@ impl Members {
         for (literal, behind) in by_pattern.iter_mut() {
             // Equal places come together, so that each is looked at once.
             behind.sort_unstable();
-            // Patterns and signatures are numbered in 32 bits; so are these, at 32 bytes each.
+            // A ruleset is bounded so that neither number outgrows 32 bits.
             let from = (signatures.len() as u32, all_bytes.len() as u32);
             let len = literal.bytes.len() as u32;
             let mut placed = false;

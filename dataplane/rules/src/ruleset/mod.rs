@@ -44,8 +44,9 @@ use ip_only::IpOnlyIndex;
 use prefilter::PatternStore;
 use transaction::{Transactions, TransactionsDraft};
 
-/// Signature numbers are kept in 31 bits.
-const MAX_SIGNATURES: usize = 1 << 30;
+/// More than any rule set has by far, and few enough that what is counted per signature and
+/// pattern byte fits 32 bits.
+const MAX_SIGNATURES: usize = 1 << 24;
 
 /// Compiled signatures.
 #[derive(Debug)]

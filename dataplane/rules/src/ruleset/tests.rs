@@ -207,6 +207,25 @@ fn equal_patterns_share_a_database() {
 }
 
 #[test]
+fn short_patterns_in_one_place_need_no_database() {
+    let anchored = |sid, pattern: &[u8], offset: i64| {
+        rule("udp", sid).content_with(Buffer::Payload, pattern, |c| {
+            c.offset = Some(Number::Literal(offset));
+            c.depth = Some(Number::Literal(pattern.len() as i64));
+        })
+    };
+    let signatures = vec![anchored(1, b"a", 0), anchored(2, b"a", 1), anchored(3, b"\xff\0ab", 2)];
+    let (ruleset, report) = compile(signatures.clone());
+    assert_eq!(report.databases, 0);
+    let prefilter = ruleset.groups(17, 0, 53).common.unwrap().packet.as_ref().unwrap();
+    assert_eq!((prefilter.patterns(), prefilter.min_len(), prefilter.max_len()), (3, 1, 4));
+    let mut scanner = Scanner::new(signatures);
+    assert_eq!(scanner.sids(17, 0, 53, b"aa\xff\0ab"), [1, 2, 3]);
+    assert_eq!(scanner.sids(17, 0, 53, b"xa"), [2]);
+    assert_eq!(scanner.sids(17, 0, 53, b""), []);
+}
+
+#[test]
 fn a_ruleset_may_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Ruleset>();

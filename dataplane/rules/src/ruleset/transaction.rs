@@ -19,7 +19,7 @@ pub struct TransactionList {
     pub transforms: Vec<Transform>,
     /// Who fills the buffer: 0 the client (to the server), 1 the server.
     pub direction: usize,
-    /// What to look for.
+    /// What to look for, in the whole buffer.
     pub prefilter: Prefilter,
 }
 
