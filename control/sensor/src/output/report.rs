@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use api::ScopeTable;
 
@@ -47,6 +47,21 @@ pub struct Look {
     pub colour: bool,
     /// The terminal's columns; None in a pipe.
     pub width: Option<usize>,
+}
+
+impl Look {
+    /// As fits the standard output: plain unless it is a terminal, without colours where `NO_COLOR`
+    /// is set or the terminal has none.
+    pub fn of_stdout() -> Self {
+        let stdout = io::stdout();
+        if !stdout.is_terminal() {
+            return Self::default();
+        }
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let width = terminal_size::terminal_size_of(stdout).map(|(width, _)| usize::from(width.0));
+        Self { colour: !is_set("NO_COLOR") && !is_dumb, width }
+    }
 }
 
 /// A resource in the report.
@@ -400,7 +415,7 @@ fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -1,6 +1,7 @@
 //! The thread between the cores' alert rings and eve.json: order, thresholds, names, lines.
 
-use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,6 +114,7 @@ impl Writer {
             file,
             names,
             held: VecDeque::new(),
+            held_by_generation: BTreeMap::new(),
             totals,
             last_flush: Instant::now(),
             last_log: None,
@@ -165,6 +167,8 @@ struct Desk {
     names: Arc<NameBook>,
     /// Alerts that wait for names, in order, and until when.
     held: VecDeque<(Instant, Box<Alert>)>,
+    /// How many of them each generation has.
+    held_by_generation: BTreeMap<u64, usize>,
     totals: AlertTotals,
     last_flush: Instant,
     last_log: Option<Instant>,
@@ -189,8 +193,8 @@ impl Desk {
             };
             self.release(Instant::now(), is_last);
             if collector.waiting() == 0 {
-                let held = self.held.front().map(|(_, alert)| alert.snapshot.generation);
-                self.names.forget_before(held.unwrap_or(oldest).min(oldest));
+                let held = self.held_by_generation.first_key_value();
+                self.names.forget_before(held.map_or(oldest, |(&held, _)| held.min(oldest)));
             }
             let is_due = self.last_flush.elapsed() >= self.config.flush_every;
             if is_due || is_last || self.file.waiting_bytes() >= FLUSH_BYTES {
@@ -221,6 +225,8 @@ impl Desk {
                 if self.config.grace.is_zero() {
                     self.write(&alert);
                 } else {
+                    let generation = alert.snapshot.generation;
+                    *self.held_by_generation.entry(generation).or_default() += 1;
                     self.held.push_back((Instant::now() + self.config.grace, alert));
                     self.release_beyond(MAX_HELD);
                 }
@@ -241,6 +247,14 @@ impl Desk {
             && let Some((_, alert)) = self.held.pop_front()
         {
             self.write(&alert);
+            if let Entry::Occupied(mut held) =
+                self.held_by_generation.entry(alert.snapshot.generation)
+            {
+                *held.get_mut() -= 1;
+                if *held.get() == 0 {
+                    held.remove();
+                }
+            }
         }
     }
 
@@ -270,7 +284,7 @@ impl Desk {
         }
         self.last_flush = Instant::now();
         if is_due && let Err(error) = self.file.follow() {
-            self.failed(error);
+            self.complain(&error);
         }
         let (lines, failure) = self.file.flush();
         if lines > 0 {
@@ -278,16 +292,19 @@ impl Desk {
             self.totals.last_written = Some(Instant::now());
         }
         match failure {
-            Some(error) => self.failed(error),
+            Some(error) => {
+                self.complain(&error);
+                self.totals.last_error = Some(error.to_string());
+            }
             None if self.totals.last_error.take().is_some() => {
                 tracing::info!("{} can be written to again", self.config.path.display());
-                self.last_log = None;
             }
             None => {}
         }
     }
 
-    fn failed(&mut self, error: io::Error) {
+    /// Counts a failure and logs it, but not every one of a long row.
+    fn complain(&mut self, error: &io::Error) {
         self.totals.write_errors += 1;
         if self.last_log.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
             self.last_log = Some(Instant::now());
@@ -298,7 +315,6 @@ impl Desk {
                 self.totals.lost(Loss::WriteError)
             );
         }
-        self.totals.last_error = Some(error.to_string());
     }
 
     /// The totals of what is settled, with the cores' losses.

@@ -219,4 +219,6 @@ fn metadata(signature: &Signature) -> Option<Box<RawValue>> {
 }
 
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod tests;

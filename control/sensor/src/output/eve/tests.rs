@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use app::{AppProto, HttpSummary, TlsSummary, TxSummary};
 use engine::scope::Scope;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -270,5 +271,38 @@ fn texts_of_one_generation_are_not_used_for_the_next() {
         format.line(&alert, first(&alert), &Identity::default(), &mut out).expect("a line");
         let line: Value = serde_json::from_slice(&out).expect("JSON");
         assert_eq!(line["alert"]["metadata"], json!({"key": [value]}));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever a packet says, its alert is one line of valid JSON.
+    #[test]
+    fn hostile_content_stays_within_its_line(text in any::<String>(), bytes in any::<Vec<u8>>()) {
+        let http = HttpSummary {
+            hostname: Some(text.clone()),
+            url: Some(String::from_utf8_lossy(&bytes).into_owned()),
+            ..HttpSummary::default()
+        };
+        let mut signature = testing::signature(1);
+        signature.msg = text.as_str().into();
+        signature.metadata = Arc::new([(text.clone(), text.clone())]);
+        let alert = Alert {
+            summary: Some(Box::new(TxSummary::Http(Box::new(http)))),
+            payload: Some(bytes.as_slice().into()),
+            packet: Some((bytes.as_slice().into(), 1)),
+            ..dns()
+        };
+        let options = EveOptions {
+            payload: true,
+            payload_printable: true,
+            packet: true,
+            ..EveOptions::default()
+        };
+        let line = super::tests::text(options, &alert, &signature, &NameBook::default());
+        prop_assert_eq!(line.matches('\n').count(), 1);
+        let value: Value = serde_json::from_str(&line).expect("JSON");
+        prop_assert_eq!(value["http"]["hostname"].as_str(), Some(text.as_str()));
+        prop_assert_eq!(value["alert"]["signature"].as_str(), Some(text.as_str()));
     }
 }

@@ -233,6 +233,37 @@ fn generations_that_no_alert_can_be_of_are_forgotten() {
 }
 
 #[test]
+fn generations_of_alerts_that_wait_are_kept() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(2);
+    let table = testing::table(&[testing::pod("web", &["10.0.10.1"])]);
+    let names = NameBook::new();
+    let config = WriterConfig { grace: Duration::from_secs(3600), ..WriterConfig::replay(&path) };
+    // One core is a generation behind the other when it raises its alert, the later one.
+    for (core, (clock, generation)) in cores.iter_mut().zip([(1, 2), (2, 1)]) {
+        names.publish(generation, Arc::clone(&table), 0);
+        let scope = testing::scope(&table);
+        let hits = testing::hits(&scope, "10.0.10.1", "10.0.10.2", None);
+        let snapshot = testing::snapshot(generation, scope, vec![testing::signature(1)]);
+        let key = OrderKey { clock, class: 1, order: clock, index: 0 };
+        let alert = Alert { key, hits, ..testing::alert(&snapshot) };
+        core.ring.push(Box::new(alert)).expect("room");
+        core.counters.watermark.publish(Nanos::MAX);
+    }
+    let writer =
+        Writer::spawn(config, collector, Arc::clone(&names), ledgers(&cores)).expect("spawned");
+    std::thread::sleep(Duration::from_millis(50));
+    cores.iter().for_each(|core| core.counters.generation.set(2));
+    std::thread::sleep(Duration::from_millis(50));
+    let totals = writer.finish();
+    assert_eq!((totals.written, totals.unnamed), (2, 0));
+    let signatures = totals.signatures();
+    assert_eq!(signatures[0].pods.iter().collect::<Vec<_>>(), [("shop", "web", 2)]);
+    // The generation of before went once nothing needed it.
+    assert_eq!(names.len(), 1);
+}
+
+#[test]
 fn a_writer_that_is_dropped_still_writes() {
     let (_dir, path) = file();
     let (mut cores, collector) = cores(1);
