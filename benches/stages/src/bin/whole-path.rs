@@ -1,0 +1,218 @@
+//! `whole-path`: Pollux's worker loop, what bounds it, and Suricata, in one run on the same bytes and
+//! the same rules. See the library's documentation for what is measured.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use benches::load::{RuleSource, Rules};
+use benches::memory::Peak;
+use benches::peer::Peer;
+use benches::raw_scan::RawScan;
+use benches::report::{Bursts, PeerMeasured, Rate, RawScanned, Report, median};
+use benches::{memory, port, worker};
+use clap::Parser;
+use engine::scope::Scope;
+
+/// Measures the whole path by CPU time.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The capture; by default one that is made, HTTP with bodies.
+    #[arg(long)]
+    capture: Option<PathBuf>,
+    /// Rule files, folders or patterns.
+    #[arg(long, num_args = 1.., default_value = "deploy/examples/rules")]
+    rules: Vec<PathBuf>,
+    /// Take the shared corpus (POLLUX_SHARED): its open capture with ET Open.
+    #[arg(long, conflicts_with_all = ["capture", "rules"])]
+    corpus: bool,
+    /// HOME_NET; by default the private ranges.
+    #[arg(long)]
+    home_net: Option<String>,
+    /// Passes, of which the median counts.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Suricata's runs, of which the median counts; 0: none.
+    #[arg(long, default_value_t = 3)]
+    peer_runs: usize,
+    /// Leave the measuring of memory out.
+    #[arg(long)]
+    no_memory: bool,
+    /// Write the figures here, too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Keep compiled rules here; by default for this run only.
+    #[arg(long)]
+    cache: Option<PathBuf>,
+    /// Only pass over the capture so many times, for a profiler.
+    #[arg(long, value_name = "PASSES")]
+    only_worker: Option<usize>,
+    /// Replay so many times in this process and tell what it held.
+    #[arg(long, hide = true)]
+    measure_memory: Option<u32>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut options = Options::parse();
+    ensure!(options.runs > 0, "--runs must be at least 1");
+    let work = tempfile::tempdir()?;
+    if options.corpus {
+        let shared = std::env::var_os("POLLUX_SHARED").map_or("../shared".into(), PathBuf::from);
+        options.capture = Some(shared.join("corpus/captures/dev-open.pcap"));
+        options.rules = vec![shared.join("corpus/rules/et-open")];
+    }
+    let capture = match &options.capture {
+        Some(capture) => capture.clone(),
+        None => generated(work.path())?,
+    };
+    let source = RuleSource {
+        paths: options.rules.clone(),
+        home_net: options.home_net.clone(),
+        cache: options.cache.clone().unwrap_or_else(|| work.path().join("cache")),
+    };
+    if let Some(times) = options.measure_memory {
+        let peak = memory::measure_here(&source, &capture, times)?;
+        println!("{}", serde_json::to_string(&peak)?);
+        return Ok(());
+    }
+    let rules = source.load()?;
+    if let Some(passes) = options.only_worker {
+        let eal = port::eal()?;
+        for _ in 0..passes {
+            let pass = worker::pass(eal, &capture, &rules.ruleset, Scope::everything())?;
+            println!("{} packets, {:?} of the worker", pass.fed.packets, pass.worker);
+        }
+        return Ok(());
+    }
+    let report = measure(&options, &capture, &source, &rules)?;
+    print!("{report}");
+    if let Some(path) = &options.json {
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        serde_json::to_writer_pretty(BufWriter::new(file), &report)?;
+    }
+    Ok(())
+}
+
+/// The capture that is measured with unless one is named.
+fn generated(folder: &Path) -> anyhow::Result<PathBuf> {
+    let path = folder.join("http-bodies.pcap");
+    let pcap = traffic::PcapWriter::new(BufWriter::new(File::create(&path)?))?;
+    traffic::Bulk::http_bodies(1).write(pcap)?.finish()?;
+    Ok(path)
+}
+
+fn measure(
+    options: &Options,
+    capture: &Path,
+    source: &RuleSource,
+    rules: &Rules,
+) -> anyhow::Result<Report> {
+    let say = |what: &str| eprintln!("whole-path: {what}");
+    let eal = port::eal()?;
+    let mut scan = RawScan::new(rules, capture)?;
+    let (mut workers, mut processes, mut feeders) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut frees, mut unscoped, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    let mut last = None;
+    let mut matches = 0;
+    // Each kind in turn, so that whatever else the machine does meets all of them.
+    for run in 1..=options.runs {
+        say(&format!("run {run} of {}", options.runs));
+        let pass = worker::pass(eal, capture, &rules.ruleset, Scope::everything())?;
+        workers.push(pass.worker);
+        processes.push(pass.process);
+        feeders.push(pass.fed.cpu);
+        frees.push(worker::receive_and_free(eal, capture)?.1);
+        unscoped.push(worker::pass(eal, capture, &rules.ruleset, worker::nowhere())?.worker);
+        if let Some(scan) = &mut scan {
+            let (time, found) = scan.pass()?;
+            scans.push(time);
+            matches = found;
+        }
+        last = Some(match last.take() {
+            None => pass,
+            Some(mut all) => {
+                let all: &mut worker::Pass = &mut all;
+                all.bursts.add(&pass.bursts)?;
+                worker::Pass { bursts: all.bursts.clone(), ..pass }
+            }
+        });
+    }
+    let last = last.context("no run")?;
+    let (packets, bytes) = (last.fed.packets, last.fed.bytes);
+    let rate = |times: &[_]| Rate::of(packets, bytes, times);
+    let raw_scan = scan.map(|scan| RawScanned {
+        rate: rate(&scans),
+        patterns: scan.patterns(),
+        payload_bytes: scan.bytes(),
+        payload_bits_per_cpu_second: Rate::of(packets, scan.bytes() as u64, &scans)
+            .bits_per_cpu_second,
+        matches,
+    });
+    let peer = peer(options, capture, rules, packets, bytes)?;
+    let memory = if options.no_memory { Vec::new() } else { peaks(source, capture)? };
+    let report = Report {
+        capture: capture.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        packets,
+        bytes,
+        rules: rules.ruleset.signatures.len(),
+        rules_rejected: rules.rejected,
+        database_mb: rules.database_mb,
+        runs: options.runs,
+        worker: rate(&workers),
+        process: rate(&processes),
+        feeder: rate(&feeders),
+        alerts: last.alerts,
+        fates: last.fates,
+        bursts: Bursts::from(&last.bursts),
+        receive_and_free: rate(&frees),
+        out_of_scope: rate(&unscoped),
+        raw_scan,
+        peer,
+        memory,
+        ratios: benches::report::Ratios::default(),
+    };
+    Ok(report.compared())
+}
+
+fn peer(
+    options: &Options,
+    capture: &Path,
+    rules: &Rules,
+    packets: u64,
+    bytes: u64,
+) -> anyhow::Result<Option<PeerMeasured>> {
+    if options.peer_runs == 0 {
+        return Ok(None);
+    }
+    let Some(peer) = Peer::new(rules, capture)? else {
+        eprintln!("whole-path: suricata is not installed: scripts/setup --peer");
+        return Ok(None);
+    };
+    let (mut whole, mut loading) = (Vec::new(), Vec::new());
+    let mut told = None;
+    for run in 1..=options.peer_runs {
+        eprintln!("whole-path: suricata, run {run} of {}", options.peer_runs);
+        loading.push(peer.over_one_packet()?.cpu);
+        let run = peer.over_capture()?;
+        whole.push(run.cpu);
+        told = Some(run);
+    }
+    let told = told.context("no run of suricata")?;
+    let loading = median(&loading);
+    let work = median(&whole).saturating_sub(loading);
+    Ok(Some(PeerMeasured {
+        version: peer.version.clone(),
+        rate: Rate::of(packets, bytes, &[work]),
+        loading_cpu_seconds: loading.as_secs_f64(),
+        rules: told.rules,
+        alerts: told.alerts,
+    }))
+}
+
+fn peaks(source: &RuleSource, capture: &Path) -> anyhow::Result<Vec<Peak>> {
+    eprintln!("whole-path: memory of a replay once and ten times");
+    [1, 10].into_iter().map(|times| memory::measure(source, capture, times)).collect()
+}

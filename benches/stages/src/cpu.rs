@@ -1,0 +1,86 @@
+//! CPU time of threads, of this process and of its children, and the most memory that it held.
+
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use nix::time::{ClockId, clock_gettime};
+
+/// CPU time of the calling thread so far.
+///
+/// # Errors
+/// The system's.
+pub fn of_thread() -> nix::Result<Duration> {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
+    Ok(Duration::from(time))
+}
+
+/// CPU time of all threads of this process so far, user and system.
+///
+/// # Errors
+/// The system's.
+pub fn of_process() -> nix::Result<Duration> {
+    usage(UsageWho::RUSAGE_SELF)
+}
+
+/// CPU time of all children that have ended and were waited for.
+///
+/// # Errors
+/// The system's.
+pub fn of_children() -> nix::Result<Duration> {
+    usage(UsageWho::RUSAGE_CHILDREN)
+}
+
+fn usage(who: UsageWho) -> nix::Result<Duration> {
+    let usage = getrusage(who)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
+}
+
+/// The most memory that this process held since it started or since [`forget_peak`], in bytes;
+/// 0 if the kernel does not tell.
+pub fn peak_rss() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok()
+        })
+        .map_or(0, |kibibytes: u64| kibibytes * 1024)
+}
+
+/// Lets [`peak_rss`] begin anew at what is held now (proc(5), `clear_refs`).
+///
+/// # Errors
+/// The system's.
+pub fn forget_peak() -> std::io::Result<()> {
+    std::fs::write("/proc/self/clear_refs", "5")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_costs_cpu_time_and_sleep_does_not() {
+        let start = of_thread().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        let slept = of_thread().unwrap() - start;
+        assert!(slept < Duration::from_millis(40), "{slept:?}");
+        while of_thread().unwrap() - start < Duration::from_millis(60) {
+            std::hint::spin_loop();
+        }
+        assert!(of_process().unwrap() >= Duration::from_millis(60));
+    }
+
+    #[test]
+    fn the_peak_is_told_and_can_be_forgotten() {
+        let mut block = vec![1u8; 64 << 20];
+        block.iter_mut().step_by(4096).for_each(|byte| *byte = 2);
+        let high = peak_rss();
+        assert!(high >= 64 << 20, "{high}");
+        drop(std::hint::black_box(block));
+        forget_peak().unwrap();
+        assert!(peak_rss() < high);
+    }
+}

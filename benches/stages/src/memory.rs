@@ -1,0 +1,115 @@
+//! What a replay holds at the most, in a process of its own: its peak must not follow the length of
+//! the capture.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use engine::emit::WhenFull;
+use engine::scope::Scope;
+use engine::worker::TimeSource;
+use engine::{Crew, CrewConfig, Seat, Settings, Snapshot};
+use flow::FlowConfig;
+use pollux::feeder::{Checksums, Feeder, Spread};
+use serde::{Deserialize, Serialize};
+use wire::LinkType;
+
+use crate::load::RuleSource;
+use crate::{cpu, port};
+
+/// What a replay held.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Peak {
+    /// How often the capture was replayed, one after the other.
+    pub times: u32,
+    /// Packets in all.
+    pub packets: u64,
+    /// Bytes held once the rules were loaded and the worker stood ready.
+    pub ready: u64,
+    /// The most that was held from then on.
+    pub peak: u64,
+}
+
+/// Replays the capture so many times with the sensor's own feeder, and tells what this process held.
+/// To be called in a process that has done nothing else.
+///
+/// # Errors
+/// The rules', DPDK's, the capture's.
+pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::Result<Peak> {
+    let rules = source.load()?;
+    let eal = port::eal()?;
+    let opened = port::open(eal)?;
+    let clock = Arc::new(AtomicU64::new(0));
+    let everything = Scope::everything();
+    let snapshot = Arc::new(Snapshot::new(1, everything, rules.ruleset, Settings::default()));
+    let seat = Seat { queue: Some(opened.queue), port: 0, cpu: None, link: LinkType::Ethernet };
+    let config = CrewConfig {
+        flows: FlowConfig::default(),
+        time: TimeSource::Packets(Arc::clone(&clock)),
+        when_full: WhenFull::Wait,
+        exchange_capacity: 64,
+        alert_capacity: 1 << 14,
+        meta: opened.meta,
+    };
+    let (mut crew, mut collector) = Crew::start(eal, vec![seat], &config)?;
+    crew.publish(&snapshot)?;
+    while !crew.acknowledged(1) && !crew.has_failed() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    cpu::forget_peak()?;
+    let ready = cpu::peak_rss();
+    let done = AtomicBool::new(false);
+    let fed = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Acquire) {
+                if collector.poll(drop) == 0 {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+            collector.finish(drop);
+        });
+        let feeder = Feeder {
+            rings: vec![opened.ring],
+            pool: opened.pool.clone(),
+            meta: opened.meta,
+            clock: Arc::clone(&clock),
+            shared: Arc::clone(crew.shared()),
+            checksums: Checksums::Ignore,
+            spread: Spread::Inner,
+            decoder: wire::Config::default(),
+        };
+        let captures: Vec<PathBuf> = (0..times).map(|_| capture.to_owned()).collect();
+        let (fed, result) = feeder.feed(&captures, &|_| ());
+        let stopped = crew.stop();
+        done.store(true, Ordering::Release);
+        result?;
+        stopped?;
+        anyhow::Ok(fed)
+    })?;
+    Ok(Peak { times, packets: fed.packets, ready, peak: cpu::peak_rss() })
+}
+
+/// The same in a process of its own, by this program's option `--measure-memory`.
+///
+/// # Errors
+/// What the other process says.
+pub fn measure(source: &RuleSource, capture: &Path, times: u32) -> anyhow::Result<Peak> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let mut command = Command::new(program);
+    command.arg("--measure-memory").arg(times.to_string());
+    command.arg("--capture").arg(capture).arg("--cache").arg(&source.cache);
+    if let Some(home) = &source.home_net {
+        command.arg("--home-net").arg(home);
+    }
+    command.arg("--rules").args(&source.paths);
+    let told = command.output()?;
+    if !told.status.success() {
+        bail!("measuring memory failed: {}", String::from_utf8_lossy(&told.stderr).trim());
+    }
+    let text = String::from_utf8_lossy(&told.stdout);
+    let last = text.lines().last().unwrap_or_default();
+    serde_json::from_str(last).with_context(|| format!("an answer was expected, not {last:?}"))
+}

@@ -1,0 +1,210 @@
+//! Suricata over the same capture with the same rules: one thread for packets, no log but alerts,
+//! Hyperscan for patterns. Its loading is measured by a run on the capture's first packet alone and
+//! taken away.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use pollux::capture;
+use tempfile::TempDir;
+
+use crate::cpu;
+use crate::load::Rules;
+
+/// The application protocols that Suricata gets to parse: those that Pollux does. The others it only
+/// recognises, as Pollux does.
+const PARSED: [&str; 2] = ["http", "tls"];
+const RECOGNISED: [&str; 22] = [
+    "telnet",
+    "rfb",
+    "mqtt",
+    "krb5",
+    "bittorrent-dht",
+    "snmp",
+    "ike",
+    "dcerpc",
+    "ftp",
+    "rdp",
+    "ssh",
+    "http2",
+    "smtp",
+    "imap",
+    "smb",
+    "nfs",
+    "tftp",
+    "ntp",
+    "quic",
+    "dhcp",
+    "sip",
+    "pgsql",
+];
+
+/// Suricata, set up for a comparison.
+#[derive(Debug)]
+pub struct Peer {
+    /// What it says of itself.
+    pub version: String,
+    folder: TempDir,
+    capture: PathBuf,
+    first_packet: PathBuf,
+}
+
+/// What one run took.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerRun {
+    /// CPU time of the whole process.
+    pub cpu: Duration,
+    /// Alerts that it wrote.
+    pub alerts: u64,
+    /// Rules that it loaded, if it says so.
+    pub rules: Option<u64>,
+}
+
+impl Peer {
+    /// Finds Suricata and writes its configuration. None where it is not installed.
+    ///
+    /// # Errors
+    /// A temporary file cannot be written, or the capture has no packet.
+    pub fn new(rules: &Rules, capture: &Path) -> anyhow::Result<Option<Self>> {
+        let Ok(told) = Command::new("suricata").arg("-V").output() else { return Ok(None) };
+        let version = String::from_utf8_lossy(&told.stdout).trim().to_owned();
+        let folder = TempDir::new()?;
+        fs::write(folder.path().join("all.rules"), rules.text())?;
+        fs::write(folder.path().join("peer.yaml"), configuration(rules, folder.path()))?;
+        let first_packet = folder.path().join("first.pcap");
+        write_first_packet(capture, &first_packet)?;
+        Ok(Some(Self { version, folder, capture: capture.to_owned(), first_packet }))
+    }
+
+    /// A run over the capture.
+    ///
+    /// # Errors
+    /// Suricata fails.
+    pub fn over_capture(&self) -> anyhow::Result<PeerRun> {
+        self.run(&self.capture)
+    }
+
+    /// A run over the capture's first packet: its loading.
+    ///
+    /// # Errors
+    /// Suricata fails.
+    pub fn over_one_packet(&self) -> anyhow::Result<PeerRun> {
+        self.run(&self.first_packet)
+    }
+
+    fn run(&self, capture: &Path) -> anyhow::Result<PeerRun> {
+        let folder = self.folder.path();
+        let eve = folder.join("eve.json");
+        if eve.exists() {
+            fs::remove_file(&eve)?;
+        }
+        let before = cpu::of_children()?;
+        let told = Command::new("suricata")
+            .arg("-c")
+            .arg(folder.join("peer.yaml"))
+            .arg("-S")
+            .arg(folder.join("all.rules"))
+            .arg("-r")
+            .arg(capture)
+            .arg("-l")
+            .arg(folder)
+            .args(["--runmode", "single", "-k", "none"])
+            .stdin(Stdio::null())
+            .output()
+            .context("cannot run suricata")?;
+        let cpu = cpu::of_children()?.saturating_sub(before);
+        let said = String::from_utf8_lossy(&told.stdout) + String::from_utf8_lossy(&told.stderr);
+        if !told.status.success() {
+            let end: Vec<&str> = said.lines().rev().take(3).collect();
+            bail!("suricata failed ({}): {}", told.status, end.join("; "));
+        }
+        let alerts = fs::read_to_string(&eve).unwrap_or_default();
+        let alerts = alerts.lines().filter(|line| line.contains("\"alert\"")).count() as u64;
+        Ok(PeerRun { cpu, alerts, rules: rules_loaded(&said) })
+    }
+}
+
+/// From "… 1 rule files processed. 42 rules successfully loaded, 0 rules failed …".
+fn rules_loaded(said: &str) -> Option<u64> {
+    let before = said.split(" rules successfully loaded").next()?;
+    let number = before.rsplit(' ').next()?;
+    number.parse().ok().filter(|_| before.len() < said.len())
+}
+
+fn write_first_packet(capture: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut written = None;
+    capture::read(capture, |frame| {
+        let file = File::create(to).map(BufWriter::new);
+        written = Some(file.and_then(|file| {
+            let mut pcap = traffic::PcapWriter::new(file)?;
+            pcap.write(frame.timestamp / 1000, frame.data)?;
+            pcap.finish()
+        }));
+        false
+    })?;
+    written.with_context(|| format!("{} has no packets", capture.display()))??;
+    Ok(())
+}
+
+fn configuration(rules: &Rules, folder: &Path) -> String {
+    let mut out = String::from("%YAML 1.1\n---\nvars:\n  address-groups:\n");
+    // Writing to a String cannot fail.
+    for (name, value) in rules.context.variables.addresses() {
+        let _ = writeln!(out, "    {name}: \"{value}\"");
+    }
+    out.push_str("  port-groups:\n");
+    for (name, value) in rules.context.variables.ports() {
+        let _ = writeln!(out, "    {name}: \"{value}\"");
+    }
+    let log = folder.display();
+    let _ = writeln!(out, "default-log-dir: {log}");
+    let classification = rules.classification.clone().or_else(|| there("classification.config"));
+    for (key, path) in [
+        ("classification-file", classification),
+        ("reference-config-file", there("reference.config")),
+    ] {
+        if let Some(path) = path {
+            let _ = writeln!(out, "{key}: {}", path.display());
+        }
+    }
+    out.push_str(
+        "stats:\n  enabled: no\n\
+         outputs:\n  - eve-log:\n      enabled: yes\n      filetype: regular\n      \
+         filename: eve.json\n      types:\n        - alert\n\
+         logging:\n  default-log-level: info\n  outputs:\n    - console:\n        enabled: yes\n\
+         unix-command:\n  enabled: no\n\
+         mpm-algo: hs\nspm-algo: hs\n\
+         pcap-file:\n  checksum-checks: no\n\
+         app-layer:\n  protocols:\n    \
+         dns:\n      tcp:\n        enabled: yes\n        detection-ports:\n          dp: 53\n      \
+         udp:\n        enabled: yes\n        detection-ports:\n          dp: 53\n",
+    );
+    for name in PARSED {
+        let _ = writeln!(out, "    {name}:\n      enabled: yes");
+    }
+    for name in RECOGNISED {
+        let _ = writeln!(out, "    {name}:\n      enabled: detection-only");
+    }
+    out
+}
+
+fn there(name: &str) -> Option<PathBuf> {
+    Some(Path::new("/etc/suricata").join(name)).filter(|path| path.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_rules_is_read_from_what_suricata_says() {
+        let said = "Info: detect: 1 rule files processed. 42 rules successfully loaded, 0 failed";
+        assert_eq!(rules_loaded(said), Some(42));
+        assert_eq!(rules_loaded("Notice: nothing of the kind 42"), None);
+    }
+}

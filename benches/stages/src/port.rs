@@ -1,0 +1,58 @@
+//! A port of one queue that is filled from memory, as a replay's is, and its pool of mbufs.
+
+use std::sync::OnceLock;
+
+use dpdk::{
+    Eal, EalConfig, Hugepages, Mempool, MetaField, Port, PortConfig, RingFeeder, RingPort, RxQueue,
+};
+
+/// Packets that wait in the ring: what the feeder fills in its turn.
+pub const RING: u32 = 4096;
+
+/// Mbufs. More than the ring holds, for packets that need several.
+const MBUFS: u32 = 8191;
+
+/// DPDK, started once for the process.
+///
+/// # Errors
+/// DPDK's.
+pub fn eal() -> anyhow::Result<&'static Eal> {
+    static STARTED: OnceLock<&'static Eal> = OnceLock::new();
+    if let Some(eal) = STARTED.get() {
+        return Ok(eal);
+    }
+    let config = EalConfig { hugepages: Hugepages::Auto, memory_mb: 128, ..EalConfig::default() };
+    let eal = Eal::init(&config)?;
+    Ok(STARTED.get_or_init(|| eal))
+}
+
+/// The port, its ends and what belongs to it.
+#[derive(Debug)]
+pub struct Fed {
+    /// The port; it must live as long as its queue is polled.
+    pub port: Port,
+    /// Where packets come out.
+    pub queue: RxQueue,
+    /// Where they go in.
+    pub ring: RingFeeder,
+    /// Where mbufs come from.
+    pub pool: Mempool,
+    /// The packets' metadata.
+    pub meta: MetaField,
+}
+
+/// Opens one.
+///
+/// # Errors
+/// DPDK's: memory above all.
+pub fn open(eal: &'static Eal) -> anyhow::Result<Fed> {
+    let meta = MetaField::register()?;
+    let pool = Mempool::new("bench", MBUFS, 256, 2048, None)?;
+    let (mut port, rings) = RingPort::new(eal, "bench", 1, RING)?;
+    port.configure(PortConfig::new(pool.clone()))?;
+    port.start()?;
+    let missing = || anyhow::anyhow!("the port has no queue");
+    let queue = port.rx_queues().into_iter().next().ok_or_else(missing)?;
+    let ring = rings.into_iter().next().ok_or_else(missing)?;
+    Ok(Fed { port, queue, ring, pool, meta })
+}

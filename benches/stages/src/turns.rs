@@ -1,0 +1,185 @@
+//! Feeder and worker take turns: the ring is filled while the worker stands still, and emptied while
+//! the feeder does. So each thread's CPU time is that of its work, on a busy machine too.
+
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use engine::worker::Watch;
+use hdrhistogram::Histogram;
+
+use crate::cpu;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Feeder,
+    Worker,
+    /// Nobody waits any more.
+    Over,
+}
+
+/// Whose turn it is. The feeder begins.
+#[derive(Debug)]
+pub struct Turns {
+    turn: Mutex<Turn>,
+    changed: Condvar,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self { turn: Mutex::new(Turn::Feeder), changed: Condvar::new() }
+    }
+}
+
+impl Turns {
+    /// Lets the worker empty the ring, and waits until it has.
+    pub fn worker_next(&self) {
+        self.pass(Turn::Feeder, Turn::Worker);
+    }
+
+    /// Lets the feeder fill the ring, and waits until it has.
+    fn feeder_next(&self) {
+        self.pass(Turn::Worker, Turn::Feeder);
+    }
+
+    /// Nobody waits any more.
+    pub fn end(&self) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Turn::Over;
+        self.changed.notify_all();
+    }
+
+    /// Is it over?
+    pub fn is_over(&self) -> bool {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) == Turn::Over
+    }
+
+    fn pass(&self, mine: Turn, theirs: Turn) {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if *turn == mine {
+            *turn = theirs;
+            self.changed.notify_all();
+        }
+        while *turn == theirs {
+            turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// What a worker took.
+#[derive(Debug)]
+pub struct Measured {
+    /// Its thread's CPU time without what it stood still, its last flows' end included.
+    pub cpu: Duration,
+    /// Nanoseconds of wall time of each burst.
+    pub bursts: Histogram<u64>,
+}
+
+/// Watches a worker and makes it take turns. Sends what it measured when the worker drops it.
+#[derive(Debug)]
+pub struct Meter {
+    turns: Arc<Turns>,
+    /// Thread time when the turn began; None before the first one.
+    began: Option<Duration>,
+    cpu: Duration,
+    bursts: Histogram<u64>,
+    tsc_hz: u64,
+    result: SyncSender<Measured>,
+}
+
+/// The longest burst that a histogram tells apart from longer ones, in nanoseconds.
+const LONGEST: u64 = 100_000_000_000;
+
+impl Meter {
+    /// A meter; `tsc_hz` is the rate of the TSC.
+    ///
+    /// # Errors
+    /// No memory for the histogram's bounds.
+    pub fn new(
+        turns: Arc<Turns>,
+        tsc_hz: u64,
+        result: SyncSender<Measured>,
+    ) -> Result<Self, hdrhistogram::CreationError> {
+        let bursts = Histogram::new_with_bounds(1, LONGEST, 3)?;
+        Ok(Self { turns, began: None, cpu: Duration::ZERO, bursts, tsc_hz: tsc_hz.max(1), result })
+    }
+
+    fn stop_clock(&mut self) {
+        if let (Some(began), Ok(now)) = (self.began.take(), cpu::of_thread()) {
+            self.cpu += now.saturating_sub(began);
+        }
+    }
+}
+
+impl Watch for Meter {
+    fn burst(&mut self, _packets: usize, ticks: u64) {
+        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.tsc_hz);
+        self.bursts.saturating_record(u64::try_from(nanoseconds).unwrap_or(LONGEST));
+    }
+
+    fn idle(&mut self) {
+        self.stop_clock();
+        self.turns.feeder_next();
+        self.began = cpu::of_thread().ok();
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        self.stop_clock();
+        self.turns.end();
+        let empty = Histogram::new_from(&self.bursts);
+        let bursts = std::mem::replace(&mut self.bursts, empty);
+        // Whoever measures may have given up.
+        let _ = self.result.try_send(Measured { cpu: self.cpu, bursts });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    #[test]
+    fn only_one_works_at_a_time_and_only_work_is_charged() {
+        let turns = Arc::new(Turns::default());
+        let (result, measured) = std::sync::mpsc::sync_channel(1);
+        let mut meter = Meter::new(Arc::clone(&turns), 1_000_000_000, result).unwrap();
+        let full = Arc::new(AtomicU32::new(0));
+        let ring = Arc::clone(&full);
+        let worker = std::thread::spawn(move || {
+            loop {
+                meter.idle();
+                if meter.turns.is_over() {
+                    break;
+                }
+                assert_eq!(ring.swap(0, Ordering::AcqRel), 7, "the feeder was not done");
+                let start = cpu::of_thread().unwrap();
+                while cpu::of_thread().unwrap() - start < Duration::from_millis(5) {}
+                meter.burst(7, 1000);
+            }
+        });
+        for _ in 0..4 {
+            for _ in 0..7 {
+                full.fetch_add(1, Ordering::AcqRel);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            turns.worker_next();
+            assert_eq!(full.load(Ordering::Acquire), 0, "the worker was not done");
+        }
+        turns.end();
+        worker.join().unwrap();
+        let measured = measured.recv().unwrap();
+        assert!(measured.cpu >= Duration::from_millis(20), "{:?}", measured.cpu);
+        assert!(measured.cpu < Duration::from_millis(60), "{:?}", measured.cpu);
+        assert_eq!(measured.bursts.len(), 4);
+    }
+
+    #[test]
+    fn a_worker_that_is_gone_keeps_nobody_waiting() {
+        let turns = Arc::new(Turns::default());
+        let (result, _measured) = std::sync::mpsc::sync_channel(1);
+        drop(Meter::new(Arc::clone(&turns), 1, result).unwrap());
+        turns.worker_next();
+        assert!(turns.is_over());
+    }
+}
