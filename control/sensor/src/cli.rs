@@ -39,6 +39,9 @@ pub enum Command {
         --labels app=web\n  pollux selector --jsonl < requests.jsonl\n\n\
         Exit status: 0 the selector is valid, whether it matches or not, 2 it is invalid.")]
     Selector(SelectorArgs),
+    /// Print every setting with its meaning and default, as a commented pollux.toml.
+    #[command(after_help = "Example:\n  pollux config > pollux.toml")]
+    Config,
     /// Print the CustomResourceDefinition of DeepPacketInspection.
     #[command(after_help = "Example:\n  pollux crd | kubectl apply -f -")]
     Crd,

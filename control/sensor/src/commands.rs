@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::cli::{CheckArgs, Cli, Command, RulesCommand, SelectorArgs};
+use crate::cli::{CheckArgs, Cli, Command, ReplayArgs, RulesCommand, RunArgs, SelectorArgs};
 use crate::rules_check::Check;
 use crate::selector_command::{self, SelectorFailure};
 use crate::{exit, log};
@@ -13,10 +13,10 @@ pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Rules(RulesCommand::Check(args)) => check(&args),
         Command::Selector(args) => selector(&args),
+        Command::Config => config(),
         Command::Crd => crd(),
-        Command::Run(_) | Command::Replay(_) => {
-            Err(anyhow::anyhow!("this build can check rules and selectors only"))
-        }
+        Command::Run(args) => run(&args),
+        Command::Replay(args) => replay(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -32,6 +32,20 @@ pub fn dispatch(cli: Cli) -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_pipe))
+}
+
+fn run(args: &RunArgs) -> anyhow::Result<u8> {
+    let loaded = args.load()?;
+    log::begin(&loaded, &args.config);
+    crate::run::run(&loaded.config)?;
+    Ok(0)
+}
+
+fn replay(args: &ReplayArgs) -> anyhow::Result<u8> {
+    let loaded = args.load()?;
+    log::begin(&loaded, &args.config);
+    crate::replay::run(args, loaded.config)?;
+    Ok(0)
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<u8> {
@@ -60,6 +74,13 @@ fn selector(args: &SelectorArgs) -> anyhow::Result<u8> {
         Err(SelectorFailure::Io(error)) => Err(error.into()),
         Err(error) => Err(exit::UsageError(error.to_string()).into()),
     }
+}
+
+fn config() -> anyhow::Result<u8> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    crate::config::write_reference(&mut out)?;
+    out.flush()?;
+    Ok(0)
 }
 
 fn crd() -> anyhow::Result<u8> {

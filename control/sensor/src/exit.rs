@@ -2,6 +2,8 @@
 
 use crate::config::ConfigErrors;
 use crate::rules_source::RulesError;
+use crate::source::DirectoryError;
+use crate::state::StartError;
 
 /// A failure at run time.
 pub const FAILURE: u8 = 1;
@@ -18,7 +20,9 @@ pub fn status(error: &anyhow::Error) -> u8 {
     let is_usage = error.chain().any(|cause| {
         cause.is::<ConfigErrors>()
             || cause.is::<UsageError>()
+            || cause.is::<DirectoryError>()
             || cause.downcast_ref::<RulesError>().is_some_and(RulesError::is_usage)
+            || cause.downcast_ref::<StartError>().is_some_and(StartError::is_usage)
     });
     if is_usage { USAGE } else { FAILURE }
 }
@@ -35,6 +39,13 @@ mod tests {
         let errors = ConfigErrors::from(ConfigError::new(place, "expected NAME=VALUE"));
         let wrapped = Err::<(), _>(errors).context("configuration").expect_err("an error");
         assert_eq!(status(&wrapped), USAGE);
+        let mut config = crate::config::Config::default();
+        config.rules.paths = vec!["/nowhere/x.rules".to_owned()];
+        let start = crate::state::State::start(&config, false).map(drop).expect_err("an error");
+        assert_eq!(status(&start.into()), USAGE);
+        config.source.directory = Some("/nowhere/resources".into());
+        let start = crate::state::State::start(&config, false).map(drop).expect_err("an error");
+        assert_eq!(status(&start.into()), USAGE);
         assert_eq!(status(&anyhow::Error::new(UsageError("x".to_owned()))), USAGE);
         assert_eq!(status(&anyhow::anyhow!("disk full")), FAILURE);
     }

@@ -21,6 +21,8 @@ pub enum Checksums {
     /// Packets with a wrong one are dropped, unless more than one in ten of the first thousand is
     /// wrong: then the capture was made where the NIC fills them in.
     Auto,
+    /// As `Auto`, however many are wrong.
+    Check,
     /// They are not looked at.
     Ignore,
 }

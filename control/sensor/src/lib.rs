@@ -2,14 +2,20 @@
 //! reach it.
 #![forbid(unsafe_code)]
 
+pub mod capture;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod dataplane;
 pub mod exit;
+pub mod feeder;
 pub mod log;
 pub mod output;
+pub mod ports;
+pub mod replay;
 pub mod rules_check;
 pub mod rules_source;
+pub mod run;
 pub mod selector_command;
 pub mod settings;
 pub mod source;

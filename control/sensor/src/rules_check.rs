@@ -90,7 +90,8 @@ impl Check {
             warnings: self.warnings(),
         };
         serde_json::to_writer(&mut out, &answer)?;
-        out.write_all(b"\n")
+        out.write_all(b"\n")?;
+        out.flush()
     }
 
     /// Writes the answer for a person: each rejected rule on a line, then the figures.
@@ -127,7 +128,8 @@ impl Check {
                 indicatif::BinaryBytes(report.peak_rss_bytes),
             ),
             Err(error) => writeln!(out, "they don't compile: {error}"),
-        }
+        }?;
+        out.flush()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules from files to a compiled ruleset: paths, variables, classes, cache, and what is said of
 //! rules that don't load.
 
+use std::hash::{BuildHasher, Hash as _, Hasher as _};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,6 +52,25 @@ pub struct ParsedRules {
     pub files: Vec<PathBuf>,
     /// What else is to be said, each a line.
     pub warnings: Vec<String>,
+}
+
+impl ParsedRules {
+    /// Differs where rules do that would raise different alerts or be told of differently.
+    pub fn fingerprint(&self, hasher: &impl BuildHasher) -> u64 {
+        let mut state = hasher.build_hasher();
+        for signature in &self.signatures {
+            signature.text.hash(&mut state);
+            signature.priority.hash(&mut state);
+            if let Some(class) = &signature.class {
+                (&class.name, &class.description).hash(&mut state);
+            }
+        }
+        for rejection in &self.rejections {
+            rejection.to_string().hash(&mut state);
+        }
+        self.files.hash(&mut state);
+        state.finish()
+    }
 }
 
 /// Rules, ready to be used.
@@ -121,6 +141,18 @@ pub fn load(
     show_progress: bool,
 ) -> Result<LoadedRules, RulesError> {
     let parsed = parse(config, names)?;
+    Ok(finish(parsed, config, show_progress)?)
+}
+
+/// Compiles rules that were read, and logs what is to be said of them.
+///
+/// # Errors
+/// See [`compile`].
+pub fn finish(
+    parsed: ParsedRules,
+    config: &Config,
+    show_progress: bool,
+) -> Result<LoadedRules, BuildError> {
     for warning in &parsed.warnings {
         tracing::warn!("{warning}");
     }

@@ -50,6 +50,13 @@ impl Built {
     pub fn generation(&self) -> u64 {
         self.snapshot.generation
     }
+
+    /// Each resource with the error of its own that keeps it from selecting anything.
+    pub fn resource_errors(&self) -> impl Iterator<Item = (&DeepPacketInspection, Option<String>)> {
+        // Both are sorted by namespace and name, each once.
+        let errors = self.table.resources.iter().map(|state| state.error.as_ref());
+        self.resources.iter().zip(errors.map(|error| error.map(ToString::to_string)))
+    }
 }
 
 /// Makes generations and counts them.
@@ -137,6 +144,16 @@ pub enum StartError {
     Rules(#[from] RulesError),
 }
 
+impl StartError {
+    /// Is it the user's to mend in the command line or configuration?
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Directory(_) => true,
+            Self::Rules(error) => error.is_usage(),
+        }
+    }
+}
+
 /// The control side's knowledge: the configured sources as they were last read, and the
 /// generation made of them.
 #[derive(Debug)]
@@ -149,6 +166,9 @@ pub struct State {
     current: Built,
     directory_error: Option<String>,
     rules_error: Option<String>,
+    /// What was read last, so that reading the same again changes nothing.
+    rules_print: u64,
+    hasher: RandomState,
 }
 
 /// What is known of the rules in force.
@@ -182,8 +202,11 @@ impl State {
     pub fn start(config: &Config, show_progress: bool) -> Result<Self, StartError> {
         let inventory = config.source.directory.as_deref().map(source::read).transpose()?;
         let mut names = Names::default();
-        let (ruleset, rules) =
-            RulesView::of(rules_source::load(config, &mut names, show_progress)?);
+        let hasher = RandomState::new();
+        let parsed = rules_source::parse(config, &mut names)?;
+        let rules_print = parsed.fingerprint(&hasher);
+        let loaded = rules_source::finish(parsed, config, show_progress);
+        let (ruleset, rules) = RulesView::of(loaded.map_err(RulesError::from)?);
         let settings = crate::settings::settings(config);
         let desired = Desired { inventory, ruleset, settings };
         let mut generations = Generations::default();
@@ -200,6 +223,8 @@ impl State {
             current,
             directory_error,
             rules_error,
+            rules_print,
+            hasher,
         })
     }
 
@@ -253,22 +278,35 @@ impl State {
         }
     }
 
-    /// Reads the rules again.
+    /// Reads the rules again. [`State::conditions`] may change also where the rules don't.
     pub fn reload_rules(&mut self) -> Update {
-        let reason = match rules_source::load(&self.config, &mut self.names, false) {
-            Ok(loaded) if loaded.ruleset.signatures.is_empty() && self.rules.loaded > 0 => {
-                "no rule loads any more; the rules loaded before stay in force".to_owned()
-            }
-            Ok(loaded) => {
+        match self.try_reload_rules() {
+            Ok(update) => {
                 self.rules_error = None;
-                (self.desired.ruleset, self.rules) = RulesView::of(loaded);
-                return self.rebuild(true);
+                update
             }
-            Err(error) => format!("{error}; the rules loaded before stay in force"),
-        };
-        tracing::error!("{reason}");
-        self.rules_error = Some(reason.clone());
-        Update::Rejected(reason)
+            Err(error) => {
+                let reason = format!("{error}; the rules loaded before stay in force");
+                tracing::error!("{reason}");
+                self.rules_error = Some(reason.clone());
+                Update::Rejected(reason)
+            }
+        }
+    }
+
+    fn try_reload_rules(&mut self) -> anyhow::Result<Update> {
+        let parsed = rules_source::parse(&self.config, &mut self.names)?;
+        if parsed.signatures.is_empty() && self.rules.loaded > 0 {
+            anyhow::bail!("no rule loads any more");
+        }
+        let print = parsed.fingerprint(&self.hasher);
+        if print == self.rules_print {
+            return Ok(Update::Unchanged);
+        }
+        let loaded = rules_source::finish(parsed, &self.config, false)?;
+        (self.desired.ruleset, self.rules) = RulesView::of(loaded);
+        self.rules_print = print;
+        Ok(self.rebuild(true))
     }
 
     fn rebuild(&mut self, new_rules: bool) -> Update {
@@ -295,7 +333,7 @@ impl State {
         Update::Built(Box::new(self.current.clone()))
     }
 
-    /// Watches the rules' files and directories.
+    /// Watches the rules' files and directories, and the classification file.
     ///
     /// # Errors
     /// The system refuses.
@@ -311,7 +349,7 @@ impl State {
                 _ => PathBuf::from(path),
             }
         });
-        Watch::new(paths)
+        Watch::new(paths.chain(self.config.rules.classification.clone()))
     }
 
     /// Watches the resources directory, if there is one.
@@ -473,6 +511,7 @@ mod tests {
         let Update::Built(built) = state.reload_rules() else { panic!("not built") };
         assert_eq!((built.generation(), built.snapshot.rules.signatures.len()), (2, 1));
         assert_eq!(state.rules().rejections.len(), 1);
+        assert!(matches!(state.reload_rules(), Update::Unchanged), "the same again is no news");
         let conditions = state.conditions();
         assert!(conditions.len() == 1 && conditions[0].contains("a.rules:1:1"), "{conditions:?}");
         fs::remove_file(&file).expect("removed");

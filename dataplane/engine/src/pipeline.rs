@@ -242,7 +242,7 @@ impl Core {
                 return Fate::HandOver(owner);
             }
         }
-        match self.decoded(&snapshot, &decoded, buffer, bytes, link, &info) {
+        match self.decoded(&snapshot, &decoded, buffer, bytes, &info) {
             Verdict::Inspected => self.counters.inspected.add(1),
             Verdict::Unscoped => self.counters.unscoped.add(1),
             Verdict::Dropped(reason) => self.counters.discard(reason),
@@ -285,7 +285,6 @@ impl Core {
         decoded: &Decoded,
         buffer: &[u8],
         bytes: &[u8],
-        link: LinkType,
         info: &PacketInfo,
     ) -> Verdict {
         let hits = snapshot.scope.lookup(decoded);

@@ -7,6 +7,7 @@
 pub mod error;
 pub mod keys;
 mod load;
+mod reference;
 mod suricata;
 mod suricata_yaml;
 mod toml_file;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use error::{ConfigError, ConfigErrors, Place};
 pub use load::{Loaded, Sources};
+pub use reference::write as write_reference;
 pub use value::{Value, Wrong};
 
 /// Everything that can be configured; the packet path's parts are each crate's own.

@@ -15,13 +15,12 @@ const MAX_FILE: u64 = 512 << 20;
 
 /// Why a directory can't be read at all.
 #[derive(Debug, thiserror::Error)]
-#[error("the resources directory {}: {source}", path.display())]
+#[error("the resources directory {}: {error}", path.display())]
 pub struct DirectoryError {
     /// The directory.
     pub path: PathBuf,
     /// What the system says.
-    #[source]
-    pub source: io::Error,
+    pub error: io::Error,
 }
 
 /// Reads the documents of a directory. Files come in the order of their names, those of the
@@ -30,7 +29,7 @@ pub struct DirectoryError {
 /// # Errors
 /// The directory can't be listed. Everything else becomes a problem of the inventory.
 pub fn read(directory: &Path) -> Result<Inventory, DirectoryError> {
-    let failed = |source| DirectoryError { path: directory.to_owned(), source };
+    let failed = |error| DirectoryError { path: directory.to_owned(), error };
     let (mut files, directories) = list(directory).map_err(failed)?;
     let mut problems = Vec::new();
     for inner in directories {

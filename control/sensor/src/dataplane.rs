@@ -1,0 +1,247 @@
+//! The running dataplane: DPDK's memory and ports, the crew of workers, the writer of alerts, and
+//! the generation that is in force. Live and replay differ only in the ports that they bring.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use dpdk::{Eal, EalConfig, MetaField, Port, RxQueue};
+use engine::emit::WhenFull;
+use engine::worker::TimeSource;
+use engine::{Crew, CrewConfig, Seat, Snapshot};
+use wire::LinkType;
+
+use crate::config::{Config, Hugepages};
+use crate::output::ledger::{Ledger, NicCounters, PortView, QueueView};
+use crate::output::names::NameBook;
+use crate::output::totals::AlertTotals;
+use crate::output::writer::{Writer, WriterConfig, WriterHandle};
+
+/// Parcels that wait between two cores at the most.
+const EXCHANGE_CAPACITY: usize = 2048;
+
+/// Alerts that wait in a core's ring at the most.
+const ALERT_CAPACITY: usize = 16_384;
+
+/// How long cores may take to adopt a generation before that is told as an error.
+const ADOPTION_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A port that is ready to be polled.
+#[derive(Debug)]
+pub struct OpenPort {
+    /// Its name in ledger and log.
+    pub name: String,
+    /// The port, which must live as long as its queues are polled.
+    pub port: Port,
+    /// Its queues, each with the CPU that polls it.
+    pub queues: Vec<(RxQueue, Option<usize>)>,
+    /// Workers beside those of the queues, which take only what others hand over, by their CPUs.
+    pub helpers: Vec<Option<usize>>,
+}
+
+/// How the dataplane is run.
+#[derive(Debug)]
+pub struct Mode {
+    /// Time.
+    pub time: TimeSource,
+    /// Replay waits, live loses and counts.
+    pub when_full: WhenFull,
+    /// The alerts' file.
+    pub writer: WriterConfig,
+    /// Do the drivers of these ports count losses of their own?
+    pub nic_counters: bool,
+}
+
+/// A seat in the crew, as the ledger tells of it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    queue: Option<u16>,
+    cpu: Option<usize>,
+}
+
+/// The dataplane, running.
+#[derive(Debug)]
+pub struct Dataplane {
+    crew: Option<Crew>,
+    ledgers: Arc<[Arc<engine::counters::Counters>]>,
+    /// Ports with the places of their workers, in the order of the workers.
+    ports: Vec<(String, Port, Vec<Place>)>,
+    writer: Option<WriterHandle>,
+    names: Arc<NameBook>,
+    nic_counters: bool,
+    started: Option<Instant>,
+}
+
+/// Starts DPDK as configured. Without the privilege or the pages for hugepages, ordinary pages are
+/// taken unless they are asked for by name.
+pub fn start_eal(config: &Config, hugepages: Hugepages) -> anyhow::Result<&'static Eal> {
+    let memory_mb = u32::try_from(config.memory.size >> 20).unwrap_or(u32::MAX).max(32);
+    let eal_config = EalConfig {
+        hugepages: match hugepages {
+            Hugepages::Auto => dpdk::Hugepages::Auto,
+            Hugepages::Yes => dpdk::Hugepages::Require,
+            Hugepages::No => dpdk::Hugepages::Never,
+        },
+        memory_mb,
+        ..EalConfig::default()
+    };
+    Eal::init(&eal_config).context("DPDK cannot start")
+}
+
+impl Dataplane {
+    /// Starts the workers. They receive nothing before the first [`Dataplane::publish`].
+    pub fn start(
+        eal: &'static Eal,
+        config: &Config,
+        ports: Vec<OpenPort>,
+        mode: Mode,
+    ) -> anyhow::Result<Self> {
+        let meta = MetaField::register()?;
+        let mut seats = Vec::new();
+        let mut kept = Vec::new();
+        for (number, open) in ports.into_iter().enumerate() {
+            let port = u16::try_from(number).context("too many ports")?;
+            let mut places = Vec::new();
+            for (index, (queue, cpu)) in open.queues.into_iter().enumerate() {
+                places.push(Place { queue: u16::try_from(index).ok(), cpu });
+                seats.push(Seat { queue: Some(queue), port, cpu, link: LinkType::Ethernet });
+            }
+            for cpu in open.helpers {
+                places.push(Place { queue: None, cpu });
+                seats.push(Seat { queue: None, port, cpu, link: LinkType::Ethernet });
+            }
+            kept.push((open.name, open.port, places));
+        }
+        if seats.is_empty() {
+            bail!("no port has a queue to receive from");
+        }
+        let crew_config = CrewConfig {
+            flows: config.flows.clone(),
+            time: mode.time,
+            when_full: mode.when_full,
+            exchange_capacity: EXCHANGE_CAPACITY,
+            alert_capacity: ALERT_CAPACITY,
+            meta,
+        };
+        let (crew, collector) = Crew::start(eal, seats, &crew_config)?;
+        let ledgers = Arc::clone(crew.ledgers());
+        let names = NameBook::new();
+        let path = mode.writer.path.clone();
+        let writer =
+            Writer::spawn(mode.writer, collector, Arc::clone(&names), ledgers.iter().cloned())
+                .with_context(|| format!("cannot write alerts to {}", path.display()))?;
+        Ok(Self {
+            crew: Some(crew),
+            ledgers,
+            ports: kept,
+            writer: Some(writer),
+            names,
+            nic_counters: mode.nic_counters,
+            started: None,
+        })
+    }
+
+    /// Puts a generation in force on every core and waits until all have it. Packets go on
+    /// meanwhile.
+    pub fn publish(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        table: Arc<api::ScopeTable>,
+        now: u64,
+    ) -> anyhow::Result<()> {
+        self.names.publish(snapshot.generation, table, now);
+        let Some(crew) = &mut self.crew else { bail!("the workers have stopped") };
+        crew.publish(snapshot)?;
+        self.started.get_or_insert_with(Instant::now);
+        let deadline = Instant::now() + ADOPTION_PATIENCE;
+        while !crew.acknowledged(snapshot.generation) {
+            if crew.has_failed() {
+                bail!("a worker failed while it took generation {}", snapshot.generation);
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "a worker has not taken generation {} in {} s: is its CPU taken by another \
+                     busy thread?",
+                    snapshot.generation,
+                    ADOPTION_PATIENCE.as_secs()
+                );
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        crew.collect_returned();
+        Ok(())
+    }
+
+    /// What the workers share: how a feeder learns that nobody is left to feed.
+    pub fn shared(&self) -> Option<Arc<engine::worker::Shared>> {
+        self.crew.as_ref().map(|crew| Arc::clone(crew.shared()))
+    }
+
+    /// Has a worker given up?
+    pub fn has_failed(&self) -> bool {
+        self.crew.as_ref().is_none_or(Crew::has_failed)
+    }
+
+    /// Has every core taken this generation?
+    pub fn acknowledged(&self, generation: u64) -> bool {
+        self.ledgers.iter().all(|ledger| ledger.generation.observe() >= generation)
+    }
+
+    /// Frees what cores have returned.
+    pub fn tidy(&mut self) {
+        if let Some(crew) = &mut self.crew {
+            crew.collect_returned();
+        }
+    }
+
+    /// The alerts so far, as of about a second ago.
+    pub fn alerts(&self) -> AlertTotals {
+        self.writer.as_ref().map(WriterHandle::totals).unwrap_or_default()
+    }
+
+    /// The ledger as it stands. While cores run its numbers are of slightly different moments.
+    pub fn ledger(&self, alerts: &AlertTotals) -> Ledger {
+        let mut ledgers = self.ledgers.iter();
+        let views: Vec<PortView<'_>> = self
+            .ports
+            .iter()
+            .map(|(name, port, places)| {
+                let queues = places
+                    .iter()
+                    .zip(ledgers.by_ref())
+                    .map(|(place, counters)| QueueView {
+                        queue: place.queue,
+                        core: place.cpu,
+                        counters,
+                    })
+                    .collect();
+                let nic = if self.nic_counters {
+                    port.stats().map_or_else(|_| NicCounters::default(), NicCounters::from)
+                } else {
+                    NicCounters::default()
+                };
+                PortView { name, nic, queues }
+            })
+            .collect();
+        let seconds = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
+        Ledger::collect(&views, alerts, seconds)
+    }
+
+    /// Lets the workers empty their queues and end their flows, writes every alert, and returns
+    /// the final ledger. An error is a worker's; the ledger is there all the same.
+    pub fn stop(mut self) -> (Ledger, AlertTotals, anyhow::Result<()>) {
+        let stopped = match self.crew.take() {
+            Some(crew) => crew.stop().map_err(anyhow::Error::from),
+            None => Ok(()),
+        };
+        let alerts = self.writer.take().map(WriterHandle::finish).unwrap_or_default();
+        let ledger = self.ledger(&alerts);
+        (ledger, alerts, stopped)
+    }
+}
+
+/// Where an output goes: its path below the directory, if it is not absolute.
+pub fn output_path(directory: &std::path::Path, path: &std::path::Path) -> PathBuf {
+    directory.join(path)
+}

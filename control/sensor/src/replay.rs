@@ -1,0 +1,261 @@
+//! `pollux replay`: capture files through the dataplane, over a port of rings, and what came of it.
+
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use anyhow::{Context as _, bail};
+use api::dpi::Time;
+use dpdk::{Mempool, PortConfig, RingPort};
+use engine::emit::WhenFull;
+use engine::worker::TimeSource;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::cli::{ReplayArgs, Spread as SpreadArg};
+use crate::config::{Checksums as ChecksumConfig, Config, Hugepages};
+use crate::dataplane::{Dataplane, Mode, OpenPort, output_path, start_eal};
+use crate::exit::UsageError;
+use crate::feeder::{Checksums, Fed, Feeder, Spread};
+use crate::output::eve::EveOptions;
+use crate::output::ledger::Ledger;
+use crate::output::report::{self, Look, Report, ResourceLine};
+use crate::output::status::{ResourceInput, StatusFile, losses};
+use crate::output::totals::AlertTotals;
+use crate::output::writer::WriterConfig;
+use crate::state::State;
+
+/// Packets that wait in a queue at the most.
+const RING_SIZE: u32 = 1024;
+
+/// Bytes of a mbuf: a full Ethernet frame with tags and room behind it. Longer frames are chained.
+const DATA_ROOM: u16 = 2048;
+
+/// Memory for mbufs, rings and the rest of DPDK, if the configuration says nothing.
+const MEMORY: u64 = 96 << 20;
+
+/// Does what the command line says.
+pub fn run(args: &ReplayArgs, mut config: Config) -> anyhow::Result<()> {
+    let captures: Vec<PathBuf> = args.all_captures().cloned().collect();
+    for capture in &captures {
+        readable(capture)?;
+    }
+    let directory = config.outputs.directory.clone().unwrap_or_else(|| PathBuf::from("."));
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make the output directory {}", directory.display()))?;
+    // Two replays may run at once: neither takes the machine's hugepages unless told to.
+    let hugepages = match config.memory.hugepages {
+        Hugepages::Yes => Hugepages::Yes,
+        Hugepages::Auto | Hugepages::No => Hugepages::No,
+    };
+    config.memory.size = config.memory.size.min(MEMORY);
+    let state = State::start(&config, true)?;
+    let workers = usize::from(args.workers.unwrap_or(1));
+    let outcome = replay(args, &config, &state, &captures, &directory, workers, hugepages)?;
+    write_outcome(&config, &state, &directory, &captures, &outcome)?;
+    if let Err(imbalance) = outcome.ledger.balances() {
+        bail!("the ledger does not balance: {imbalance}; this is a defect of Pollux");
+    }
+    for warning in &outcome.fed.warnings {
+        tracing::warn!("{warning}; what came before was replayed");
+    }
+    if outcome.fed.checksums_ignored {
+        tracing::info!("more than one checksum in ten is wrong: none is looked at any more");
+    }
+    outcome.result
+}
+
+/// What a replay came to.
+struct Outcome {
+    ledger: Ledger,
+    alerts: AlertTotals,
+    fed: Fed,
+    acknowledged: bool,
+    result: anyhow::Result<()>,
+}
+
+fn readable(capture: &Path) -> anyhow::Result<()> {
+    match std::fs::File::open(capture).and_then(|file| file.metadata()) {
+        Ok(metadata) if metadata.is_dir() => {
+            let text = format!("{}: is a directory, not a capture file", capture.display());
+            Err(UsageError(text).into())
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(UsageError(format!("{}: {error}", capture.display())).into()),
+    }
+}
+
+fn replay(
+    args: &ReplayArgs,
+    config: &Config,
+    state: &State,
+    captures: &[PathBuf],
+    directory: &Path,
+    workers: usize,
+    hugepages: Hugepages,
+) -> anyhow::Result<Outcome> {
+    let eal = start_eal(config, hugepages)?;
+    let buffers = 2 * RING_SIZE * u32::try_from(workers)? + 4096;
+    let pool = Mempool::new("replay", buffers, 256, DATA_ROOM, None)?;
+    let (mut port, rings) = RingPort::new(eal, "replay", workers, RING_SIZE)?;
+    let mut port_config = PortConfig::new(pool.clone());
+    port_config.rx_queues = u16::try_from(workers)?;
+    port.configure(port_config)?;
+    port.start()?;
+    let open = OpenPort {
+        name: port.name(),
+        queues: port.rx_queues().into_iter().map(|queue| (queue, None)).collect(),
+        port,
+        helpers: Vec::new(),
+    };
+    let clock = Arc::new(AtomicU64::new(0));
+    let mode = Mode {
+        time: TimeSource::Packets(Arc::clone(&clock)),
+        when_full: WhenFull::Wait,
+        writer: writer_config(config, directory, Vec::new()),
+        nic_counters: true,
+    };
+    let mut dataplane = Dataplane::start(eal, config, vec![open], mode)?;
+    let built = state.current();
+    dataplane.publish(&built.snapshot, Arc::clone(&built.table), 0)?;
+    let acknowledged = dataplane.acknowledged(built.generation());
+    let feeder = Feeder {
+        rings,
+        pool,
+        meta: dpdk::MetaField::register()?,
+        clock,
+        shared: dataplane.shared().context("the workers have stopped")?,
+        checksums: match config.effective_checksums() {
+            ChecksumConfig::No => Checksums::Ignore,
+            ChecksumConfig::Auto => Checksums::Auto,
+            ChecksumConfig::Yes => Checksums::Check,
+        },
+        spread: match args.spread {
+            SpreadArg::Inner => Spread::Inner,
+            SpreadArg::Elsewhere => Spread::Elsewhere,
+        },
+        decoder: config.decoder.clone(),
+    };
+    let bar = progress_bar(captures);
+    let (fed, read) = feeder.feed(captures, &|fed| bar.set_position(fed.bytes));
+    bar.finish_and_clear();
+    let (ledger, alerts, stopped) = dataplane.stop();
+    let result = stopped.and(read.map_err(anyhow::Error::from));
+    Ok(Outcome { ledger, alerts, fed, acknowledged, result })
+}
+
+/// The writer's settings, out of the configuration.
+pub(crate) fn writer_config(
+    config: &Config,
+    directory: &Path,
+    interfaces: Vec<String>,
+) -> WriterConfig {
+    let eve = &config.outputs.eve;
+    let live = !interfaces.is_empty();
+    let path = if eve.enabled {
+        output_path(directory, &eve.path)
+    } else {
+        PathBuf::from("/dev/null")
+    };
+    let options = EveOptions {
+        interfaces,
+        community_id: true,
+        payload: eve.payload,
+        payload_printable: eve.payload_printable,
+        packet: eve.packet,
+    };
+    let base = if live {
+        WriterConfig { grace: config.sensor.grace, ..WriterConfig::live(path) }
+    } else {
+        WriterConfig::replay(path)
+    };
+    WriterConfig { eve: options, ..base }
+}
+
+fn write_outcome(
+    config: &Config,
+    state: &State,
+    directory: &Path,
+    captures: &[PathBuf],
+    outcome: &Outcome,
+) -> anyhow::Result<()> {
+    let outputs = &config.outputs;
+    if outputs.ledger.enabled {
+        let path = output_path(directory, &outputs.ledger.path);
+        outcome
+            .ledger
+            .write(&path)
+            .with_context(|| format!("cannot write the ledger to {}", path.display()))?;
+    }
+    let path = output_path(directory, &outputs.status.path);
+    let mut status = StatusFile::new(path, config.sensor.node_name());
+    if outputs.status.enabled {
+        update_status(&mut status, state, &outcome.ledger, outcome.acknowledged)?;
+    }
+    let built = state.current();
+    let report = Report {
+        ledger: &outcome.ledger,
+        alerts: &outcome.alerts,
+        captures: captures.len(),
+        rules: (state.rules().loaded, state.rules().rejections.len()),
+        resources: ResourceLine::all(&built.table, &status),
+        directory: &directory.display().to_string(),
+    };
+    let terminal = io::stdout().is_terminal();
+    let look = Look { colour: terminal, width: terminal.then_some(100) };
+    match report::print(&mut io::stdout().lock(), &report, look) {
+        // Whoever reads has gone: the results are in the files.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        printed => Ok(printed?),
+    }
+}
+
+/// Says in the status file what is so.
+pub(crate) fn update_status(
+    status: &mut StatusFile,
+    state: &State,
+    ledger: &Ledger,
+    acknowledged: bool,
+) -> anyhow::Result<()> {
+    let built = state.current();
+    let errors: Vec<Option<String>> = built
+        .resources
+        .iter()
+        .map(|resource| {
+            let theirs = built.table.resources.iter().find(|state| {
+                state.namespace == resource.namespace() && state.name == resource.name()
+            });
+            theirs.and_then(|state| state.error.as_ref()).map(ToString::to_string)
+        })
+        .collect();
+    let inputs: Vec<ResourceInput<'_>> = built
+        .resources
+        .iter()
+        .zip(&errors)
+        .map(|(resource, error)| ResourceInput { resource, error: error.as_deref() })
+        .collect();
+    let mut conditions = state.conditions();
+    conditions.extend(losses(ledger));
+    let path = status.path().display().to_string();
+    status
+        .update(&inputs, acknowledged, &conditions, Time::from(now()))
+        .with_context(|| format!("cannot write the status to {path}"))?;
+    Ok(())
+}
+
+/// The wall clock.
+pub(crate) fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+fn progress_bar(captures: &[PathBuf]) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bytes = captures.iter().filter_map(|path| path.metadata().ok()).map(|m| m.len()).sum();
+    let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
+    let style = "replaying {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    bar.with_style(
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    )
+}
