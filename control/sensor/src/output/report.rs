@@ -239,28 +239,41 @@ impl Text {
 
     fn flows(&mut self, ledger: &Ledger) {
         let flows = &ledger.flows;
+        let some = |counts: &[(u64, &str)], shown: fn(u64) -> String| -> Vec<String> {
+            let some = counts.iter().filter(|&&(n, _)| n > 0);
+            some.map(|&(n, what)| format!("{} {what}", shown(n))).collect()
+        };
         let mut parts = vec![format!("{} seen", grouped(flows.created))];
-        for (n, what) in [
-            (flows.midstream, "picked up midstream"),
-            (flows.evicted, "evicted"),
-            (flows.lost_to_panic, "lost to a panic"),
-            (flows.datagrams_reassembled, "datagrams put together from fragments"),
-            (flows.bad_transport_checksum, "packets with a wrong transport checksum"),
-        ] {
-            if n > 0 {
-                parts.push(format!("{} {what}", grouped(n)));
-            }
-        }
-        for (n, what) in [
-            (flows.encrypted, "encrypted"),
-            (flows.beyond_depth, "beyond the streams' depth"),
-            (flows.gap_bytes, "missing in streams"),
-        ] {
-            if n > 0 {
-                parts.push(format!("{} {what}", bytes(n)));
-            }
-        }
+        parts.extend(some(
+            &[
+                (flows.midstream, "picked up midstream"),
+                (flows.evicted, "evicted"),
+                (flows.lost_to_panic, "lost to a panic"),
+            ],
+            grouped,
+        ));
         self.titled("flows", &parts.join(", "));
+        let parts = some(
+            &[
+                (flows.datagrams_reassembled, "datagrams put together from fragments"),
+                (flows.bad_transport_checksum, "packets with a wrong transport checksum"),
+            ],
+            grouped,
+        );
+        if !parts.is_empty() {
+            self.titled("", &parts.join(", "));
+        }
+        let parts = some(
+            &[
+                (flows.encrypted, "encrypted"),
+                (flows.beyond_depth, "beyond the streams' depth"),
+                (flows.gap_bytes, "missing in streams"),
+            ],
+            bytes,
+        );
+        if !parts.is_empty() {
+            self.titled("", &parts.join(", "));
+        }
         if ledger.trouble.panics > 0 {
             let text = format!(
                 "{} caught: a defect of the sensor, see its log",

@@ -81,7 +81,8 @@ packets   received  238,237
           unscoped    8,000    3.4 %
           dropped       237    0.1 %  non_ip 237
           the ledger balances
-flows     1,234 seen, 1.5 MB encrypted
+flows     1,234 seen
+          1.5 MB encrypted
 alerts    1,203 by 2 signatures, 7 more held back by thresholds  → out/eve.json
 
   count  sev  sid      signature
