@@ -100,9 +100,15 @@ impl Check {
     /// What writing says.
     pub fn write_text(&self, mut out: impl Write) -> io::Result<()> {
         for rejection in &self.parsed.rejections {
-            match rejection.sid {
-                Some(sid) => writeln!(out, "{rejection} (sid {sid})")?,
-                None => writeln!(out, "{rejection}")?,
+            let Rejection { origin, column, sid, keyword, reason, .. } = rejection;
+            write!(out, "{}:{}:{column}: ", origin.file, origin.line)?;
+            // Most reasons name it themselves.
+            if let Some(keyword) = keyword.as_deref().filter(|word| !reason.contains(word)) {
+                write!(out, "{keyword}: ")?;
+            }
+            match sid {
+                Some(sid) => writeln!(out, "{reason} (sid {sid})")?,
+                None => writeln!(out, "{reason}")?,
             }
         }
         for warning in self.warnings() {
@@ -209,6 +215,7 @@ mod tests {
             lines[0].starts_with(&format!("{file}:3:33: ")) && lines[0].ends_with("(sid 2)"),
             "{text}"
         );
+        assert!(lines[0].contains("nokeyword"), "{text}");
         assert!(lines[1].starts_with(&format!("{file}:4:1: ")), "{text}");
         assert_eq!(lines[2], "1 rules load, 2 are rejected, 1 are commented out, in 1 files");
     }

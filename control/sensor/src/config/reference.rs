@@ -13,13 +13,8 @@ pub fn write(mut out: impl Write) -> io::Result<()> {
     let mut section = "";
     for key in KEYS {
         // Two levels make a section, the rest stays in the key: [outputs.eve], vlan.use-for-….
-        let depth = if key.name.starts_with("outputs.") && key.name.matches('.').count() > 1 {
-            2
-        } else if key.name.starts_with("protocols.") {
-            2
-        } else {
-            1
-        };
+        let is_output = key.name.starts_with("outputs.") && key.name.matches('.').count() > 1;
+        let depth = if is_output || key.name.starts_with("protocols.") { 2 } else { 1 };
         let end = key.name.match_indices('.').nth(depth - 1).map_or(0, |(at, _)| at);
         let (this, name) = key.name.split_at(end);
         if this != section {
