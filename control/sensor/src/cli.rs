@@ -186,15 +186,15 @@ pub struct ReplayArgs {
     /// How packets are spread over the workers.
     #[arg(long, value_name = "HOW", default_value = "inner", hide = true)]
     pub spread: Spread,
-    /// Suricata's flags.
-    #[command(flatten)]
-    pub suricata: SuricataArgs,
     /// A capture file, as Suricata names it; may be repeated.
     #[arg(short = 'r', value_name = "CAPTURE", hide = true, action = ArgAction::Append)]
     pub read: Vec<PathBuf>,
     /// Capture files (pcap, pcapng), replayed in this order.
     #[arg(value_name = "CAPTURE", required_unless_present = "read")]
     pub captures: Vec<PathBuf>,
+    /// Suricata's flags.
+    #[command(flatten)]
+    pub suricata: SuricataArgs,
 }
 
 impl ReplayArgs {

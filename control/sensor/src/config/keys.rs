@@ -75,7 +75,8 @@ pub const KEYS: &[Key] = keys! {
     "rules.threads", "threads that compile rules; default: one for each core",
         |c, v| { c.rules.threads = Some(v.number(1..=1024)?); Ok(()) };
 
-    "decoder.checksum-checks", "yes, no or auto: not where most are wrong at first; default: auto",
+    "decoder.checksum-checks", "whether checksums are looked at: yes, no, or auto (no where more than a tenth are wrong \
+        at first); default: auto",
         |c, v| { c.checksums = v.choice(CHECKS)?; Ok(()) };
     "decoder.max-layers", "headers that are gone through in one packet; default: 16",
         |c, v| { c.decoder.max_layers = v.number(2..=64)?; Ok(()) };
@@ -190,8 +191,6 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.outputs.eve.packet = v.boolean()?; Ok(()) };
     "outputs.eve.payload-buffer-size", "most bytes of a payload or packet; default: 4kb",
         |c, v| { c.outputs.eve.payload_buffer_size = bytes(v, 0..=1 << 20)?; Ok(()) };
-    "outputs.eve.community-id-seed", "seed of community ids; default: 0",
-        |c, v| { c.outputs.eve.community_id_seed = v.number(0..=65_535)?; Ok(()) };
     "outputs.ledger.enabled", "write the ledger of packets; default: true",
         |c, v| { c.outputs.ledger.enabled = v.boolean()?; Ok(()) };
     "outputs.ledger.path", "the file; default: ledger.json",
@@ -201,7 +200,7 @@ pub const KEYS: &[Key] = keys! {
     "outputs.status.path", "the file; default: status.yaml",
         |c, v| { c.outputs.status.path = path(v)?; Ok(()) };
 
-    "memory.hugepages", "yes, no or auto: where there are enough; default: auto",
+    "memory.hugepages", "whether hugepages are used: yes, no, or auto (where there are enough); default: auto",
         |c, v| {
             c.memory.hugepages = v.choice(&[
                 ("auto", Hugepages::Auto),

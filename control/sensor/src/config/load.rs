@@ -128,6 +128,7 @@ impl Loader {
                 self.pass_over(name);
                 true
             }
+            Meaning::AsItIs => true,
             Meaning::Unknown => false,
         }
     }

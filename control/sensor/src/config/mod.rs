@@ -266,8 +266,6 @@ pub struct EveConfig {
     pub packet: bool,
     /// The most bytes of a payload or packet in an alert.
     pub payload_buffer_size: usize,
-    /// The seed of community ids.
-    pub community_id_seed: u16,
 }
 
 impl Default for EveConfig {
@@ -279,7 +277,6 @@ impl Default for EveConfig {
             payload_printable: false,
             packet: false,
             payload_buffer_size: 4096,
-            community_id_seed: 0,
         }
     }
 }

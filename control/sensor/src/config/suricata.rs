@@ -12,6 +12,8 @@ pub(super) enum Meaning {
     Ours(String, Value),
     /// Suricata knows it; here it means nothing, or nothing yet.
     PassedOver,
+    /// It asks for what is so anyway.
+    AsItIs,
     /// The operating system of hosts, and their addresses.
     HostPolicy(String),
     /// Neither.
@@ -65,7 +67,6 @@ const SAME: &[(&str, &str)] = &[
     ("outputs.*.eve-log.types.*.alert.payload-printable", "outputs.eve.payload-printable"),
     ("outputs.*.eve-log.types.*.alert.packet", "outputs.eve.packet"),
     ("outputs.*.eve-log.types.*.alert.payload-buffer-size", "outputs.eve.payload-buffer-size"),
-    ("outputs.*.eve-log.community-id-seed", "outputs.eve.community-id-seed"),
 ];
 
 /// Names that Suricata knows and that mean nothing here, each with all below it.
@@ -230,6 +231,15 @@ const PROTOCOLS: &[&str] = &[
     "websocket",
 ];
 
+/// Parsers and outputs that there are in any case.
+const ENABLED: &[&str] = &[
+    "outputs.*.eve-log.enabled",
+    "app-layer.protocols.dns.tcp.enabled",
+    "app-layer.protocols.dns.udp.enabled",
+    "app-layer.protocols.http.enabled",
+    "app-layer.protocols.tls.enabled",
+];
+
 /// Suricata's operating systems and the policies that it gives their streams and their fragments.
 const HOST_POLICIES: &[(&str, &str, &str)] = &[
     ("windows", "windows", "windows"),
@@ -270,6 +280,9 @@ pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
             Some(_) => Meaning::HostPolicy(system.to_owned()),
             None => Meaning::Unknown,
         };
+    }
+    if ENABLED.iter().any(|enabled| matches(enabled, name)) && value.boolean() == Ok(true) {
+        return Meaning::AsItIs;
     }
     let below = |section: &&str| {
         name.strip_prefix(*section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -339,30 +352,30 @@ pub(super) fn nearest_of_all(name: &str) -> String {
     suggestion(name, all)
 }
 
-/// What the log calls a name that was passed over: the section, so that the line stays short.
+/// What the log calls a name that was passed over: as much of it as tells, so that the line stays
+/// short. Numbers of a list's items say nothing.
 pub(super) fn section_of(name: &str) -> String {
-    let depth = match name.split('.').next() {
-        Some("app-layer") => 3,
-        Some("stream" | "defrag" | "decoder") => 3,
-        Some("outputs") => {
-            return name.split('.').find(|part| part.ends_with("log")).map_or_else(
-                || {
-                    name.split('.')
-                        .filter(|p| p.parse::<u32>().is_err())
-                        .take(2)
-                        .collect::<Vec<_>>()
-                        .join(".")
-                },
-                |output| format!("outputs.{output}"),
-            );
+    let parts: Vec<&str> = name.split('.').filter(|part| part.parse::<u32>().is_err()).collect();
+    let depth = match parts.as_slice() {
+        ["app-layer", "protocols", "http", "libhtp", "server-config", ..] => 5,
+        ["app-layer", "protocols", "http", "libhtp", "default-config", option, ..] => {
+            return format!("libhtp.{option}");
         }
+        ["app-layer", "protocols", "dns" | "http" | "tls", ..] => parts.len(),
+        ["app-layer", "protocols", ..] => {
+            return "app-layer.protocols of other protocols".to_owned();
+        }
+        ["flow-timeouts", _, last] => {
+            let last = if last.starts_with("emergency-") { "emergency-*" } else { last };
+            return format!("flow-timeouts.*.{last}");
+        }
+        ["stream" | "defrag" | "decoder" | "app-layer", ..] => 3,
+        ["outputs", "eve-log", "types", "alert", ..] => 5,
+        ["outputs", "eve-log", ..] => 3,
+        ["outputs", ..] => 2,
         _ => 1,
     };
-    name.split('.')
-        .filter(|part| part.parse::<u32>().is_err())
-        .take(depth)
-        .collect::<Vec<_>>()
-        .join(".")
+    parts.into_iter().take(depth).collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
@@ -454,10 +467,24 @@ mod tests {
 
     #[test]
     fn sections_stand_for_what_is_in_them() {
-        assert_eq!(section_of("outputs.0.eve-log.types.3.http.extended"), "outputs.eve-log");
-        assert_eq!(section_of("outputs.2.stats.enabled"), "outputs.stats");
-        assert_eq!(section_of("app-layer.protocols.ftp.memcap"), "app-layer.protocols.ftp");
-        assert_eq!(section_of("af-packet.0.interface"), "af-packet");
-        assert_eq!(section_of("stream.reassembly.urgent.policy"), "stream.reassembly.urgent");
+        for (name, section) in [
+            ("outputs.0.eve-log.types.3.http.extended", "outputs.eve-log.types"),
+            ("outputs.0.eve-log.types.0.alert.xff.mode", "outputs.eve-log.types.alert.xff"),
+            ("outputs.2.stats.enabled", "outputs.stats"),
+            ("app-layer.protocols.ftp.memcap", "app-layer.protocols of other protocols"),
+            ("app-layer.protocols.tls.enabled", "app-layer.protocols.tls.enabled"),
+            ("af-packet.0.interface", "af-packet"),
+            ("stream.reassembly.urgent.policy", "stream.reassembly.urgent"),
+            ("flow-timeouts.tcp.emergency-new", "flow-timeouts.*.emergency-*"),
+            ("flow-timeouts.udp.bypassed", "flow-timeouts.*.bypassed"),
+        ] {
+            assert_eq!(section_of(name), section);
+        }
+    }
+
+    #[test]
+    fn asking_for_what_is_so_is_worth_no_word() {
+        let http = |value| meaning("app-layer.protocols.http.enabled", &text(value));
+        assert_eq!((http("yes"), http("no")), (Meaning::AsItIs, Meaning::PassedOver));
     }
 }

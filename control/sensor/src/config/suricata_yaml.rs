@@ -105,10 +105,8 @@ fn flatten(file: &Path, name: String, node: Spanned<Node>, settings: &mut Vec<Se
         name => format!("{name}.{part}"),
     };
     match node.value {
-        Node::Map(entries) if is_disabled_output(&name, &entries) => {
-            // Its options are nobody's.
-            let _ = entries;
-        }
+        // Its options are nobody's.
+        Node::Map(entries) if is_disabled_output(&name, &entries) => {}
         Node::Map(entries) if !entries.is_empty() => {
             for (key, value) in entries {
                 flatten(file, join(&key), value, settings);

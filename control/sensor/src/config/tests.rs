@@ -62,9 +62,7 @@ fn variables_and_alert_options_come_from_suricatas_file() {
     assert_eq!(eve.payload_buffer_size, 8192);
     assert_eq!(
         loaded.passed_over.as_deref(),
-        Some(
-            "settings of Suricata's that have no effect here: outputs.eve-log, outputs.fast, af-packet"
-        )
+        Some("settings of Suricata's that have no effect here: outputs.fast, af-packet")
     );
 }
 
