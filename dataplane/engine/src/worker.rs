@@ -212,6 +212,8 @@ impl Loop<'_> {
                 self.core.adopt();
             }
             // What feeder and peers promise is read before the rings are: an empty ring proves it.
+            // So is the order to stop: what was put into the ring before it must still be taken.
+            let stopping = self.shared.stop.load(Ordering::Acquire);
             let promised = self.promised();
             let peers = self.peers_progress();
             let begin = self.config.watch.as_ref().map_or(0, |_| dpdk::rdtsc());
@@ -235,7 +237,7 @@ impl Loop<'_> {
             if self.exchange.is_empty() {
                 self.core.counters().watermark.publish(safe);
             }
-            if self.shared.stop.load(Ordering::Acquire) {
+            if stopping {
                 last_packets = last_packets.saturating_sub(received);
                 if (idle || last_packets == 0) && !quiet {
                     quiet = true;
