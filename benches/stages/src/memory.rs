@@ -1,7 +1,10 @@
 //! What a replay holds at the most, in a process of its own: its peak must not follow the length of
-//! the capture.
+//! the capture. The longer capture is the same one again and again, each time later, and comes
+//! through a pipe.
 
-use std::path::{Path, PathBuf};
+use std::fs::OpenOptions;
+use std::io::BufWriter;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +16,8 @@ use engine::scope::Scope;
 use engine::worker::TimeSource;
 use engine::{Crew, CrewConfig, Seat, Settings, Snapshot};
 use flow::FlowConfig;
+use nix::sys::stat::Mode;
+use pollux::capture;
 use pollux::feeder::{Checksums, Feeder, Spread};
 use serde::{Deserialize, Serialize};
 use wire::LinkType;
@@ -23,7 +28,7 @@ use crate::{cpu, port};
 /// What a replay held.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Peak {
-    /// How often the capture was replayed, one after the other.
+    /// How often the capture was repeated.
     pub times: u32,
     /// Packets in all.
     pub packets: u64,
@@ -33,7 +38,7 @@ pub struct Peak {
     pub peak: u64,
 }
 
-/// Replays the capture so many times with the sensor's own feeder, and tells what this process held.
+/// Replays the capture, that many times as long, with the sensor's own feeder, and tells what this process held.
 /// To be called in a process that has done nothing else.
 ///
 /// # Errors
@@ -62,7 +67,11 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
     cpu::forget_peak()?;
     let ready = cpu::peak_rss();
     let done = AtomicBool::new(false);
+    let folder = tempfile::tempdir()?;
+    let pipe = folder.path().join("long.pcap");
+    nix::unistd::mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR)?;
     let fed = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| lengthen(capture, times, &pipe));
         scope.spawn(|| {
             while !done.load(Ordering::Acquire) {
                 if collector.poll(drop) == 0 {
@@ -81,15 +90,47 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
             spread: Spread::Inner,
             decoder: wire::Config::default(),
         };
-        let captures: Vec<PathBuf> = (0..times).map(|_| capture.to_owned()).collect();
-        let (fed, result) = feeder.feed(&captures, &|_| ());
+        let (fed, result) = feeder.feed(std::slice::from_ref(&pipe), &|_| ());
         let stopped = crew.stop();
         done.store(true, Ordering::Release);
+        let written =
+            writer.join().map_err(|_| anyhow::anyhow!("the pipe's writer panicked"))??;
         result?;
         stopped?;
+        anyhow::ensure!(fed.packets == written, "{} of {written} packets came", fed.packets);
         anyhow::Ok(fed)
     })?;
     Ok(Peak { times, packets: fed.packets, ready, peak: cpu::peak_rss() })
+}
+
+/// Writes the capture so many times, each time beginning a second after the last one's end. Says how
+/// many packets that were.
+fn lengthen(capture: &Path, times: u32, to: &Path) -> anyhow::Result<u64> {
+    let pipe = OpenOptions::new().write(true).open(to)?;
+    let mut pcap = traffic::PcapWriter::new(BufWriter::new(pipe))?;
+    let mut result = Ok(());
+    let mut start = None;
+    let mut latest = 0;
+    for turn in 0..times {
+        let begin = latest + 1_000_000;
+        capture::read(capture, |frame| {
+            // Microseconds, and Ethernet, is what the writer knows.
+            let own = frame.timestamp / 1000;
+            let start = *start.get_or_insert(own);
+            let time = if turn == 0 { own } else { (own + begin).saturating_sub(start) };
+            latest = latest.max(time);
+            result = if frame.link == 1 {
+                pcap.write(time, frame.data)
+            } else {
+                Err(std::io::Error::other("the capture is not of Ethernet"))
+            };
+            result.is_ok()
+        })?;
+        std::mem::replace(&mut result, Ok(()))?;
+    }
+    let packets = pcap.packets();
+    pcap.finish()?;
+    Ok(packets)
 }
 
 /// The same in a process of its own, by this program's option `--measure-memory`.

@@ -96,7 +96,7 @@ pub struct RawScanned {
 pub struct PeerMeasured {
     /// What it says of itself.
     pub version: String,
-    /// Its whole process without loading.
+    /// All of its threads but the main one, which loads.
     pub rate: Rate,
     /// CPU seconds of its loading.
     pub loading_cpu_seconds: f64,
@@ -156,9 +156,9 @@ pub struct Ratios {
     pub out_of_scope_to_receive_and_free: f64,
     /// The worker against Hyperscan alone: 1 would be a sensor that only scans.
     pub worker_to_raw_scan: Option<f64>,
-    /// The worker alone against Suricata's whole process.
+    /// The worker alone against all of Suricata's threads.
     pub worker_to_peer: Option<f64>,
-    /// Pollux's whole process against Suricata's.
+    /// Pollux's whole process against all of Suricata's threads.
     pub process_to_peer: Option<f64>,
 }
 
@@ -189,13 +189,13 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "{:<44} {:>9} {:>12} {:>10} {:>9}",
+            "{:<46} {:>9} {:>12} {:>10} {:>9}",
             "by CPU time", "CPU s", "packets/s", "Mbit/s", "ns/packet"
         )?;
         let mut line = |name: &str, rate: &Rate| {
             writeln!(
                 f,
-                "{name:<44} {:>9.3} {:>12.0} {:>10.1} {:>9.1}",
+                "{name:<46} {:>9.3} {:>12.0} {:>10.1} {:>9.1}",
                 rate.cpu_seconds,
                 rate.packets_per_cpu_second,
                 rate.bits_per_cpu_second / 1e6,
@@ -211,7 +211,7 @@ impl fmt::Display for Report {
             line(&format!("(d) Hyperscan alone, {} patterns", scan.patterns), &scan.rate)?;
         }
         if let Some(peer) = &self.peer {
-            line("(e) Suricata, whole process, loaded", &peer.rate)?;
+            line("(e) Suricata, all threads but the loading one", &peer.rate)?;
         }
         let ratios = &self.ratios;
         let free = ratios.out_of_scope_to_receive_and_free;

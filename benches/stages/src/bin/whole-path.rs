@@ -15,6 +15,7 @@ use benches::report::{Bursts, PeerMeasured, Rate, RawScanned, Report, median};
 use benches::{memory, port, worker};
 use clap::Parser;
 use engine::scope::Scope;
+use hdrhistogram::Histogram;
 
 /// Measures the whole path by CPU time.
 #[derive(Debug, Parser)]
@@ -49,6 +50,9 @@ struct Options {
     /// Only pass over the capture so many times, for a profiler.
     #[arg(long, value_name = "PASSES")]
     only_worker: Option<usize>,
+    /// With that: nothing is in scope.
+    #[arg(long, requires = "only_worker")]
+    out_of_scope: bool,
     /// Replay so many times in this process and tell what it held.
     #[arg(long, hide = true)]
     measure_memory: Option<u32>,
@@ -81,7 +85,8 @@ fn main() -> anyhow::Result<()> {
     if let Some(passes) = options.only_worker {
         let eal = port::eal()?;
         for _ in 0..passes {
-            let pass = worker::pass(eal, &capture, &rules.ruleset, Scope::everything())?;
+            let scope = if options.out_of_scope { worker::nowhere() } else { Scope::everything() };
+            let pass = worker::pass(eal, &capture, &rules.ruleset, scope)?;
             println!("{} packets, {:?} of the worker", pass.fed.packets, pass.worker);
         }
         return Ok(());
@@ -116,6 +121,7 @@ fn measure(
     let (mut workers, mut processes, mut feeders) = (Vec::new(), Vec::new(), Vec::new());
     let (mut frees, mut unscoped, mut scans) = (Vec::new(), Vec::new(), Vec::new());
     let mut last = None;
+    let mut bursts = Histogram::new(3)?;
     let mut matches = 0;
     // Each kind in turn, so that whatever else the machine does meets all of them.
     for run in 1..=options.runs {
@@ -131,14 +137,8 @@ fn measure(
             scans.push(time);
             matches = found;
         }
-        last = Some(match last.take() {
-            None => pass,
-            Some(mut all) => {
-                let all: &mut worker::Pass = &mut all;
-                all.bursts.add(&pass.bursts)?;
-                worker::Pass { bursts: all.bursts.clone(), ..pass }
-            }
-        });
+        bursts.add(&pass.bursts)?;
+        last = Some(pass);
     }
     let last = last.context("no run")?;
     let (packets, bytes) = (last.fed.packets, last.fed.bytes);
@@ -166,7 +166,7 @@ fn measure(
         feeder: rate(&feeders),
         alerts: last.alerts,
         fates: last.fates,
-        bursts: Bursts::from(&last.bursts),
+        bursts: Bursts::from(&bursts),
         receive_and_free: rate(&frees),
         out_of_scope: rate(&unscoped),
         raw_scan,
@@ -191,22 +191,21 @@ fn peer(
         eprintln!("whole-path: suricata is not installed: scripts/setup --peer");
         return Ok(None);
     };
-    let (mut whole, mut loading) = (Vec::new(), Vec::new());
+    let (mut work, mut loading) = (Vec::new(), Vec::new());
     let mut told = None;
     for run in 1..=options.peer_runs {
         eprintln!("whole-path: suricata, run {run} of {}", options.peer_runs);
-        loading.push(peer.over_one_packet()?.cpu);
+        let one = peer.over_one_packet()?;
         let run = peer.over_capture()?;
-        whole.push(run.cpu);
+        loading.push(one.whole);
+        work.push(run.work.saturating_sub(one.work));
         told = Some(run);
     }
     let told = told.context("no run of suricata")?;
-    let loading = median(&loading);
-    let work = median(&whole).saturating_sub(loading);
     Ok(Some(PeerMeasured {
         version: peer.version.clone(),
-        rate: Rate::of(packets, bytes, &[work]),
-        loading_cpu_seconds: loading.as_secs_f64(),
+        rate: Rate::of(packets, bytes, &work),
+        loading_cpu_seconds: median(&loading).as_secs_f64(),
         rules: told.rules,
         alerts: told.alerts,
     }))
