@@ -75,9 +75,9 @@ fn keys(alerts: &[Value]) -> Vec<common::Key> {
 
 /// What an alert must say of the pod with an address.
 fn endpoint(address: IpAddr) -> Value {
-    let owner = cluster::PODS.iter().find(|pod| {
-        [IpAddr::V4(pod.address), IpAddr::V6(pod.address6())].contains(&address)
-    });
+    let owner = cluster::PODS
+        .iter()
+        .find(|pod| [IpAddr::V4(pod.address), IpAddr::V6(pod.address6())].contains(&address));
     owner.map_or(Value::Null, |pod| {
         serde_json::json!({
             "namespace": pod.namespace,

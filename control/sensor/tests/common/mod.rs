@@ -25,8 +25,8 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// The shared corpus, if it is there; otherwise that is said, and the test has nothing to do.
 pub(crate) fn shared() -> Option<PathBuf> {
-    let folder = std::env::var_os("POLLUX_SHARED")
-        .map_or_else(|| repository("../shared"), PathBuf::from);
+    let folder =
+        std::env::var_os("POLLUX_SHARED").map_or_else(|| repository("../shared"), PathBuf::from);
     let there = folder.join("corpus").is_dir().then(|| folder.canonicalize().ok()).flatten();
     if there.is_none() {
         eprintln!("skipped: shared corpus absent");
