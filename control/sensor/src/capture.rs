@@ -148,10 +148,7 @@ impl Format {
 }
 
 /// Reads a file and hands every frame to `each`, until that answers false.
-pub fn read(
-    path: &Path,
-    mut each: impl FnMut(Frame<'_>) -> bool,
-) -> Result<End, CaptureError> {
+pub fn read(path: &Path, mut each: impl FnMut(Frame<'_>) -> bool) -> Result<End, CaptureError> {
     let io = |error| CaptureError::Io { path: path.to_owned(), error };
     let file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
@@ -167,7 +164,7 @@ pub fn read(
         Err(_) => return Err(CaptureError::NotACapture { path: path.to_owned() }),
     };
     let mut format = Format::default();
-    let mut frames = 0;
+    let (mut frames, mut consumed) = (0, 0);
     loop {
         let damaged = |frame, reason: &str| CaptureError::Damaged {
             path: path.to_owned(),
@@ -184,6 +181,7 @@ pub fn read(
                     None => true,
                 };
                 reader.consume(used);
+                consumed += used as u64;
                 if !go_on {
                     return Ok(End::Complete);
                 }
@@ -196,6 +194,13 @@ pub fn read(
                 reader.refill().map_err(|_| damaged(frames, "the file cannot be read further"))?;
             }
             Err(PcapError::UnexpectedEof) => return Ok(cut_off(path, frames)),
+            // A length beyond the file's own end: no more is known of this frame than of one that
+            // was cut off.
+            Err(PcapError::BufferTooSmall)
+                if metadata.is_file() && metadata.len() <= consumed + BUFFER as u64 =>
+            {
+                return Ok(cut_off(path, frames));
+            }
             Err(PcapError::BufferTooSmall) => {
                 return Err(damaged(frames, "a frame claims to be longer than any frame can be"));
             }
@@ -276,15 +281,19 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_claims_to_be_gigantic_is_damage_not_memory() {
-        let mut bytes = pcap(false, &[b"abc"]);
-        bytes.extend([0u8; 8]);
-        bytes.extend(0x7fff_ffffu32.to_le_bytes());
-        bytes.extend(0x7fff_ffffu32.to_le_bytes());
-        bytes.extend([0u8; 64]);
-        let (frames, end) = collect(&bytes);
-        assert_eq!(frames.len(), 1);
-        assert!(matches!(end, Ok(End::CutOff(_)) | Err(CaptureError::Damaged { .. })), "{end:?}");
+    fn a_frame_that_claims_to_be_gigantic_is_damage_not_memory_and_the_end_if_no_more_follows() {
+        let gigantic = |behind: usize| {
+            let mut bytes = pcap(false, &[b"abc"]);
+            bytes.extend([0u8; 8]);
+            bytes.extend(0x7fff_ffffu32.to_le_bytes());
+            bytes.extend(0x7fff_ffffu32.to_le_bytes());
+            bytes.resize(bytes.len() + behind, 0);
+            let (frames, end) = collect(&bytes);
+            assert_eq!(frames.len(), 1);
+            end
+        };
+        assert!(matches!(gigantic(64), Ok(End::CutOff(_))));
+        assert!(matches!(gigantic(BUFFER), Err(CaptureError::Damaged { frame: 1, .. })));
     }
 
     #[test]
