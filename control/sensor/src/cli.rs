@@ -252,6 +252,7 @@ impl ConfigArgs {
             file: self.file.clone().or(default_file),
             suricata_yaml: self.suricata_yaml.clone(),
             set: self.set.clone(),
+            live: false,
         }
     }
 }
@@ -266,7 +267,8 @@ impl RunArgs {
     /// Everything that is wrong in it.
     pub fn load(&self) -> Result<Loaded, ConfigErrors> {
         let default = PathBuf::from(DEFAULT_FILE);
-        let mut loaded = Config::load(&self.config.sources(default.exists().then_some(default)))?;
+        let sources = self.config.sources(default.exists().then_some(default));
+        let mut loaded = Config::load(&Sources { live: true, ..sources })?;
         self.places.apply(&mut loaded.config);
         if loaded.config.ports.is_empty() {
             let place = match &self.config.file {

@@ -134,7 +134,8 @@ fn open_one(
     };
     let limits = port.limits()?;
     let queues = queues.min(usize::from(limits.max_rx_queues.max(1)));
-    let pool = Mempool::new(&format!("port{number}"), config.memory.packets, POOL_CACHE, room, None)?;
+    let pool =
+        Mempool::new(&format!("port{number}"), config.memory.packets, POOL_CACHE, room, None)?;
     let mut port_config = dpdk::PortConfig::new(pool);
     port_config.rx_queues = u16::try_from(queues)?;
     port_config.rx_desc = settings.descriptors;

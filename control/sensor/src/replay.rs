@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context as _, bail};
-use api::dpi::Time;
 use dpdk::{Mempool, PortConfig, RingPort};
 use engine::emit::WhenFull;
 use engine::worker::TimeSource;
@@ -20,8 +19,9 @@ use crate::feeder::{Checksums, Fed, Feeder, Spread};
 use crate::output::eve::EveOptions;
 use crate::output::ledger::Ledger;
 use crate::output::report::{self, Look, Report, ResourceLine};
-use crate::output::status::{ResourceInput, StatusFile, losses};
+use crate::output::status::StatusFile;
 use crate::output::totals::AlertTotals;
+use crate::output::view::View;
 use crate::output::writer::WriterConfig;
 use crate::state::State;
 
@@ -152,11 +152,8 @@ pub(crate) fn writer_config(
 ) -> WriterConfig {
     let eve = &config.outputs.eve;
     let live = !interfaces.is_empty();
-    let path = if eve.enabled {
-        output_path(directory, &eve.path)
-    } else {
-        PathBuf::from("/dev/null")
-    };
+    let path =
+        if eve.enabled { output_path(directory, &eve.path) } else { PathBuf::from("/dev/null") };
     let options = EveOptions {
         interfaces,
         community_id: true,
@@ -190,7 +187,7 @@ fn write_outcome(
     let path = output_path(directory, &outputs.status.path);
     let mut status = StatusFile::new(path, config.sensor.node_name());
     if outputs.status.enabled {
-        update_status(&mut status, state, &outcome.ledger, outcome.acknowledged)?;
+        View::of(state).write_status(&mut status, &outcome.ledger, outcome.acknowledged)?;
     }
     let built = state.current();
     let report = Report {
@@ -201,46 +198,11 @@ fn write_outcome(
         resources: ResourceLine::all(&built.table, &status),
         directory: &directory.display().to_string(),
     };
-    let terminal = io::stdout().is_terminal();
-    let look = Look { colour: terminal, width: terminal.then_some(100) };
-    match report::print(&mut io::stdout().lock(), &report, look) {
+    match report::print(&mut io::stdout().lock(), &report, Look::of_stdout()) {
         // Whoever reads has gone: the results are in the files.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),
     }
-}
-
-/// Says in the status file what is so.
-pub(crate) fn update_status(
-    status: &mut StatusFile,
-    state: &State,
-    ledger: &Ledger,
-    acknowledged: bool,
-) -> anyhow::Result<()> {
-    let built = state.current();
-    let errors: Vec<Option<String>> = built
-        .resources
-        .iter()
-        .map(|resource| {
-            let theirs = built.table.resources.iter().find(|state| {
-                state.namespace == resource.namespace() && state.name == resource.name()
-            });
-            theirs.and_then(|state| state.error.as_ref()).map(ToString::to_string)
-        })
-        .collect();
-    let inputs: Vec<ResourceInput<'_>> = built
-        .resources
-        .iter()
-        .zip(&errors)
-        .map(|(resource, error)| ResourceInput { resource, error: error.as_deref() })
-        .collect();
-    let mut conditions = state.conditions();
-    conditions.extend(losses(ledger));
-    let path = status.path().display().to_string();
-    status
-        .update(&inputs, acknowledged, &conditions, Time::from(now()))
-        .with_context(|| format!("cannot write the status to {path}"))?;
-    Ok(())
 }
 
 /// The wall clock.

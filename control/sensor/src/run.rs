@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, select, tick};
 use engine::emit::WhenFull;
 use engine::worker::{TimeSource, TscClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -15,11 +15,13 @@ use signal_hook::iterator::Signals;
 
 use crate::config::Config;
 use crate::dataplane::{Dataplane, Mode, output_path, start_eal};
+use crate::output::ledger::Ledger;
 use crate::output::status::StatusFile;
+use crate::output::view::View;
 use crate::ports;
-use crate::replay::{now, update_status, writer_config};
+use crate::replay::{now, writer_config};
 use crate::source::Watch;
-use crate::state::{State, Update};
+use crate::state::State;
 
 /// How often ledger and status are written.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -30,7 +32,7 @@ const WATCH_TICK: Duration = Duration::from_millis(200);
 /// Where outputs go if nothing is configured.
 const DEFAULT_DIRECTORY: &str = "/var/log/pollux";
 
-/// What the control side waits for.
+/// What wakes the control side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
     /// Documents changed.
@@ -50,13 +52,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make the output directory {}", directory.display()))?;
     // Signals from here on are events, so that none falls between two chairs.
-    let (events, inbox) = bounded(16);
+    let (events, inbox) = bounded(64);
     let _signals = listen(events.clone())?;
-    let mut state = State::start(config, true)?;
+    let state = State::start(config, true)?;
     let eal = start_eal(config, config.memory.hugepages)?;
     let open = ports::open_all(eal, config)?;
     let interfaces: Vec<String> = open.iter().map(|port| port.name.clone()).collect();
-    let start = u64::try_from(now().as_nanosecond()).unwrap_or(0);
+    let start = nanoseconds();
     let mode = Mode {
         time: TimeSource::Tsc(TscClock::starting_at(start, eal.tsc_hz())),
         when_full: WhenFull::Lose,
@@ -64,17 +66,19 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
         nic_counters: true,
     };
     let mut dataplane = Dataplane::start(eal, config, open, mode)?;
-    let mut reports = Reports::new(config, &directory);
-    let built = state.current().clone();
-    dataplane.publish(&built.snapshot, Arc::clone(&built.table), start)?;
+    let mut view = View::of(&state);
+    dataplane.publish(&view.built.snapshot, Arc::clone(&view.built.table), start)?;
     let watches = Watches::start(&state, &events)?;
-    reports.write(&dataplane, &state)?;
+    let mut reports = Reports::new(config, &directory);
+    reports.write(&dataplane, &view);
     tracing::info!("inspecting {} with {} rules", interfaces.join(", "), state.rules().loaded);
-    let result = serve(&mut state, &mut dataplane, &mut reports, &inbox);
+    let builder = Builder::start(state)?;
+    let result = serve(&mut dataplane, &mut view, &mut reports, &inbox, &builder);
     tracing::info!("stopping: emptying the queues, ending {} flows", reports.flows);
-    drop(watches);
+    drop((watches, builder));
     let (ledger, alerts, stopped) = dataplane.stop();
-    reports.last(&ledger, &state)?;
+    // Nothing is active any more.
+    reports.put(&ledger, &view, false);
     tracing::info!(
         "stopped: {} packets received, {} inspected, {} unscoped, {} dropped; {} alerts",
         ledger.totals.received,
@@ -89,36 +93,86 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     result.and(stopped)
 }
 
+fn nanoseconds() -> u64 {
+    u64::try_from(now().as_nanosecond()).unwrap_or(0)
+}
+
 fn serve(
-    state: &mut State,
     dataplane: &mut Dataplane,
+    view: &mut View,
     reports: &mut Reports,
     inbox: &Receiver<Event>,
+    builder: &Builder,
 ) -> anyhow::Result<()> {
-    let mut next = Instant::now() + REPORT_EVERY;
+    let ticks = tick(REPORT_EVERY);
     loop {
-        let event = inbox.recv_deadline(next).ok();
-        let updates = match event {
-            Some(Event::Stop) => return Ok(()),
-            Some(Event::Resources) => vec![state.reload_resources()],
-            Some(Event::Rules) => vec![state.reload_rules()],
-            Some(Event::Reload) => vec![state.reload_resources(), state.reload_rules()],
-            None => Vec::new(),
-        };
-        for update in updates {
-            if let Update::Built(built) = update {
-                let at = u64::try_from(now().as_nanosecond()).unwrap_or(0);
-                dataplane.publish(&built.snapshot, Arc::clone(&built.table), at)?;
-                tracing::info!("generation {} is in force on every core", built.generation());
+        select! {
+            recv(inbox) -> event => match event {
+                Ok(Event::Stop) | Err(_) => return Ok(()),
+                Ok(event) => builder.ask(event)?,
+            },
+            recv(builder.views) -> news => {
+                let news = news.context("the thread that builds generations has died")?;
+                let is_new = news.built.generation() != view.built.generation();
+                *view = news;
+                if is_new {
+                    let table = Arc::clone(&view.built.table);
+                    dataplane.publish(&view.built.snapshot, table, nanoseconds())?;
+                    let generation = view.built.generation();
+                    tracing::info!("generation {generation} is in force on every core");
+                }
+                reports.write(dataplane, view);
+            }
+            recv(ticks) -> _ => {
+                dataplane.tidy();
+                reports.write(dataplane, view);
             }
         }
         if dataplane.has_failed() {
-            bail!("a worker has failed; the sensor stops rather than inspect a part of the traffic");
+            bail!(
+                "a worker has failed; the sensor stops rather than inspect a part of the traffic"
+            );
         }
-        if event.is_some() || Instant::now() >= next {
-            dataplane.tidy();
-            reports.write(dataplane, state)?;
-            next = Instant::now() + REPORT_EVERY;
+    }
+}
+
+/// Builds generations on a thread of its own, one at a time; what is asked for meanwhile is built
+/// next, once.
+struct Builder {
+    asked: Sender<Event>,
+    views: Receiver<View>,
+}
+
+impl Builder {
+    fn start(mut state: State) -> anyhow::Result<Self> {
+        let (asked, requests) = bounded::<Event>(64);
+        let (results, views) = bounded(1);
+        std::thread::Builder::new().name("pollux-build".to_owned()).spawn(move || {
+            while let Ok(first) = requests.recv() {
+                let all: Vec<Event> = std::iter::once(first).chain(requests.try_iter()).collect();
+                let wanted = |event| all.contains(&event) || all.contains(&Event::Reload);
+                if wanted(Event::Rules) {
+                    state.reload_rules();
+                }
+                if wanted(Event::Resources) {
+                    state.reload_resources();
+                }
+                // One generation for all of it: the state's newest.
+                if results.send(View::of(&state)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { asked, views })
+    }
+
+    fn ask(&self, event: Event) -> anyhow::Result<()> {
+        match self.asked.try_send(event) {
+            // What waits there already asks for the same.
+            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => {
+                bail!("the thread that builds generations has died")
+            }
         }
     }
 }
@@ -196,30 +250,15 @@ impl Reports {
         }
     }
 
-    fn write(&mut self, dataplane: &Dataplane, state: &State) -> anyhow::Result<()> {
+    fn write(&mut self, dataplane: &Dataplane, view: &View) {
         let ledger = dataplane.ledger(&dataplane.alerts());
         self.flows = ledger.flows.active;
-        let acknowledged = dataplane.acknowledged(state.current().generation());
-        self.put(&ledger, state, acknowledged)
-    }
-
-    /// After the workers have stopped: nothing is active any more.
-    fn last(
-        &mut self,
-        ledger: &crate::output::ledger::Ledger,
-        state: &State,
-    ) -> anyhow::Result<()> {
-        self.failing = false;
-        self.put(ledger, state, false)
+        let acknowledged = dataplane.acknowledged(view.built.generation());
+        self.put(&ledger, view, acknowledged);
     }
 
     /// A disk that is full keeps no packet from being inspected: that is told once, and tried again.
-    fn put(
-        &mut self,
-        ledger: &crate::output::ledger::Ledger,
-        state: &State,
-        acknowledged: bool,
-    ) -> anyhow::Result<()> {
+    fn put(&mut self, ledger: &Ledger, view: &View, acknowledged: bool) {
         let mut written = Ok(());
         if let Some(path) = &self.ledger {
             written = ledger
@@ -227,7 +266,7 @@ impl Reports {
                 .with_context(|| format!("cannot write the ledger to {}", path.display()));
         }
         if let Some(status) = &mut self.status {
-            written = written.and(update_status(status, state, ledger, acknowledged));
+            written = written.and(view.write_status(status, ledger, acknowledged));
         }
         match written {
             Ok(()) => self.failing = false,
@@ -237,6 +276,5 @@ impl Reports {
             }
             Err(_) => {}
         }
-        Ok(())
     }
 }

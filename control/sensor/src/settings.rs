@@ -13,10 +13,13 @@ pub fn settings(config: &Config) -> Settings {
     Settings {
         decoder,
         streams: config.streams.clone(),
+        host_policies: config.host_policies.clone(),
+        checksums_auto: config.live && config.effective_checksums() == Checksums::Auto,
         defrag: flow::DefragConfig { use_vlan: config.vlan_tracking, ..config.defrag.clone() },
         app: config.protocols,
         vlan_tracking: config.vlan_tracking,
         alerts_per_packet: config.packet_alert_max,
+        guess_transaction: config.guess_applayer_tx,
         alert_payload: eve.payload || eve.payload_printable,
         alert_packet: eve.packet,
         alert_bytes: eve.payload_buffer_size,

@@ -117,7 +117,8 @@ pub struct Alert {
     pub flow: Option<Box<FlowSummary>>,
     /// The match is in reassembled stream data.
     pub stream: bool,
-    /// The payload, where asked for.
+    /// The payload, where asked for. Of a stream with bytes missing before it, `[N bytes missing]`
+    /// stands in their place, as in Suricata.
     pub payload: Option<Box<[u8]>>,
     /// The packet and its link type, where asked for.
     pub packet: Option<(Box<[u8]>, u16)>,

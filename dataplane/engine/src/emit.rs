@@ -37,6 +37,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) direction: Option<Direction>,
     pub(crate) decoded: &'a Decoded,
     pub(crate) bytes: &'a [u8],
+    /// What stood before `bytes` in the frame, where they are a datagram without one.
+    pub(crate) link_header: &'a [u8],
 }
 
 /// The core's end of the alert ring.
@@ -152,11 +154,18 @@ impl Emitter {
             bytes.get(..bytes.len().min(settings.alert_bytes)).unwrap_or(bytes).into()
         };
         let payload = settings.alert_payload.then(|| match unit.window {
+            Some(window) if hit.stream && window.missing > 0 => {
+                let gap = format!("[{} bytes missing]", window.missing);
+                cut(&[gap.as_bytes(), window.data.as_bytes()].concat())
+            }
             Some(window) if hit.stream => cut(window.data.as_bytes()),
             _ => cut(unit.payload.as_bytes()),
         });
-        let packet = (settings.alert_packet && !origin.bytes.is_empty())
-            .then(|| (cut(origin.bytes), origin.info.link.map_or(0, wire::LinkType::dlt)));
+        let packet = (settings.alert_packet && !origin.bytes.is_empty()).then(|| {
+            // Of a datagram put together from fragments, with the link header of the last.
+            let frame = [origin.link_header, origin.bytes].concat();
+            (cut(&frame), origin.info.link.map_or(0, wire::LinkType::dlt))
+        });
         let state = flow.map(|flow| &flow.user);
         // A match by packet or stream is told of the transaction at hand if there is no doubt.
         let session = state.and_then(|state| state.session.as_deref());
@@ -182,8 +191,8 @@ impl Emitter {
             vlan: decoded.vlans().to_vec(),
             tunnel: tunnel(decoded),
             source: origin.source,
-            tx_id: hit.tx,
-            app_proto: state.map(|state| state.proto).filter(|&p| p != AppProto::Unknown),
+            tx_id: hit.tx.or_else(|| tx.filter(|_| settings.guess_transaction).map(app::Tx::id)),
+            app_proto: state.and_then(|state| known_protocol(state, decoded)),
             direction: origin.direction,
             summary: tx.map(|tx| Box::new(tx.summary())),
             flow: flow.map(|flow| Box::new(flow_summary(flow))),
@@ -192,6 +201,19 @@ impl Emitter {
             packet,
         }
     }
+}
+
+/// The flow's protocol as EVE tells it: none while TCP is still being looked at.
+fn known_protocol(state: &FlowState, decoded: &Decoded) -> Option<AppProto> {
+    if state.proto != AppProto::Unknown {
+        return Some(state.proto);
+    }
+    let transport = match decoded.transport {
+        Transport::Udp(_) => app::Transport::Udp,
+        _ => app::Transport::Tcp,
+    };
+    let interim = state.detector.as_ref()?.interim(transport);
+    (interim != AppProto::Unknown).then_some(interim)
 }
 
 fn tunnel(decoded: &Decoded) -> Option<TunnelSummary> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use app::detect::{Detector, Probe};
 use app::{AppProto, Outcome, Session, Transport as AppTransport};
-use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, TcpState};
+use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, StreamConfig, TcpState};
 use hyperscan::{Padded, PaddedBuf, Scratch};
 use wire::{Decoded, Direction, IpLayer, Nanos, Tcp, Transport, tcp_flag};
 
@@ -66,7 +66,15 @@ impl Work<'_> {
                 let session = flow.tcp.get_or_insert_default();
                 let unknown = session.state() == TcpState::None;
                 let segment = Segment { tcp, options: tcp.options(part.bytes), payload };
-                let config = &self.snapshot.settings.streams;
+                let settings = &self.snapshot.settings;
+                let for_host;
+                let config = if settings.host_policies.is_empty() {
+                    &settings.streams
+                } else {
+                    let policy = settings.policy_of(part.decoded.inner().dst);
+                    for_host = StreamConfig { policy, ..settings.streams.clone() };
+                    &for_host
+                };
                 let done = session.packet(&segment, direction, info.clock, config, self.memory);
                 established = done.was_established;
                 outcome.stored = !done.memcap_dropped;
@@ -96,7 +104,10 @@ impl Work<'_> {
                     // What this packet acknowledges comes first: it was sent before.
                     let ports = client_ports(part.decoded.ports(), direction);
                     self.feed(flow, direction.flip(), ports);
-                    self.feed(flow, direction, ports);
+                    // Nobody acknowledges what is sent in a connection seen from one side.
+                    if !flow.both_seen() {
+                        self.feed(flow, direction, ports);
+                    }
                 }
             }
             // A host would not take it: it is no part of the stream, but looked at as a packet.
@@ -142,10 +153,13 @@ impl Work<'_> {
             .filter(|session| ending || session.raw_ready(direction, &snapshot.settings.streams))
             .map(|session| session.raw_window(direction))
             .filter(|window| !window.is_empty());
+        let inspected = flow.tcp.as_ref().map_or(0, |session| session.raw_offset(direction));
         let ready = window.as_ref().and_then(|window| {
             let data = Padded::prefix(window.padded, window.data.len())?;
             let (new_from, stream_offset) = (window.new_from, window.stream_offset);
-            Some(Window { data, new_from, stream_offset })
+            let new_offset = stream_offset + new_from as u64;
+            let missing = if window.gap_before { new_offset.saturating_sub(inspected) } else { 0 };
+            Some(Window { data, new_from, stream_offset, missing })
         });
         let unit = Unit { window: ready, ..unit };
         let consumed = window.map(|window| window.end());
@@ -376,6 +390,7 @@ impl Work<'_> {
                 direction: Some(direction),
                 decoded: &decoded,
                 bytes: &[],
+                link_header: &[],
             };
             self.detect(flow, unit, &origin, direction, true);
         }

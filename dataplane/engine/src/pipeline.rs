@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use flow::{DefragOutcome, Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::{Padded, PaddedBuf};
-use wire::{
-    Decoded, Direction, KeyOrder, LinkType, Nanos, Reject, Span, Transport, TunnelId, Udp,
-};
+use wire::{Decoded, Direction, KeyOrder, LinkType, Nanos, Reject, Span, Transport, TunnelId, Udp};
 
 use crate::alert::Source;
 use crate::counters::{Counters, Drop};
@@ -18,6 +16,7 @@ use crate::inspect::header::Headers;
 use crate::inspect::{Tools, Unit};
 use crate::mailbox::Delivery;
 use crate::scope::Hits;
+use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 
 /// What comes with a packet besides its bytes.
@@ -57,6 +56,54 @@ pub struct Datagram {
     pub info: PacketInfo,
     /// Frame length of the last fragment.
     pub frame_len: u32,
+    /// What stood before the datagram in the last fragment's frame.
+    pub link_header: Vec<u8>,
+}
+
+impl Datagram {
+    fn whole(&self) -> Whole<'_> {
+        Whole {
+            bytes: &self.bytes,
+            context: &self.context,
+            link_header: &self.link_header,
+            info: &self.info,
+            frame_len: self.frame_len,
+        }
+    }
+}
+
+/// A datagram put together, where it is.
+#[derive(Clone, Copy)]
+struct Whole<'a> {
+    bytes: &'a [u8],
+    context: &'a Decoded,
+    link_header: &'a [u8],
+    info: &'a PacketInfo,
+    frame_len: u32,
+}
+
+impl<'a> Whole<'a> {
+    fn part(self, decoded: &'a Decoded) -> Part<'a> {
+        Part {
+            decoded,
+            buffer: self.bytes,
+            bytes: self.bytes,
+            frame_len: self.frame_len,
+            source: Source::Defragmented,
+            payload: true,
+            link_header: self.link_header,
+        }
+    }
+
+    fn to_owned(self) -> Datagram {
+        Datagram {
+            bytes: self.bytes.to_vec(),
+            context: Box::new(self.context.clone()),
+            info: *self.info,
+            frame_len: self.frame_len,
+            link_header: self.link_header.to_vec(),
+        }
+    }
 }
 
 /// Which core of how many this is.
@@ -100,11 +147,37 @@ pub struct CoreConfig {
     pub port: u16,
 }
 
+/// Packets whose checksums are looked at before `checksums_auto` decides.
+const CHECKSUM_SAMPLE: u32 = 1000;
+
+/// Whether checksums mean anything where these packets come from: where a NIC fills them in after the
+/// mirror has taken its copy, they do not.
+#[derive(Debug, Default)]
+struct ChecksumSample {
+    seen: u32,
+    wrong: u32,
+    untrusted: bool,
+}
+
+impl ChecksumSample {
+    #[inline]
+    fn note(&mut self, settings: &Settings, wrong: bool) {
+        if settings.checksums_auto && self.seen < CHECKSUM_SAMPLE {
+            self.seen += 1;
+            self.wrong += u32::from(wrong);
+            self.untrusted = self.seen == CHECKSUM_SAMPLE && self.wrong > CHECKSUM_SAMPLE / 10;
+        }
+    }
+}
+
 /// Everything one core owns.
 #[derive(Debug)]
 pub struct Core {
     config: CoreConfig,
     delivery: Box<Delivery>,
+    /// The delivery's snapshot, out of here while a packet is worked on: a count of references
+    /// that cores share is not touched for every packet.
+    snapshot: Option<Arc<Snapshot>>,
     counters: Arc<Counters>,
     flows: FlowTable<FlowState>,
     memory: Memory,
@@ -114,7 +187,7 @@ pub struct Core {
     padded: PaddedBuf,
     datagram: Vec<u8>,
     joined: Vec<u8>,
-    decoder_unchecked: wire::Config,
+    checksums: ChecksumSample,
     outbox: Vec<(usize, Datagram)>,
 }
 
@@ -145,8 +218,9 @@ impl Core {
             padded: PaddedBuf::with_capacity(1 << 16),
             datagram: Vec::with_capacity(1 << 16),
             joined: Vec::new(),
-            decoder_unchecked: wire::Config::default(),
+            checksums: ChecksumSample::default(),
             outbox: Vec::new(),
+            snapshot: None,
             config,
             delivery,
             counters,
@@ -161,17 +235,19 @@ impl Core {
         &mut self.delivery
     }
 
-    /// Takes over the settings of the generation that has just been put in place.
+    /// Takes over the generation that has just been put in place.
     pub fn adopt(&mut self) {
-        let settings = &self.delivery.snapshot.settings;
-        self.decoder_unchecked =
-            wire::Config { verify_checksums: false, ..settings.decoder.clone() };
+        self.snapshot = Some(Arc::clone(&self.delivery.snapshot));
         self.counters.generation.publish(self.delivery.snapshot.generation);
     }
 
     /// The generation in force.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.delivery.snapshot
+    }
+
+    fn take_snapshot(&mut self) -> Arc<Snapshot> {
+        self.snapshot.take().unwrap_or_else(|| Arc::clone(&self.delivery.snapshot))
     }
 
     /// This core's ledger.
@@ -214,7 +290,20 @@ impl Core {
     /// Takes a packet that came from the queue (`received`) or from another core.
     /// `buffer` is the frame with whatever is readable behind it, `len` the frame's length.
     pub fn packet(&mut self, buffer: &[u8], len: usize, info: PacketInfo, handed_in: bool) -> Fate {
-        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let snapshot = self.take_snapshot();
+        let fate = self.captured(&snapshot, buffer, len, &info, handed_in);
+        self.snapshot = Some(snapshot);
+        fate
+    }
+
+    fn captured(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        buffer: &[u8],
+        len: usize,
+        info: &PacketInfo,
+        handed_in: bool,
+    ) -> Fate {
         let bytes = buffer.get(..len).unwrap_or(buffer);
         if snapshot.settings.drill_panic == Some(info.order) {
             panic!("drill: packet {} asked for it", info.order);
@@ -223,18 +312,17 @@ impl Core {
             self.counters.discard(Drop::UnknownLink);
             return Fate::Done;
         };
-        let config = if info.ignore_checksums {
-            &self.decoder_unchecked
-        } else {
-            &snapshot.settings.decoder
-        };
-        let decoded = match wire::decode(link, bytes, config) {
+        let ignore_checksums = info.ignore_checksums || self.checksums.untrusted;
+        let info = &PacketInfo { ignore_checksums, ..*info };
+        let decoded = match wire::decode(link, bytes, snapshot.decoder(ignore_checksums)) {
             Ok(decoded) => decoded,
             Err(reject) => {
+                self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
                 self.counters.discard(drop_of(reject));
                 return Fate::Done;
             }
         };
+        self.checksums.note(&snapshot.settings, decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM));
         let Place { worker, workers } = self.config.place;
         if workers > 1 && !handed_in {
             let owner = owner(decoded.spread_hash(), workers);
@@ -242,7 +330,7 @@ impl Core {
                 return Fate::HandOver(owner);
             }
         }
-        match self.decoded(&snapshot, &decoded, buffer, bytes, &info) {
+        match self.decoded(snapshot, &decoded, buffer, bytes, info) {
             Verdict::Inspected => self.counters.inspected.add(1),
             Verdict::Unscoped => self.counters.unscoped.add(1),
             Verdict::Dropped(reason) => self.counters.discard(reason),
@@ -253,30 +341,16 @@ impl Core {
 
     /// Takes a datagram that another core put together.
     pub fn datagram(&mut self, datagram: &Datagram) {
-        let snapshot = Arc::clone(&self.delivery.snapshot);
-        let config = self.datagram_config(&snapshot, &datagram.info);
-        let Ok(decoded) = wire::decode_datagram(&datagram.bytes, &datagram.context, &config) else {
-            return;
-        };
-        let hits = snapshot.scope.lookup(&decoded);
-        if hits.scoped() {
-            self.reassembled(
-                &snapshot,
-                &decoded,
-                &datagram.bytes,
-                &datagram.info,
-                datagram.frame_len,
-                hits,
-            );
+        let snapshot = self.take_snapshot();
+        let whole = datagram.whole();
+        let config = snapshot.decoder(whole.info.ignore_checksums);
+        if let Ok(decoded) = wire::decode_datagram(whole.bytes, whole.context, config) {
+            let hits = snapshot.scope.lookup(&decoded);
+            if hits.scoped() {
+                self.inspect(&snapshot, &whole.part(&decoded), whole.info, hits);
+            }
         }
-    }
-
-    fn datagram_config(&self, snapshot: &Snapshot, info: &PacketInfo) -> wire::Config {
-        if info.ignore_checksums {
-            self.decoder_unchecked.clone()
-        } else {
-            snapshot.settings.decoder.clone()
-        }
+        self.snapshot = Some(snapshot);
     }
 
     fn decoded(
@@ -306,11 +380,13 @@ impl Core {
                 frame_len,
                 source: source_of(&carrier),
                 payload: false,
+                link_header: &[],
             };
             self.inspect(snapshot, &part, info, hits);
         }
         let source = source_of(decoded);
-        let part = Part { decoded, buffer, bytes, frame_len, source, payload: true };
+        let payload = true;
+        let part = Part { decoded, buffer, bytes, frame_len, source, payload, link_header: &[] };
         stored &= self.inspect(snapshot, &part, info, hits);
         if stored { Verdict::Inspected } else { Verdict::Dropped(Drop::StreamMemcap) }
     }
@@ -334,6 +410,7 @@ impl Core {
                 frame_len,
                 source: Source::Wire,
                 payload: false,
+                link_header: &[],
             };
             self.inspect(snapshot, &part, info, hits);
         }
@@ -354,16 +431,26 @@ impl Core {
         datagram.clear();
         datagram.extend_from_slice(whole);
         let open = self.defrag.take_fates().completed;
-        let config = self.datagram_config(snapshot, info);
-        match wire::decode_datagram(&datagram, decoded, &config) {
+        let whole = Whole {
+            bytes: &datagram,
+            context: decoded,
+            link_header: bytes.get(..decoded.inner().header as usize).unwrap_or(&[]),
+            info,
+            frame_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+        };
+        let config = snapshot.decoder(info.ignore_checksums);
+        match wire::decode_datagram(whole.bytes, whole.context, config) {
             Ok(inner) => {
                 let hits = snapshot.scope.lookup(&inner);
                 if hits.scoped() {
                     self.counters.inspected.add(open);
-                    let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                    self.whole_datagram(
-                        snapshot, &inner, decoded, &datagram, info, frame_len, hits,
-                    );
+                    let Place { worker, workers } = self.config.place;
+                    let owner = owner(inner.spread_hash(), workers);
+                    if owner == worker {
+                        self.inspect(snapshot, &whole.part(&inner), info, hits);
+                    } else {
+                        self.outbox.push((owner, whole.to_owned()));
+                    }
                 } else {
                     self.counters.unscoped.add(open);
                 }
@@ -380,49 +467,6 @@ impl Core {
         self.counters.discard_many(Drop::FragmentTimeout, fates.timed_out);
         self.counters.discard_many(Drop::FragmentMemcap, fates.memcap);
         self.counters.discard_many(Drop::Malformed, fates.refused);
-    }
-
-    /// Inspects a datagram, or sends it to the core that owns its inner-most addresses.
-    #[expect(clippy::too_many_arguments, reason = "a datagram and all that is known of it")]
-    fn whole_datagram(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        inner: &Decoded,
-        fragment: &Decoded,
-        bytes: &[u8],
-        info: &PacketInfo,
-        frame_len: u32,
-        hits: Hits,
-    ) {
-        let Place { worker, workers } = self.config.place;
-        let owner = owner(inner.spread_hash(), workers);
-        if owner == worker {
-            self.reassembled(snapshot, inner, bytes, info, frame_len, hits);
-        } else {
-            let context = Box::new(fragment.clone());
-            let bytes = bytes.to_vec();
-            self.outbox.push((owner, Datagram { bytes, context, info: *info, frame_len }));
-        }
-    }
-
-    fn reassembled(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        decoded: &Decoded,
-        bytes: &[u8],
-        info: &PacketInfo,
-        frame_len: u32,
-        hits: Hits,
-    ) {
-        let part = Part {
-            decoded,
-            buffer: bytes,
-            bytes,
-            frame_len,
-            source: Source::Defragmented,
-            payload: true,
-        };
-        self.inspect(snapshot, &part, info, hits);
     }
 
     /// Flow, stream, application and detection of one packet. False: its payload found no room
@@ -483,11 +527,12 @@ impl Core {
     /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can
     /// come up any more.
     pub fn pass_time(&mut self, now: Nanos) -> Nanos {
-        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let snapshot = self.take_snapshot();
         let Self { flows, memory, tools, emitter, counters, delivery, .. } = self;
         let scratch = &mut delivery.scratch;
         let mut work = Work { snapshot: &snapshot, memory, tools, emitter, counters, scratch };
         flows.expire(now, |mut flow, deadline| work.flow_end(&mut flow, deadline));
+        self.snapshot = Some(snapshot);
         self.defrag.expire(now);
         self.open_fates();
         self.gauges();
@@ -560,6 +605,8 @@ pub(crate) struct Part<'a> {
     pub(crate) source: Source,
     /// The payload is looked at.
     pub(crate) payload: bool,
+    /// What stood before `bytes` in the frame, where they are a datagram without one.
+    pub(crate) link_header: &'a [u8],
 }
 
 impl<'a> Part<'a> {
@@ -615,6 +662,7 @@ impl<'a> Part<'a> {
             direction,
             decoded: self.decoded,
             bytes: self.bytes,
+            link_header: self.link_header,
         }
     }
 }

@@ -1,7 +1,35 @@
 //! What the operator decides of the packet path; part of every snapshot.
 
+use std::net::IpAddr;
+
 use app::Limits;
-use flow::{DefragConfig, StreamConfig};
+use flow::{DefragConfig, Policy, StreamConfig};
+
+/// How the hosts of a network resolve overlapping segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPolicy {
+    /// The network's address.
+    pub network: IpAddr,
+    /// Its prefix length.
+    pub prefix: u8,
+    /// What its hosts do.
+    pub policy: Policy,
+}
+
+impl HostPolicy {
+    fn holds(&self, address: IpAddr) -> bool {
+        let (network, address, width) = match (self.network, address) {
+            (IpAddr::V4(n), IpAddr::V4(a)) => {
+                (u128::from(n.to_bits()), u128::from(a.to_bits()), 32)
+            }
+            (IpAddr::V6(n), IpAddr::V6(a)) => (n.to_bits(), a.to_bits(), 128),
+            _ => return false,
+        };
+        let rest = width - u32::from(self.prefix).min(width);
+        // A shift by the whole width leaves nothing to compare.
+        (network ^ address).checked_shr(rest).is_none_or(|different| different == 0)
+    }
+}
 
 /// Settings of a generation.
 #[derive(Debug, Clone)]
@@ -10,6 +38,12 @@ pub struct Settings {
     pub decoder: wire::Config,
     /// TCP reassembly's.
     pub streams: StreamConfig,
+    /// Whose bytes count where segments overlap, by who receives them; [`StreamConfig::policy`] for
+    /// all others.
+    pub host_policies: Vec<HostPolicy>,
+    /// Checksums are no longer looked at once more than one in ten of the first thousand packets
+    /// of a core is wrong. For live traffic; a replay's feeder decides for all cores.
+    pub checksums_auto: bool,
     /// Defragmentation's.
     pub defrag: DefragConfig,
     /// The application parsers'.
@@ -18,6 +52,8 @@ pub struct Settings {
     pub vlan_tracking: bool,
     /// The most alerts of one packet, as Suricata's `packet-alert-max`.
     pub alerts_per_packet: usize,
+    /// A match by packet or stream is told with the flow's only open transaction's number.
+    pub guess_transaction: bool,
     /// Alerts carry the payload.
     pub alert_payload: bool,
     /// Alerts carry the packet.
@@ -33,14 +69,53 @@ impl Default for Settings {
         Self {
             decoder: wire::Config::default(),
             streams: StreamConfig::default(),
+            host_policies: Vec::new(),
+            checksums_auto: false,
             defrag: DefragConfig::default(),
             app: Limits::default(),
             vlan_tracking: true,
             alerts_per_packet: 15,
+            guess_transaction: false,
             alert_payload: false,
             alert_packet: false,
             alert_bytes: 4096,
             drill_panic: None,
         }
+    }
+}
+
+impl Settings {
+    /// The overlap policy of whoever receives at this address: that of the smallest network.
+    pub fn policy_of(&self, receiver: IpAddr) -> Policy {
+        let fitting = self.host_policies.iter().filter(|host| host.holds(receiver));
+        fitting.max_by_key(|host| host.prefix).map_or(self.streams.policy, |host| host.policy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_network_that_holds_a_host_decides() {
+        let of = |network: &str, prefix, policy| HostPolicy {
+            network: network.parse().expect("an address"),
+            prefix,
+            policy,
+        };
+        let settings = Settings {
+            host_policies: vec![
+                of("10.0.0.0", 8, Policy::Linux),
+                of("10.1.0.0", 16, Policy::Solaris),
+                of("fd00::", 8, Policy::First),
+            ],
+            ..Settings::default()
+        };
+        let policy = |text: &str| settings.policy_of(text.parse().expect("an address"));
+        assert_eq!(policy("10.2.3.4"), Policy::Linux);
+        assert_eq!(policy("10.1.3.4"), Policy::Solaris);
+        assert_eq!(policy("192.0.2.1"), settings.streams.policy);
+        assert_eq!(policy("fd12::1"), Policy::First);
+        assert_eq!(policy("2001:db8::1"), settings.streams.policy);
     }
 }

@@ -22,6 +22,8 @@ pub struct Snapshot {
     /// How.
     pub settings: Settings,
     plans: Vec<TransactionPlan>,
+    /// The decoder's settings for packets whose checksums are not to be looked at.
+    unchecked: wire::Config,
 }
 
 /// What is looked at in the transactions of one protocol and direction.
@@ -79,7 +81,14 @@ impl Snapshot {
                 plans.push(TransactionPlan { lists, always });
             }
         }
-        Self { generation, scope, rules, settings, plans }
+        let unchecked = wire::Config { verify_checksums: false, ..settings.decoder.clone() };
+        Self { generation, scope, rules, settings, plans, unchecked }
+    }
+
+    /// The decoder's settings; with or without a look at checksums.
+    #[inline]
+    pub fn decoder(&self, ignore_checksums: bool) -> &wire::Config {
+        if ignore_checksums { &self.unchecked } else { &self.settings.decoder }
     }
 
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.

@@ -130,8 +130,8 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.streams.async_oneside = v.boolean()?; Ok(()) };
     "streams.checksum-validation", "false: no checksum is looked at; default: true",
         |c, v| { c.checksum_validation = v.boolean()?; Ok(()) };
-    "streams.policy", "whose bytes count where segments overlap: bsd, windows, linux, solaris, \
-        first or last; default: bsd",
+    "streams.policy", "whose bytes count where segments overlap: bsd, windows, linux, \
+        old-linux, solaris, first or last; default: bsd",
         |c, v| { c.streams.policy = v.choice(POLICIES)?; Ok(()) };
     "streams.max-synack-queued", "different SYN/ACKs that are kept until one counts; default: 5",
         |c, v| { c.streams.max_handshakes = v.number(0..=255)?; Ok(()) };
@@ -174,6 +174,8 @@ pub const KEYS: &[Key] = keys! {
     "protocols.tls.handshake-bytes", "longest handshake message that is read; default: 64kb",
         |c, v| { c.protocols.tls_handshake = bytes(v, 512..=1 << 24)?; Ok(()) };
 
+    "detection.guess-applayer-tx", "a match by packet or stream names the transaction, if only one is open; default: false",
+        |c, v| { c.guess_applayer_tx = v.boolean()?; Ok(()) };
     "detection.packet-alert-max", "the most alerts of one packet; default: 15",
         |c, v| { c.packet_alert_max = v.number(1..=255)?; Ok(()) };
 
@@ -240,11 +242,17 @@ pub const ADDRESS_GROUPS: &str = "vars.address-groups.";
 /// See [`ADDRESS_GROUPS`].
 pub const PORT_GROUPS: &str = "vars.port-groups.";
 
+/// The overlap policy of this name.
+pub fn stream_policy(name: &str) -> Option<flow::Policy> {
+    POLICIES.iter().find(|(known, _)| *known == name).map(|(_, policy)| *policy)
+}
+
 /// Overlap policies by name.
 const POLICIES: &[(&str, flow::Policy)] = &[
     ("bsd", flow::Policy::Bsd),
     ("windows", flow::Policy::Windows),
     ("linux", flow::Policy::Linux),
+    ("old-linux", flow::Policy::OldLinux),
     ("solaris", flow::Policy::Solaris),
     ("first", flow::Policy::First),
     ("last", flow::Policy::Last),

@@ -1,7 +1,10 @@
 //! Puts a configuration together: defaults, Suricata's file, `pollux.toml`, `--set`, in this order.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+
+use engine::settings::HostPolicy;
 
 use super::error::{ConfigError, ConfigErrors, Place};
 use super::keys::{self, Outcome};
@@ -20,6 +23,9 @@ pub struct Sources {
     pub suricata_yaml: Option<PathBuf>,
     /// `NAME=VALUE`, in order.
     pub set: Vec<String>,
+    /// The defaults are those of live traffic: connections that were there before the sensor are
+    /// taken up.
+    pub live: bool,
 }
 
 /// A configuration and what is to be said of it once there is a log.
@@ -40,6 +46,8 @@ impl Config {
     /// Everything that is wrong in it, each with file, line and column.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
         let mut loader = Loader::default();
+        loader.config.live = sources.live;
+        loader.config.streams.midstream = sources.live;
         if let Some(file) = &sources.suricata_yaml {
             loader.suricata(file);
         }
@@ -140,28 +148,35 @@ impl Loader {
         }
     }
 
-    /// One policy for all hosts is what there is: that of the widest network, if it holds all.
+    /// The policy of the widest network is everybody's; those of others are the streams' of their
+    /// hosts. Fragments know one policy for all.
     fn host_policies(&mut self) {
-        let is_all =
-            |address: &String| matches!(address.as_str(), "0.0.0.0/0" | "::/0" | "default");
-        let mut others = Vec::new();
-        for (system, addresses) in &self.hosts {
-            if addresses.iter().any(is_all) {
-                let Some((streams, fragments)) = suricata::host_policies(system) else { continue };
-                let place = Place::CommandLine(format!("host-os-policy.{system}"));
-                for (name, policy) in [("streams.policy", streams), ("defrag.policy", fragments)] {
-                    keys::set(&mut self.config, name, &Value::Text(policy.to_owned()), &place);
+        let is_all = |address: &str| matches!(address, "0.0.0.0/0" | "::/0" | "default");
+        for (system, addresses) in std::mem::take(&mut self.hosts) {
+            let Some((streams, fragments)) = suricata::host_policies(&system) else { continue };
+            let place = Place::CommandLine(format!("host-os-policy.{system}"));
+            for address in addresses {
+                if is_all(&address) {
+                    for (name, policy) in
+                        [("streams.policy", streams), ("defrag.policy", fragments)]
+                    {
+                        let value = Value::Text(policy.to_owned());
+                        keys::set(&mut self.config, name, &value, &place);
+                    }
+                    continue;
+                }
+                let network = keys::stream_policy(streams).and_then(|policy| {
+                    let (network, prefix) = network(&address)?;
+                    Some(HostPolicy { network, prefix, policy })
+                });
+                match network {
+                    Some(host) => self.config.host_policies.push(host),
+                    None => {
+                        let message = format!("`{address}` is no address or network");
+                        self.errors.push(ConfigError::new(place.clone(), message));
+                    }
                 }
             }
-            if addresses.iter().any(|address| !is_all(address)) {
-                others.push(system.as_str());
-            }
-        }
-        if !others.is_empty() {
-            self.notes.push(format!(
-                "host-os-policy: only the policy of 0.0.0.0/0 is used; passed over: {}",
-                others.join(", ")
-            ));
         }
     }
 
@@ -178,6 +193,18 @@ impl Loader {
         });
         Ok(Loaded { config: self.config, passed_over, notes: self.notes })
     }
+}
+
+/// An address, with or without a prefix length.
+fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix.parse().ok()?)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.trim().parse().ok()?;
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.unwrap_or(width);
+    (prefix <= width).then_some((address, prefix))
 }
 
 fn read(file: &Path) -> Result<String, ConfigError> {

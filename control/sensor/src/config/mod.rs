@@ -28,6 +28,8 @@ pub use value::{Value, Wrong};
 /// Everything that can be configured; the packet path's parts are each crate's own.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// For live traffic, not for captures: not a setting, but what the command is.
+    pub live: bool,
     /// `[sensor]`
     pub sensor: SensorConfig,
     /// `[[ports]]`
@@ -48,6 +50,8 @@ pub struct Config {
     pub vlan_tracking: bool,
     /// `[streams]`
     pub streams: flow::StreamConfig,
+    /// `host-os-policy`: whose bytes count where segments overlap, by network.
+    pub host_policies: Vec<engine::settings::HostPolicy>,
     /// `streams.checksum-validation`: where false, no checksum is looked at.
     pub checksum_validation: bool,
     /// `[defrag]`
@@ -56,6 +60,8 @@ pub struct Config {
     pub protocols: app::Limits,
     /// `[detection]`: the most alerts of one packet.
     pub packet_alert_max: usize,
+    /// `detection.guess-applayer-tx`: matches by packet or stream name the only open transaction.
+    pub guess_applayer_tx: bool,
     /// `[outputs]`
     pub outputs: OutputsConfig,
     /// `[memory]`
@@ -67,6 +73,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            live: false,
             sensor: SensorConfig::default(),
             ports: Vec::new(),
             source: SourceConfig::default(),
@@ -77,10 +84,12 @@ impl Default for Config {
             flows: flow::FlowConfig::default(),
             vlan_tracking: true,
             streams: flow::StreamConfig::default(),
+            host_policies: Vec::new(),
             checksum_validation: true,
             defrag: flow::DefragConfig::default(),
             protocols: app::Limits::default(),
             packet_alert_max: 15,
+            guess_applayer_tx: false,
             outputs: OutputsConfig::default(),
             memory: MemoryConfig::default(),
             drill_panic: None,

@@ -52,6 +52,7 @@ const SAME: &[(&str, &str)] = &[
     ("pcap-file.checksum-checks", "decoder.checksum-checks"),
     ("capture.checksum-validation", "decoder.checksum-checks"),
     ("packet-alert-max", "detection.packet-alert-max"),
+    ("detect.guess-applayer-tx", "detection.guess-applayer-tx"),
     ("classification-file", "rules.classification"),
     ("sensor-name", "sensor.node"),
     (
@@ -248,7 +249,7 @@ const HOST_POLICIES: &[(&str, &str, &str)] = &[
     ("bsd", "bsd", "bsd"),
     ("bsd-right", "bsd", "bsd-right"),
     ("linux", "linux", "linux"),
-    ("old-linux", "bsd", "linux"),
+    ("old-linux", "old-linux", "linux"),
     ("solaris", "solaris", "windows"),
     ("old-solaris", "bsd", "first"),
     ("hpux10", "bsd", "bsd"),
@@ -427,7 +428,7 @@ mod tests {
     fn names_without_meaning_here_are_known() {
         for name in [
             "mpm-algo",
-            "detect.guess-applayer-tx",
+            "detect.profile",
             "stats.decoder-events",
             "runmode",
             "outputs.1.eve-log.types.1.frame.enabled",

@@ -16,6 +16,7 @@ pub mod names;
 pub mod report;
 pub mod status;
 pub mod totals;
+pub mod view;
 pub mod writer;
 
 #[cfg(test)]

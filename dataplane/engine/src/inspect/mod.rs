@@ -25,6 +25,8 @@ pub struct Window<'a> {
     pub new_from: usize,
     /// Place of `data`'s first byte in the stream.
     pub stream_offset: u64,
+    /// Bytes that are missing right before the new ones.
+    pub missing: u64,
 }
 
 /// One thing to inspect: a packet, a reassembled datagram, or a flow's end.

@@ -96,8 +96,11 @@ impl Tools {
                 }
             }
         } else {
-            for state in &mut inspections.open {
-                state.done[direction.index()] = true;
+            // No rule looks at them: they are done with once they are complete.
+            let first = inspections.first;
+            for (id, state) in (first..).zip(inspections.open.iter_mut()) {
+                state.done[direction.index()] =
+                    session.tx(id).is_none_or(|tx| tx.is_complete(direction));
             }
         }
         flow.session = Some(session);

@@ -11,6 +11,8 @@ pub enum Policy {
     Windows,
     /// Linux: as BSD, and also where both begin alike and the new one is longer.
     Linux,
+    /// Linux before 2.4: as Linux, and also where both cover the same bytes.
+    OldLinux,
     /// Solaris and HP-UX 11: the new bytes count where the new segment begins before the old one
     /// and reaches its end, begins with it and reaches its end, or begins within and goes beyond.
     Solaris,
@@ -35,6 +37,7 @@ impl Policy {
         match self {
             Self::Bsd | Self::Windows => begins_before,
             Self::Linux => begins_before || (new.start == old.start && new.end > old.end),
+            Self::OldLinux => begins_before || (new.start == old.start && new.end >= old.end),
             Self::Solaris => {
                 if new.start <= old.start {
                     new.end >= old.end
@@ -49,12 +52,12 @@ impl Policy {
 
     /// Whether a timestamp may be one less than the one before.
     pub(crate) fn timestamp_slack(self) -> u32 {
-        matches!(self, Self::Linux | Self::Windows) as u32
+        matches!(self, Self::Linux | Self::OldLinux | Self::Windows) as u32
     }
 
     /// Whether a reset counts anywhere in the window, not only at the next expected sequence.
     pub(crate) fn reset_in_window(self) -> bool {
-        matches!(self, Self::Linux | Self::Solaris)
+        matches!(self, Self::Linux | Self::OldLinux | Self::Solaris)
     }
 }
 

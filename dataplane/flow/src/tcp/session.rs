@@ -273,7 +273,7 @@ impl TcpSession {
             Direction::ToServer => config.toserver_chunk,
             Direction::ToClient => config.toclient_chunk,
         };
-        let ending = self.state >= TcpState::TimeWait && self.state != TcpState::CloseWait;
+        let ending = self.state > TcpState::TimeWait;
         waiting > 0 && (hurry || ending || waiting >= u64::from(chunk))
     }
 

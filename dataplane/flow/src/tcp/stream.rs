@@ -449,8 +449,7 @@ impl Stream {
             Some(block) if block.contains(from) => block.end().min(self.limit()),
             _ => from,
         };
-        let ending = self.fin.is_some_and(|fin| end >= fin);
-        let hurry = self.triggered || self.flushed || self.depth_reached || ending;
+        let hurry = self.triggered || self.flushed || self.depth_reached;
         (end.saturating_sub(from), hurry)
     }
 
