@@ -4,7 +4,10 @@ use crate::ip::Extent;
 use crate::link::{Step, Tags};
 use crate::{
     Config, Decoded, IpLayer, LinkType, MAX_IP_LAYERS, MalformedKind, Reject, Span, Transport,
-    TunnelId, checksum::{headers_ok, transport_ok}, decoded::flag, ip, link, transport, tunnel,
+    TunnelId,
+    checksum::{headers_ok, transport_ok},
+    decoded::flag,
+    ip, link, transport, tunnel,
 };
 
 /// Decodes one captured packet.

@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 use wire::builder::{self, Ip, Tcp};
+use wire::flag;
 use wire::{
     Config, Decoded, LinkType, Reject, Transport, checksum_ok, decode, decode_datagram, decode_into,
 };
-use wire::flag;
 
 fn configs() -> [Config; 2] {
     let lenient = Config { verify_checksums: false, ..Config::default() };
