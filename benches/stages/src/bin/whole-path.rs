@@ -119,7 +119,8 @@ fn measure(
     let eal = port::eal()?;
     let mut scan = RawScan::new(rules, capture)?;
     let (mut workers, mut processes, mut feeders) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut frees, mut unscoped, mut scans) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut frees, mut touches) = (Vec::new(), Vec::new());
+    let (mut unscoped, mut scans) = (Vec::new(), Vec::new());
     let mut last = None;
     let mut bursts = Histogram::new(3)?;
     let mut matches = 0;
@@ -130,7 +131,8 @@ fn measure(
         workers.push(pass.worker);
         processes.push(pass.process);
         feeders.push(pass.fed.cpu);
-        frees.push(worker::receive_and_free(eal, capture)?.1);
+        frees.push(worker::receive_and_free(eal, capture, false)?.1);
+        touches.push(worker::receive_and_free(eal, capture, true)?.1);
         unscoped.push(worker::pass(eal, capture, &rules.ruleset, worker::nowhere())?.worker);
         if let Some(scan) = &mut scan {
             let (time, found) = scan.pass()?;
@@ -168,6 +170,7 @@ fn measure(
         fates: last.fates,
         bursts: Bursts::from(&bursts),
         receive_and_free: rate(&frees),
+        receive_touch_and_free: rate(&touches),
         out_of_scope: rate(&unscoped),
         raw_scan,
         peer,
