@@ -2,7 +2,11 @@
  * Symbols for what DPDK only offers as inline functions, so that Rust can link
  * to them. A call costs about a nanosecond per burst, not per packet.
  */
+#include <linux/if_packet.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "wrapper.h"
 
@@ -149,4 +153,24 @@ void pollux_set_errno(int value)
 uint64_t pollux_rdtsc(void)
 {
 	return rte_rdtsc();
+}
+
+/*
+ * The driver net_af_packet asks for a fanout group whose IPv4 fragments the
+ * kernel puts together, also for a single queue, and has no argument against it.
+ * A sensor would then see what was never sent: datagrams longer than any frame,
+ * cut off by the ring's slots, and none of the fragments that stay incomplete.
+ * The process's own definition goes before libc's, for drivers too.
+ */
+int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+	int fanout;
+
+	if (level == SOL_PACKET && name == PACKET_FANOUT &&
+	    length == sizeof(fanout)) {
+		memcpy(&fanout, value, sizeof(fanout));
+		fanout &= (int)~((unsigned int)PACKET_FANOUT_FLAG_DEFRAG << 16);
+		value = &fanout;
+	}
+	return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }

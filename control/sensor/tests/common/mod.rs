@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test binary uses its own part
 
 pub(crate) mod captures;
+pub(crate) mod live;
 
 use std::ffi::OsStr;
 use std::fs;

@@ -85,9 +85,10 @@ impl EveFormat {
         }
         let metadata = self.metadata.entry(alert.signature).or_insert_with(|| metadata(signature));
         let options = &self.options;
-        // A time-out's number is its flow's, not a packet's.
+        // A time-out's number is its flow's, not a packet's; live, it is of no capture.
         let is_packet = alert.source != Source::StreamEnd && alert.packet_number > 0;
-        let pcap_cnt = is_packet.then_some(alert.packet_number);
+        let is_replay = options.interfaces.is_empty();
+        let pcap_cnt = (is_packet && is_replay).then_some(alert.packet_number);
         let payload = alert.payload.as_deref();
         let ends = [(alert.src, alert.src_port), (alert.dst, alert.dst_port)]
             .map(|(address, port)| End { ip: Address(address), port });

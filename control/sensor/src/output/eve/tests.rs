@@ -62,7 +62,7 @@ fn a_line_has_suricatas_names_types_and_order() {
 #[test]
 fn live_alerts_name_their_interface_and_have_no_packet_number() {
     let options = EveOptions { interfaces: vec!["a".into(), "b".into()], ..EveOptions::default() };
-    let alert = Alert { packet_number: 0, port: 1, ..dns() };
+    let alert = Alert { packet_number: 7, port: 1, ..dns() };
     let line = line(options, &alert, first(&alert));
     assert_eq!(line["in_iface"], "b");
     assert!(line.get("pcap_cnt").is_none());
