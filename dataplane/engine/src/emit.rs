@@ -14,7 +14,7 @@ use crate::counters::Counters;
 use crate::flow_state::FlowState;
 use crate::flow_work::ends;
 use crate::inspect::{Match, Tools, Unit};
-use crate::pipeline::PacketInfo;
+use crate::part::PacketInfo;
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 

@@ -16,7 +16,7 @@ use crate::emit::{Emitter, Origin};
 use crate::flow_state::FlowState;
 use crate::inspect::header::Headers;
 use crate::inspect::{Tools, Unit, Window, transaction};
-use crate::pipeline::{PacketInfo, Part};
+use crate::part::{PacketInfo, Part};
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 

@@ -3,7 +3,7 @@
 use dpdk::{Mbuf, PacketMeta};
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
-use crate::pipeline::Datagram;
+use crate::part::Datagram;
 
 /// What one core hands to another.
 #[derive(Debug)]

@@ -17,6 +17,7 @@ mod flow_work;
 pub mod handover;
 pub mod inspect;
 pub mod mailbox;
+pub mod part;
 pub mod pipeline;
 pub mod scope;
 pub mod settings;

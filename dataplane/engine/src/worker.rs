@@ -13,7 +13,8 @@ use crate::counters::{Counters, Drop};
 use crate::emit::{Emitter, WhenFull};
 use crate::handover::{Exchange, Parcel};
 use crate::mailbox::Receiver;
-use crate::pipeline::{Core, CoreConfig, Fate, PacketInfo};
+use crate::part::PacketInfo;
+use crate::pipeline::{Core, CoreConfig, Fate};
 
 /// Packets of one burst.
 pub const BURST: usize = 64;
