@@ -241,7 +241,10 @@ mod tests {
         out
     }
 
-    fn collect(bytes: &[u8]) -> (Vec<(u64, u32, u32, Vec<u8>)>, Result<End, CaptureError>) {
+    /// Time, link type, wire length, bytes.
+    type Copied = (u64, u32, u32, Vec<u8>);
+
+    fn collect(bytes: &[u8]) -> (Vec<Copied>, Result<End, CaptureError>) {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), bytes).expect("written");
         let mut frames = Vec::new();

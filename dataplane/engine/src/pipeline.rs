@@ -110,6 +110,8 @@ pub struct Core {
     datagram: Vec<u8>,
     joined: Vec<u8>,
     checksums: ChecksumSample,
+    /// Where packets are decoded; out of here while one is worked on.
+    slot: Option<Box<Decoded>>,
     outbox: Vec<(usize, Datagram)>,
 }
 
@@ -141,6 +143,7 @@ impl Core {
             datagram: Vec::with_capacity(1 << 16),
             joined: Vec::new(),
             checksums: ChecksumSample::default(),
+            slot: None,
             outbox: Vec::new(),
             snapshot: None,
             config,
@@ -236,15 +239,31 @@ impl Core {
         };
         let ignore_checksums = info.ignore_checksums || self.checksums.untrusted;
         let info = &PacketInfo { ignore_checksums, ..*info };
-        let decoded = match wire::decode(link, bytes, snapshot.decoder(ignore_checksums)) {
-            Ok(decoded) => decoded,
-            Err(reject) => {
-                self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
-                self.counters.discard(drop_of(reject));
-                return Fate::Done;
-            }
-        };
-        self.checksums.note(&snapshot.settings, decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM));
+        let mut slot = self.slot.take().unwrap_or_default();
+        let fate =
+            match wire::decode_into(link, bytes, snapshot.decoder(ignore_checksums), &mut slot) {
+                Ok(()) => self.owned(snapshot, &mut slot, buffer, bytes, info, handed_in),
+                Err(reject) => {
+                    self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
+                    self.counters.discard(drop_of(reject));
+                    Fate::Done
+                }
+            };
+        self.slot = Some(slot);
+        fate
+    }
+
+    /// What becomes of a decoded packet, if it is this core's.
+    #[inline]
+    fn owned(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        decoded: &mut Decoded,
+        buffer: &[u8],
+        bytes: &[u8],
+        info: &PacketInfo,
+        handed_in: bool,
+    ) -> Fate {
         let Place { worker, workers } = self.config.place;
         if workers > 1 && !handed_in {
             let owner = owner(decoded.spread_hash(), workers);
@@ -252,7 +271,20 @@ impl Core {
                 return Fate::HandOver(owner);
             }
         }
-        match self.decoded(snapshot, &decoded, buffer, bytes, info) {
+        let hits = snapshot.scope.lookup(decoded);
+        let verdict = if decoded.fragment.is_some() {
+            self.fragment(snapshot, decoded, bytes, info, hits)
+        } else if hits.scoped() {
+            if !info.ignore_checksums && snapshot.settings.decoder.verify_checksums {
+                wire::mark_transport_checksum(decoded, bytes);
+                let wrong = decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
+                self.checksums.note(&snapshot.settings, wrong);
+            }
+            self.scoped(snapshot, decoded, buffer, bytes, info, hits)
+        } else {
+            Verdict::Unscoped
+        };
+        match verdict {
             Verdict::Inspected => self.counters.inspected.add(1),
             Verdict::Unscoped => self.counters.unscoped.add(1),
             Verdict::Dropped(reason) => self.counters.discard(reason),
@@ -266,7 +298,8 @@ impl Core {
         let snapshot = self.take_snapshot();
         let whole = datagram.whole();
         let config = snapshot.decoder(whole.info.ignore_checksums);
-        if let Ok(decoded) = wire::decode_datagram(whole.bytes, whole.context, config) {
+        if let Ok(mut decoded) = wire::decode_datagram(whole.bytes, whole.context, config) {
+            self.mark(&snapshot, &mut decoded, &whole);
             let hits = snapshot.scope.lookup(&decoded);
             if hits.scoped() {
                 self.inspect(&snapshot, &whole.part(&decoded), whole.info, hits);
@@ -275,23 +308,16 @@ impl Core {
         self.snapshot = Some(snapshot);
     }
 
-    fn decoded(
+    fn scoped(
         &mut self,
         snapshot: &Arc<Snapshot>,
         decoded: &Decoded,
         buffer: &[u8],
         bytes: &[u8],
         info: &PacketInfo,
+        hits: Hits,
     ) -> Verdict {
-        let hits = snapshot.scope.lookup(decoded);
-        if decoded.fragment.is_some() {
-            return self.fragment(snapshot, decoded, bytes, info, hits);
-        }
-        if !hits.scoped() {
-            return Verdict::Unscoped;
-        }
         let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let mut stored = true;
         for carrier in carriers(decoded, bytes) {
             // A carrying packet is inspected by its own headers; its payload is the packet within,
             // which is inspected for itself.
@@ -309,7 +335,7 @@ impl Core {
         let source = source_of(decoded);
         let payload = true;
         let part = Part { decoded, buffer, bytes, frame_len, source, payload, link_header: &[] };
-        stored &= self.inspect(snapshot, &part, info, hits);
+        let stored = self.inspect(snapshot, &part, info, hits);
         if stored { Verdict::Inspected } else { Verdict::Dropped(Drop::StreamMemcap) }
     }
 
@@ -362,7 +388,8 @@ impl Core {
         };
         let config = snapshot.decoder(info.ignore_checksums);
         match wire::decode_datagram(whole.bytes, whole.context, config) {
-            Ok(inner) => {
+            Ok(mut inner) => {
+                self.mark(snapshot, &mut inner, &whole);
                 let hits = snapshot.scope.lookup(&inner);
                 if hits.scoped() {
                     self.counters.inspected.add(open);
@@ -381,6 +408,13 @@ impl Core {
         }
         self.datagram = datagram;
         verdict
+    }
+
+    /// A datagram's transport checksum can be looked at only now.
+    fn mark(&self, snapshot: &Snapshot, decoded: &mut Decoded, whole: &Whole<'_>) {
+        if !whole.info.ignore_checksums && snapshot.settings.decoder.verify_checksums {
+            wire::mark_transport_checksum(decoded, whole.bytes);
+        }
     }
 
     /// Counts fragments of which the defragmenter has decided without a datagram.

@@ -22,8 +22,8 @@ pub struct Snapshot {
     /// How.
     pub settings: Settings,
     plans: Vec<TransactionPlan>,
-    /// The decoder's settings for packets whose checksums are not to be looked at.
-    unchecked: wire::Config,
+    /// The decoder's settings without a look at checksums, and with one at those of IP headers.
+    decoders: [wire::Config; 2],
 }
 
 /// What is looked at in the transactions of one protocol and direction.
@@ -81,14 +81,21 @@ impl Snapshot {
                 plans.push(TransactionPlan { lists, always });
             }
         }
-        let unchecked = wire::Config { verify_checksums: false, ..settings.decoder.clone() };
-        Self { generation, scope, rules, settings, plans, unchecked }
+        let checked = settings.decoder.verify_checksums;
+        let decoders = [false, checked].map(|verify_checksums| wire::Config {
+            verify_checksums,
+            verify_transport: false,
+            ..settings.decoder.clone()
+        });
+        Self { generation, scope, rules, settings, plans, decoders }
     }
 
-    /// The decoder's settings; with or without a look at checksums.
+    /// The decoder's settings; with or without a look at the checksums of IP headers. Those of
+    /// transports are looked at later, if the packet is in scope.
     #[inline]
     pub fn decoder(&self, ignore_checksums: bool) -> &wire::Config {
-        if ignore_checksums { &self.unchecked } else { &self.settings.decoder }
+        let [unchecked, checked] = &self.decoders;
+        if ignore_checksums { unchecked } else { checked }
     }
 
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.

@@ -16,6 +16,9 @@ use crate::mailbox::Receiver;
 use crate::part::PacketInfo;
 use crate::pipeline::{Core, CoreConfig, Fate};
 
+/// Packets whose headers are brought towards the cache before they are looked at.
+const AHEAD: usize = 6;
+
 /// Packets of one burst.
 pub const BURST: usize = 64;
 
@@ -291,8 +294,25 @@ impl Loop<'_> {
             TimeSource::Tsc(clock) => Some(clock.now()),
             TimeSource::Packets(_) => None,
         };
-        for i in 0..burst.len() {
+        let mut bytes = 0;
+        for mbuf in burst.iter().take(AHEAD) {
+            mbuf.prefetch();
+        }
+        for mbuf in burst.iter().take(AHEAD / 2) {
+            mbuf.prefetch_data();
+        }
+        let length = burst.len();
+        self.core.counters().received.add(length as u64);
+        for i in 0..length {
+            if let Some(soon) = burst.get(i + AHEAD) {
+                soon.prefetch();
+            }
+            if let Some(next) = burst.get(i + AHEAD / 2) {
+                next.prefetch_data();
+            }
             let Some(mbuf) = burst.get(i) else { continue };
+            let frame_bytes = mbuf.total_len();
+            bytes += frame_bytes as u64;
             let mut meta = self.config.meta.get(mbuf);
             if let Some(now) = now {
                 self.order += 1;
@@ -300,20 +320,26 @@ impl Loop<'_> {
                     ts_ns: now,
                     clock_ns: now,
                     order: self.order,
-                    wire_len: u32::try_from(mbuf.total_len()).unwrap_or(u32::MAX),
+                    wire_len: u32::try_from(frame_bytes).unwrap_or(u32::MAX),
                     link: self.config.link.dlt(),
                     flags: 0,
                 };
             }
-            let counters = self.core.counters();
-            counters.received.add(1);
-            counters.bytes.add(mbuf.total_len() as u64);
-            if let Fate::HandOver(to) = self.one(mbuf, meta, false)?
-                && let Some(mbuf) = burst.take(i)
-            {
-                self.hand_over(to, mbuf, meta)?;
+            let done = match self.one(mbuf, meta, false) {
+                Ok(Fate::HandOver(to)) => match burst.take(i) {
+                    Some(mbuf) => self.hand_over(to, mbuf, meta),
+                    None => Ok(()),
+                },
+                other => other.map(|_| ()),
+            };
+            if let Err(error) = done {
+                // The worker gives up: what it has taken and not looked at is said, too.
+                let left = length.saturating_sub(i + 1) as u64;
+                self.core.counters().discard_many(Drop::Shutdown, left);
+                return Err(error);
             }
         }
+        self.core.counters().bytes.add(bytes);
         burst.clear();
         Ok(())
     }

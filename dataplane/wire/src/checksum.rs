@@ -72,9 +72,18 @@ fn header_ok(layer: &IpLayer, packet: &[u8]) -> bool {
     layer.version != 4 || header.is_some_and(|header| fold(sum(header)) == 0xffff)
 }
 
+/// Sets [`flag::BAD_TRANSPORT_CHECKSUM`] where the inner-most transport's checksum is wrong. `packet`
+/// are the bytes that were decoded.
+#[inline]
+pub fn mark_transport_checksum(decoded: &mut Decoded, packet: &[u8]) {
+    if !transport_ok(decoded, packet) {
+        decoded.flags |= flag::BAD_TRANSPORT_CHECKSUM;
+    }
+}
+
 /// Whether that of the inner-most transport is.
 #[inline]
-pub(crate) fn transport_ok(decoded: &Decoded, packet: &[u8]) -> bool {
+fn transport_ok(decoded: &Decoded, packet: &[u8]) -> bool {
     if decoded.flags & flag::ROUTED != 0 {
         return true;
     }

@@ -24,6 +24,9 @@ pub struct Config {
     /// Refuse packets with a wrong IPv4 header checksum, and mark those with a wrong TCP, UDP, ICMP
     /// or ICMPv6 checksum.
     pub verify_checksums: bool,
+    /// With [`Self::verify_checksums`]: mark wrong transport checksums while decoding. Otherwise that
+    /// is left to [`crate::mark_transport_checksum`], for whoever wants it of some packets only.
+    pub verify_transport: bool,
     /// Headers of link, tag, tunnel and IP that are gone through before a packet counts as
     /// malformed (too deep). Default: 16. Beside it stands the limit [`crate::MAX_IP_LAYERS`].
     pub max_layers: u8,
@@ -42,6 +45,7 @@ impl Default for Config {
             ip_in_ip: true,
             teredo: true,
             verify_checksums: true,
+            verify_transport: true,
             max_layers: 16,
         }
     }

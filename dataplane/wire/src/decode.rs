@@ -5,7 +5,7 @@ use crate::link::{Step, Tags};
 use crate::{
     Config, Decoded, IpLayer, LinkType, MAX_IP_LAYERS, MalformedKind, Reject, Span, Transport,
     TunnelId,
-    checksum::{headers_ok, transport_ok},
+    checksum::{headers_ok, mark_transport_checksum},
     decoded::flag,
     ip, link, transport, tunnel,
 };
@@ -90,8 +90,8 @@ fn run(
         if !headers_ok(into, bytes) {
             return Err(Reject::BadChecksum);
         }
-        if !transport_ok(into, bytes) {
-            into.flags |= flag::BAD_TRANSPORT_CHECKSUM;
+        if config.verify_transport {
+            mark_transport_checksum(into, bytes);
         }
     }
     Ok(())

@@ -23,7 +23,7 @@ mod reject;
 mod transport;
 mod tunnel;
 
-pub use checksum::checksum_ok;
+pub use checksum::{checksum_ok, mark_transport_checksum};
 pub use config::Config;
 pub use decode::{decode, decode_datagram, decode_into};
 pub use decoded::{Decoded, Fragment, IpLayer, MAX_IP_LAYERS, MAX_VLANS, Span, flag, ip_option};

@@ -17,6 +17,7 @@ fn load(yaml: Option<&str>, toml: Option<&str>, set: &[&str]) -> Result<Loaded, 
         file: write("pollux.toml", toml),
         suricata_yaml: write("suricata.yaml", yaml),
         set: set.iter().map(|set| (*set).to_owned()).collect(),
+        live: false,
     };
     let prefix = format!("{}/", directory.path().display());
     Config::load(&sources).map_err(|errors| errors.to_string().replace(&prefix, ""))
