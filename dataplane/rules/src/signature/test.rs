@@ -26,7 +26,7 @@ pub enum Test {
 pub enum Number {
     /// Literal.
     Literal(i64),
-    /// Slot of a variable, below [`Signature::variables`].
+    /// Slot of a variable, below [`super::Signature::variables`].
     Variable(u8),
 }
 
@@ -162,7 +162,7 @@ pub struct ByteJump {
     pub post_offset: i32,
     /// `bitmask`
     pub bitmask: Option<u32>,
-    /// As for [`Content::relative_next`] (kept for symmetry; a jump has one result).
+    /// `dce`: the byte order is that of the DCE header (such rules are refused).
     pub dce: bool,
 }
 
