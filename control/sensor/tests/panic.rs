@@ -22,7 +22,8 @@ fn a_panic_costs_one_packet_and_is_told() {
     let ledger = std::fs::read(directory.path().join("ledger.json")).expect("a ledger");
     let ledger: serde_json::Value = serde_json::from_slice(&ledger).expect("JSON");
     let totals = &ledger["totals"];
-    let sum = ["inspected", "unscoped", "dropped"].map(|name| totals[name].as_u64().expect("a count"));
+    let sum =
+        ["inspected", "unscoped", "dropped"].map(|name| totals[name].as_u64().expect("a count"));
     assert_eq!(totals["received"], example.packets.len() as u64);
     assert_eq!(totals["received"], sum.iter().sum::<u64>());
     assert_eq!(ledger["ports"][0]["queues"][0]["dropped"]["worker_panic"], 1);
