@@ -454,7 +454,7 @@ impl Core {
             Work { snapshot, memory, tools, emitter, counters, scratch: &mut delivery.scratch };
         let found = flows.lookup_or_insert(&key, forward, info.clock);
         if let Some(mut ended) = found.expired {
-            work.flow_end(&mut ended, info.clock);
+            work.flow_end(&mut ended, found.expired_at);
         }
         let (mut id, mut direction, mut fresh) = (found.id, found.direction, found.fresh);
         if let Transport::Tcp(tcp) = &part.decoded.transport

@@ -34,6 +34,9 @@ pub struct Lookup<T> {
     /// A flow that had to go, to be flushed: the one with this key, whose time had passed, or
     /// another one, when the table is full.
     pub expired: Option<Flow<T>>,
+    /// When `expired` was due: the time at which [`FlowTable::expire`] would have handed it out; now,
+    /// of one that is evicted.
+    pub expired_at: Nanos,
     /// Whether `expired` went for want of room, before its time.
     pub evicted: bool,
 }
@@ -97,7 +100,7 @@ impl<T: Default> FlowTable<T> {
     /// [`Self::record`].
     pub fn lookup_or_insert(&mut self, key: &FlowKey, forward: bool, now: Nanos) -> Lookup<T> {
         let hash = self.hash(key);
-        let mut expired = None;
+        let (mut expired, mut expired_at) = (None, now);
         let mut order = 0;
         if let Some(index) = self.find(hash, key) {
             let flow = &self.slots[index as usize].flow;
@@ -108,23 +111,25 @@ impl<T: Default> FlowTable<T> {
                     fresh: false,
                     direction,
                     expired: None,
+                    expired_at: now,
                     evicted: false,
                 };
             }
             order = following_order(flow, now);
+            expired_at = flow.deadline(&self.timeouts).saturating_mul(SECOND);
             expired = Some(self.take(index));
         }
         let mut evicted = false;
         if self.len == self.capacity
             && let Some(victim) = self.victim()
         {
-            expired = Some(self.take(victim));
+            (expired, expired_at) = (Some(self.take(victim)), now);
             evicted = true;
             self.evicted += 1;
         }
         let index = self.insert(hash, Flow::new(*key, forward, now, order, T::default()), now);
         let direction = Direction::ToServer;
-        Lookup { id: FlowId(index), fresh: true, direction, expired, evicted }
+        Lookup { id: FlowId(index), fresh: true, direction, expired, expired_at, evicted }
     }
 
     /// The flow of a key, if there is one that is not timed out: nothing is made.
