@@ -251,7 +251,7 @@ fn alerts_follow_the_scope_in_force_and_the_status_says_what_is() {
     sensor.wait("active status", |it| status(it)["active"]["success"] == true);
     assert_eq!(status(&sensor)["node"], "node-a");
     sensor.change("empty scope", || site.scope(Scope::Nothing));
-    assert!(sensor.results.statuses().is_empty());
+    sensor.wait("empty status", |it| it.results.statuses().is_empty());
     let mut sent = net.send(&site.attack(), 1000);
     sensor.wait("packets in the ledger", |it| it.received() == sent);
     // Longer than an alert is held back.

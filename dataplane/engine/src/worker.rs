@@ -152,6 +152,7 @@ pub fn spawn(
         };
         let core = Core::new(config.core.clone(), delivery, Arc::clone(&ledger), emitter)
             .map_err(|e| e.to_string())?;
+        let peers = exchange.peers();
         let mut looped = Loop {
             core,
             config,
@@ -161,6 +162,8 @@ pub fn spawn(
             ledgers: &ledgers,
             order: 0,
             clock: 0,
+            promises: vec![0; peers],
+            reached: vec![0; peers],
         };
         let result = looped.run();
         if result.is_err() {
@@ -202,8 +205,12 @@ struct Loop<'a> {
     ledgers: &'a [Arc<Counters>],
     /// Running number of packets that carry none.
     order: u64,
-    /// The latest clock.
+    /// The latest clock of its own queue.
     clock: Nanos,
+    /// By peer: before when it has handed over everything, read before its ring is.
+    promises: Vec<Nanos>,
+    /// By peer: before when everything that it handed over was taken out of its ring.
+    reached: Vec<Nanos>,
 }
 
 impl Loop<'_> {
@@ -219,7 +226,7 @@ impl Loop<'_> {
             // So is the order to stop: what was put into the ring before it must still be taken.
             let stopping = self.shared.stop.load(Ordering::Acquire);
             let promised = self.promised();
-            let peers = self.peers_progress();
+            self.note_promises();
             let begin = self.config.watch.as_ref().map_or(0, |_| dpdk::rdtsc());
             let received = match &mut self.config.queue {
                 Some(queue) if !quiet => queue.receive(&mut burst),
@@ -236,8 +243,10 @@ impl Loop<'_> {
             self.flush_outbox()?;
             let mine = if idle { promised.max(self.clock) } else { self.clock };
             self.core.counters().progress.publish(mine);
-            // Flows end by the time of the slowest core: it may still hand over their packets.
-            let safe = self.core.pass_time(mine.min(peers));
+            // Flows end by the time of the slowest core: it may still hand over their packets, and
+            // what it has handed over may still wait in its ring.
+            let reached = self.reached.iter().copied().min().unwrap_or(Nanos::MAX);
+            let safe = self.core.pass_time(mine.min(reached));
             if self.exchange.is_empty() {
                 self.core.counters().watermark.publish(safe);
             }
@@ -274,11 +283,13 @@ impl Loop<'_> {
         })
     }
 
-    /// Up to when all other workers have handed over what is this one's.
-    fn peers_progress(&self) -> Nanos {
+    /// Takes down up to when each other worker has handed over what is this one's.
+    fn note_promises(&mut self) {
         let me = self.config.core.place.worker;
         let others = self.ledgers.iter().enumerate().filter(|&(i, _)| i != me);
-        others.map(|(_, ledger)| ledger.progress.observe()).min().unwrap_or(Nanos::MAX)
+        for (promise, (_, ledger)) in self.promises.iter_mut().zip(others) {
+            *promise = ledger.progress.observe();
+        }
     }
 
     /// The time before which every packet of this worker is in a ring already.
@@ -345,7 +356,9 @@ impl Loop<'_> {
     }
 
     fn one(&mut self, mbuf: &Mbuf, meta: PacketMeta, handed_in: bool) -> Result<Fate, String> {
-        self.clock = self.clock.max(meta.clock_ns);
+        if !handed_in {
+            self.clock = self.clock.max(meta.clock_ns);
+        }
         let info = PacketInfo {
             timestamp: meta.ts_ns,
             clock: meta.clock_ns,
@@ -408,12 +421,26 @@ impl Loop<'_> {
         let mut handed = 0;
         for peer in 0..self.exchange.peers() {
             for _ in 0..BURST {
-                let Some(parcel) = self.exchange.receive(peer) else { break };
+                let Some(parcel) = self.exchange.receive(peer) else {
+                    let promise = self.promises.get(peer).copied().unwrap_or(0);
+                    self.reach(peer, promise);
+                    break;
+                };
                 handed += 1;
+                // A peer's packets come in order. A datagram's fragments may be another's.
+                if let Parcel::Packet(_, meta) = &parcel {
+                    self.reach(peer, meta.clock_ns);
+                }
                 self.parcel(parcel)?;
             }
         }
         Ok(handed)
+    }
+
+    fn reach(&mut self, peer: usize, clock: Nanos) {
+        if let Some(reached) = self.reached.get_mut(peer) {
+            *reached = clock.max(*reached);
+        }
     }
 
     fn parcel(&mut self, parcel: Parcel) -> Result<(), String> {
@@ -423,7 +450,6 @@ impl Loop<'_> {
                 self.one(&mbuf, meta, true)?;
             }
             Parcel::Datagram(datagram) => {
-                self.clock = self.clock.max(datagram.info.clock);
                 self.guarded(|this| {
                     this.core.datagram(&datagram);
                     Ok(())
