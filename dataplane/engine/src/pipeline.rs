@@ -214,7 +214,14 @@ impl Core {
 
     /// Takes a packet that came from the queue (`received`) or from another core.
     /// `buffer` is the frame with whatever is readable behind it, `len` the frame's length.
-    pub fn packet(&mut self, buffer: &[u8], len: usize, info: PacketInfo, handed_in: bool) -> Fate {
+    pub fn packet(
+        &mut self,
+        buffer: &[u8],
+        len: usize,
+        mut info: PacketInfo,
+        handed_in: bool,
+    ) -> Fate {
+        info.ignore_checksums |= self.checksums.untrusted;
         let snapshot = self.take_snapshot();
         let fate = self.captured(&snapshot, buffer, len, &info, handed_in);
         self.snapshot = Some(snapshot);
@@ -237,18 +244,20 @@ impl Core {
             self.counters.discard(Drop::UnknownLink);
             return Fate::Done;
         };
-        let ignore_checksums = info.ignore_checksums || self.checksums.untrusted;
-        let info = &PacketInfo { ignore_checksums, ..*info };
         let mut slot = self.slot.take().unwrap_or_default();
-        let fate =
-            match wire::decode_into(link, bytes, snapshot.decoder(ignore_checksums), &mut slot) {
-                Ok(()) => self.owned(snapshot, &mut slot, buffer, bytes, info, handed_in),
-                Err(reject) => {
-                    self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
-                    self.counters.discard(drop_of(reject));
-                    Fate::Done
-                }
-            };
+        let fate = match wire::decode_into(
+            link,
+            bytes,
+            snapshot.decoder(info.ignore_checksums),
+            &mut slot,
+        ) {
+            Ok(()) => self.owned(snapshot, &mut slot, buffer, bytes, info, handed_in),
+            Err(reject) => {
+                self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
+                self.counters.discard(drop_of(reject));
+                Fate::Done
+            }
+        };
         self.slot = Some(slot);
         fate
     }

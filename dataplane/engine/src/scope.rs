@@ -24,7 +24,9 @@ pub struct Address {
 #[derive(Debug, Default)]
 pub struct Scope {
     everything: bool,
-    index: HashMap<IpAddr, u32, foldhash::fast::FixedState>,
+    /// By the address as a number: quicker to hash than an enum of two.
+    v4: HashMap<u32, u32, foldhash::fast::FixedState>,
+    v6: HashMap<u128, u32, foldhash::fast::FixedState>,
     addresses: Vec<Address>,
 }
 
@@ -78,9 +80,11 @@ impl Scope {
     /// A scope of these addresses; the seed makes its hash unpredictable to whoever chooses
     /// addresses.
     pub fn of(addresses: impl IntoIterator<Item = (IpAddr, Address)>, seed: u64) -> Self {
+        let hasher = foldhash::fast::FixedState::with_seed(seed);
         let mut scope = Self {
             everything: false,
-            index: HashMap::with_hasher(foldhash::fast::FixedState::with_seed(seed)),
+            v4: HashMap::with_hasher(hasher.clone()),
+            v6: HashMap::with_hasher(hasher),
             addresses: Vec::new(),
         };
         for (address, entry) in addresses {
@@ -88,7 +92,10 @@ impl Scope {
             if id == NO_ADDRESS {
                 break;
             }
-            scope.index.insert(address, id);
+            match address {
+                IpAddr::V4(address) => scope.v4.insert(address.to_bits(), id),
+                IpAddr::V6(address) => scope.v6.insert(address.to_bits(), id),
+            };
             scope.addresses.push(entry);
         }
         scope
@@ -114,6 +121,15 @@ impl Scope {
         self.everything
     }
 
+    #[inline]
+    fn id(&self, address: IpAddr) -> Option<u32> {
+        match address {
+            IpAddr::V4(address) => self.v4.get(&address.to_bits()),
+            IpAddr::V6(address) => self.v6.get(&address.to_bits()),
+        }
+        .copied()
+    }
+
     /// Looks every IP layer up.
     #[inline]
     pub fn lookup(&self, packet: &Decoded) -> Hits {
@@ -130,7 +146,7 @@ impl Scope {
         }
         for (layer, ids) in layers.iter().zip(hits.ids.chunks_exact_mut(2)) {
             for (address, slot) in [layer.src, layer.dst].into_iter().zip(ids) {
-                if let Some(&id) = self.index.get(&address) {
+                if let Some(id) = self.id(address) {
                     *slot = id;
                     hits.rulesets |=
                         self.addresses.get(id as usize).map_or(0, |entry| entry.rulesets);
