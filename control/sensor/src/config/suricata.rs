@@ -405,7 +405,7 @@ mod tests {
                 name if name.ends_with("size") || name.ends_with("memcap") => "128kb",
                 name if name.ends_with("depth") => "1mb",
                 name if name.ends_with("queued")
-                    || name.ends_with("tx")
+                    || name.ends_with("max-tx")
                     || name.ends_with("seed") =>
                 {
                     "5"

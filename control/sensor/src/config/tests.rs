@@ -68,13 +68,20 @@ fn variables_and_alert_options_come_from_suricatas_file() {
 }
 
 #[test]
-fn the_policy_of_all_hosts_is_used() {
-    let yaml = "host-os-policy:\n  windows: [0.0.0.0/0]\n  linux: []\n  old-linux: [2.2.2.2]\n";
-    let loaded = load(Some(yaml), None, &[]).expect("valid");
-    assert_eq!(loaded.config.streams.policy, flow::Policy::Windows);
-    assert_eq!(loaded.config.defrag.policy, flow::FragmentPolicy::Windows);
-    assert_eq!(loaded.notes.len(), 1);
-    assert!(loaded.notes[0].ends_with("passed over: old-linux"), "{:?}", loaded.notes);
+fn the_policy_of_all_hosts_is_used_but_for_hosts_with_one_of_their_own() {
+    let yaml = "host-os-policy:\n  windows: [0.0.0.0/0]\n  linux: []\n  old-linux: [2.2.2.2, \
+                10.0.0.0/8]\n";
+    let config = load(Some(yaml), None, &[]).expect("valid").config;
+    assert_eq!(config.streams.policy, flow::Policy::Windows);
+    assert_eq!(config.defrag.policy, flow::FragmentPolicy::Windows);
+    let settings = crate::settings::settings(&config);
+    let policy = |text: &str| settings.policy_of(text.parse().expect("an address"));
+    assert_eq!(policy("2.2.2.2"), flow::Policy::OldLinux);
+    assert_eq!(policy("10.9.9.9"), flow::Policy::OldLinux);
+    assert_eq!(policy("2.2.2.3"), flow::Policy::Windows);
+    let wrong = "host-os-policy:\n  linux: [10.0.0.0/40]\n";
+    let error = load(Some(wrong), None, &[]).map(drop).expect_err("an error");
+    assert!(error.contains("`10.0.0.0/40` is no address or network"), "{error}");
 }
 
 #[test]
