@@ -155,6 +155,56 @@ uint64_t pollux_rdtsc(void)
 	return rte_rdtsc();
 }
 
+/* The packet sockets of this process: only they know what the kernel dropped. */
+#define POLLUX_SOCKETS 256
+static struct {
+	int fd;
+	uint64_t drops;
+} packet_sockets[POLLUX_SOCKETS];
+static unsigned int packet_socket_count;
+
+static void remember_packet_socket(int fd)
+{
+	unsigned int i = __atomic_fetch_add(&packet_socket_count, 1, __ATOMIC_ACQ_REL);
+
+	if (i < POLLUX_SOCKETS) {
+		packet_sockets[i].drops = 0;
+		__atomic_store_n(&packet_sockets[i].fd, fd + 1, __ATOMIC_RELEASE);
+	}
+}
+
+/*
+ * Packets that the kernel dropped before packet sockets on this interface since
+ * they were opened. Reading resets the kernel's count, so it is summed up here:
+ * one caller at a time. False when no such socket is known.
+ */
+bool pollux_packet_drops(int interface, uint64_t *drops)
+{
+	unsigned int count = __atomic_load_n(&packet_socket_count, __ATOMIC_ACQUIRE);
+	bool known = false;
+
+	*drops = 0;
+	for (unsigned int i = 0; i < count && i < POLLUX_SOCKETS; i++) {
+		int fd = __atomic_load_n(&packet_sockets[i].fd, __ATOMIC_ACQUIRE) - 1;
+		struct sockaddr_ll address;
+		socklen_t length = sizeof(address);
+		struct tpacket_stats stats;
+		socklen_t size = sizeof(stats);
+
+		/* A closed socket's number may be another file's by now. */
+		if (fd < 0 ||
+		    getsockname(fd, (struct sockaddr *)&address, &length) != 0 ||
+		    address.sll_family != AF_PACKET ||
+		    address.sll_ifindex != interface)
+			continue;
+		if (getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &stats, &size) == 0)
+			packet_sockets[i].drops += stats.tp_drops;
+		*drops += packet_sockets[i].drops;
+		known = true;
+	}
+	return known;
+}
+
 /*
  * The driver net_af_packet asks for a fanout group whose IPv4 fragments the
  * kernel puts together, also for a single queue, and has no argument against it.
@@ -168,6 +218,7 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 
 	if (level == SOL_PACKET && name == PACKET_FANOUT &&
 	    length == sizeof(fanout)) {
+		remember_packet_socket(fd);
 		memcpy(&fanout, value, sizeof(fanout));
 		fanout &= (int)~((unsigned int)PACKET_FANOUT_FLAG_DEFRAG << 16);
 		value = &fanout;

@@ -62,5 +62,6 @@ unsigned int pollux_lcore_id(void);
 int pollux_errno(void);
 void pollux_set_errno(int value);
 uint64_t pollux_rdtsc(void);
+bool pollux_packet_drops(int interface, uint64_t *drops);
 
 #endif

@@ -327,6 +327,11 @@ impl Port {
         &self.device.driver
     }
 
+    /// The kernel interface behind it, if there is one.
+    pub(crate) fn interface(&self) -> Option<&str> {
+        self.device.interface.as_deref()
+    }
+
     /// What the NIC hashes, once started, if [`PortConfig::rss`] asked it to.
     pub fn rss(&self) -> Option<RssApplied> {
         self.rss

@@ -3,6 +3,7 @@
 use std::{ffi::CStr, mem::MaybeUninit};
 
 use crate::port::{Port, PortError};
+use crate::{control, vdev};
 
 /// What the driver counted since the port was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +34,7 @@ fn keeps(driver: &str) -> Keeps {
     match driver {
         "net_ring" | "net_null" => none,
         // With a dry pool it leaves the packet in the kernel's ring; what the
-        // kernel then drops only the socket knows.
+        // kernel then drops only the socket knows, see `kernel_drops`.
         "net_af_packet" => Keeps { bytes: true, ..none },
         "net_af_xdp" => Keeps { bytes: true, missed: true, ..none },
         "net_pcap" => Keeps { bytes: true, errors: true, no_mbuf: true, ..none },
@@ -57,10 +58,22 @@ impl Port {
         Ok(PortStats {
             ipackets: stats.ipackets,
             ibytes: keeps.bytes.then_some(stats.ibytes),
-            imissed: keeps.missed.then_some(stats.imissed),
+            imissed: keeps.missed.then_some(stats.imissed).or_else(|| self.kernel_drops()),
             ierrors: keeps.errors.then_some(stats.ierrors),
             rx_nombuf: keeps.no_mbuf.then_some(stats.rx_nombuf),
         })
+    }
+
+    /// What the kernel dropped because a packet socket's ring was full.
+    fn kernel_drops(&self) -> Option<u64> {
+        if self.driver_name() != "net_af_packet" {
+            return None;
+        }
+        let index = i32::try_from(vdev::interface_index(self.interface()?)?).ok()?;
+        let _control = control::lock();
+        let mut drops = 0;
+        // SAFETY: drops is writable, and the lock makes this the only call at a time.
+        unsafe { dpdk_sys::pollux_packet_drops(index, &mut drops) }.then_some(drops)
     }
 
     /// Every counter by the driver's own name, as it reports it.

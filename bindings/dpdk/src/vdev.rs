@@ -133,11 +133,15 @@ impl fmt::Display for VdevSpec {
 
 /// Whether the kernel has the interface, in this process's network namespace.
 pub(crate) fn interface_exists(name: &str) -> bool {
-    let Ok(name) = CString::new(name) else {
-        return false;
-    };
+    interface_index(name).is_some()
+}
+
+/// An interface's number.
+pub(crate) fn interface_index(name: &str) -> Option<u32> {
+    let name = CString::new(name).ok()?;
     // SAFETY: the name is NUL-terminated.
-    unsafe { libc::if_nametoindex(name.as_ptr()) != 0 }
+    let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
+    (index != 0).then_some(index)
 }
 
 /// The interfaces that there are, for an error to name.

@@ -10,6 +10,10 @@ use crate::exit::UsageError;
 /// Ethernet header, two VLAN tags: what a frame has beyond its MTU.
 const FRAME_OVERHEAD: u32 = 14 + 8;
 
+/// Frames that wait in the kernel at least: a packet socket is polled by a thread that other threads
+/// of the machine can delay, and what does not fit is lost.
+const KERNEL_FRAMES: u16 = 4096;
+
 /// Mbufs that a mempool's per-core cache holds.
 const POOL_CACHE: u32 = 256;
 
@@ -119,7 +123,10 @@ fn open_one(
     let (mut port, queues, room) = match &device {
         Device::Interface(interface) => {
             let longest = u16::try_from(frame).unwrap_or(u16::MAX);
-            let spec = VdevSpec::af_packet(interface).frames_up_to(longest);
+            let frames = settings.descriptors.max(KERNEL_FRAMES);
+            let spec = VdevSpec::af_packet(interface)
+                .frames_up_to(longest)
+                .with("framecnt", frames.checked_next_power_of_two().unwrap_or(KERNEL_FRAMES));
             (Port::vdev(eal, &spec)?, 1, spec.data_room())
         }
         Device::Virtual(name, args) => {

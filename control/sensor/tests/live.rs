@@ -175,7 +175,7 @@ fn a_hundred_changes_lose_no_packet() {
     let taken = net.taken() - taken_before;
     assert_eq!(taken, sent);
     assert!(sent > 5_000, "{sent}");
-    sensor.wait("all packets in the ledger", |it| it.received() >= sent);
+    sensor.wait("all packets in the ledger", |it| it.accounted() >= sent);
     sensor.stop();
 
     let ledger = sensor.results.ledger();

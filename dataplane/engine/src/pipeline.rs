@@ -52,6 +52,11 @@ const fn has_flows(protocol: u8) -> bool {
     matches!(protocol, 1 | 6 | 17 | 50 | 58 | 132)
 }
 
+/// May packets of this IP protocol carry others: IP in IP, UDP (VXLAN, GENEVE …), 6in4, GRE?
+const fn may_carry(protocol: u8) -> bool {
+    matches!(protocol, 4 | 17 | 41 | 47)
+}
+
 /// The worker that owns an address pair with this [`Decoded::spread_hash`].
 #[inline]
 pub fn owner(hash: u32, workers: usize) -> usize {
@@ -357,6 +362,10 @@ impl Core {
         hits: Hits,
     ) -> Verdict {
         let scoped = hits.scoped();
+        if !scoped && !may_carry(decoded.inner().protocol) {
+            // Nothing in it can be of an address that does not show already.
+            return Verdict::Unscoped;
+        }
         if scoped {
             // Rules may ask for fragments as such.
             let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);

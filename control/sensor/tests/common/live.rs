@@ -150,6 +150,13 @@ impl Sensor {
         self.results.ledger_now().total("received")
     }
 
+    /// Packets received so far and packets that the kernel dropped before, by the ledger.
+    pub(crate) fn accounted(&self) -> u64 {
+        let ledger = self.results.ledger_now();
+        let missed = &ledger.0["ports"][0]["nic"]["imissed"];
+        ledger.total("received") + missed.as_u64().expect("the driver tells")
+    }
+
     /// Does something that changes what is in force, and waits until it is.
     #[track_caller]
     pub(crate) fn change(&mut self, what: &str, change: impl FnOnce()) {
