@@ -165,7 +165,8 @@ fn what_is_sent_over_an_interface_arrives_through_a_packet_socket() {
     assert!(found, "the datagram did not come through net_af_packet");
     let stats = port.stats().unwrap();
     assert!(stats.ipackets >= 1 && stats.ibytes.is_some());
-    assert_eq!((stats.imissed, stats.rx_nombuf), (None, None));
+    assert!(stats.imissed.is_some(), "the kernel tells what it dropped before the socket");
+    assert_eq!(stats.rx_nombuf, None);
     assert!(port.link().unwrap().up);
     drop((port, queue, burst));
     assert_eq!(pool.in_use(), 0);

@@ -340,3 +340,28 @@ fn an_idle_sensor_ends_at_once() {
     assert_eq!((ledger.total("received"), ledger.alert("raised")), (0, 0));
     assert_eq!(net.taken(), 0);
 }
+
+#[test]
+fn what_the_kernel_drops_while_the_sensor_is_held_up_is_in_the_ledger() {
+    let Some(net) = Net::new() else { return };
+    let site = Site::new();
+    site.scope(SHOP);
+    let taken_before = net.taken();
+    let mut sensor = Sensor::start(&net, site.folder.path());
+    let capture = site.folder.path().join("example.pcap");
+    let example = Example::new(7).expect("an example");
+    write_capture(&capture, example.packets.iter());
+    sensor.signal("STOP");
+    let sent: u64 = (0..3).map(|_| net.send(&capture, 20_000)).sum();
+    sensor.signal("CONT");
+    assert_eq!(net.taken() - taken_before, sent);
+    sensor.wait("all packets in the ledger", |it| it.accounted() >= sent);
+    sensor.stop();
+    let ledger = sensor.results.ledger();
+    let missed = ledger.0["ports"][0]["nic"]["imissed"].as_u64().expect("a count");
+    assert!(missed > 0, "{sent} packets fitted into the kernel's ring");
+    assert_eq!(ledger.total("received") + missed, sent);
+    let statuses = sensor.results.statuses();
+    let errors = statuses[0]["status"]["nodes"][0]["errorConditions"].to_string();
+    assert!(errors.contains("packets lost by"), "{errors}");
+}
