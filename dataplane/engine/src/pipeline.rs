@@ -243,6 +243,7 @@ impl Core {
     ) -> Fate {
         let bytes = buffer.get(..len).unwrap_or(buffer);
         if snapshot.settings.drill_panic == Some(info.order) {
+            // The only panic that is meant: it shows what a defect in here would cost.
             panic!("drill: packet {} asked for it", info.order);
         }
         let Some(link) = info.link else {

@@ -31,7 +31,6 @@ struct Key {
 
 #[derive(Debug, Clone, Copy)]
 struct Window {
-    start: Nanos,
     end: Nanos,
     count: u32,
 }
@@ -127,7 +126,7 @@ impl Thresholds {
             self.make_room(alert.timestamp);
         }
         let end = alert.timestamp.saturating_add(u64::from(seconds) * SECOND);
-        self.windows.entry(key).or_insert(Window { start: alert.timestamp, end, count: 0 })
+        self.windows.entry(key).or_insert(Window { end, count: 0 })
     }
 
     /// Forgets what has run out; if that is not enough, the half that would run out first.
@@ -148,7 +147,6 @@ impl Thresholds {
 impl Window {
     fn advance(&mut self, now: Nanos, seconds: u32) {
         if now > self.end {
-            self.start = now;
             self.end = now.saturating_add(u64::from(seconds) * SECOND);
             self.count = 1;
         } else {
