@@ -10,6 +10,7 @@
 mod buffer;
 pub mod detect;
 mod dns;
+mod event;
 mod http1;
 mod limits;
 mod line;
@@ -23,6 +24,7 @@ mod txs;
 mod tests;
 
 pub use buffer::{AppBuffer, BufferSpec, buffer_spec};
+pub use event::{AppEvent, DnsEvent, EventSet, FlowEvent, HttpEvent, TlsEvent};
 pub use http1::progress as http_progress;
 pub use limits::Limits;
 pub use proto::{AppProto, Transport};

@@ -4,7 +4,7 @@
 ///
 /// Only [`Http1`](Self::Http1), [`Dns`](Self::Dns) and [`Tls`](Self::Tls) have a parser; the others
 /// are recognised so that they are named and not mistaken for one of the three.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 #[repr(u8)]
 #[allow(missing_docs)] // the names of protocols speak for themselves
 pub enum AppProto {

@@ -6,6 +6,7 @@ use wire::Direction;
 
 use crate::buffer::AppBuffer;
 use crate::dns::DnsTx;
+use crate::event::{AppEvent, EventSet};
 use crate::http1::HttpTx;
 use crate::summary::TxSummary;
 use crate::tls::TlsTx;
@@ -16,6 +17,7 @@ use crate::tls::TlsTx;
 pub struct Tx {
     id: u64,
     kind: TxKind,
+    events: EventSet,
 }
 
 #[derive(Debug)]
@@ -49,6 +51,12 @@ impl Tx {
             TxKind::Tls(_) => crate::tls::progress::DONE,
         };
         self.progress(dir) >= last
+    }
+
+    /// What is odd about it, as far as its parser has come.
+    #[inline]
+    pub fn events(&self) -> EventSet {
+        self.events
     }
 
     /// The bytes of a buffer. `index` counts the instances of one that there may be several of
@@ -104,7 +112,7 @@ impl TxList {
 
     pub(crate) fn push(&mut self, kind: TxKind) -> u64 {
         let id = self.next();
-        self.live.push_back(Tx { id, kind });
+        self.live.push_back(Tx { id, kind, events: EventSet::default() });
         self.progressed = true;
         id
     }
@@ -130,6 +138,14 @@ impl TxList {
         match &mut self.live.get_mut(at)?.kind {
             TxKind::Tls(t) => Some(t),
             _ => None,
+        }
+    }
+
+    /// Records that something is odd about a transaction.
+    pub(crate) fn raise(&mut self, id: u64, event: impl Into<AppEvent>) {
+        let Some(at) = self.at(id) else { return };
+        if let Some(tx) = self.live.get_mut(at) {
+            self.progressed |= tx.events.insert(event);
         }
     }
 

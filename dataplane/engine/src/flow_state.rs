@@ -1,6 +1,6 @@
 //! What the engine remembers of a flow beside its packets and streams.
 
-use app::{AppProto, Session, detect::Detector};
+use app::{AppProto, EventSet, Session, detect::Detector};
 use wire::{Direction, IpLayer};
 
 use crate::inspect::transaction::Inspections;
@@ -34,6 +34,8 @@ pub struct FlowState {
     pub encrypted: bool,
     /// Detection by stream starts in the middle of a session.
     pub midstream: bool,
+    /// What the packet at hand has shown to be odd about the protocol.
+    pub events: EventSet,
     /// Transactions moved on since the direction was last inspected.
     pub dirty: [bool; 2],
     /// Number of the packet that made the flow.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::{AppBuffer, AppProto, buffer_spec};
+use app::{AppBuffer, AppEvent, AppProto, buffer_spec};
 use rules::ruleset::Ruleset;
 use rules::signature::Buffer;
 use wire::Direction;
@@ -22,6 +22,8 @@ pub struct Snapshot {
     /// How.
     pub settings: Settings,
     plans: Vec<TransactionPlan>,
+    /// Signatures that ask for an event of a flow.
+    flow_events: Vec<u32>,
     /// The decoder's settings without a look at checksums, and with one at those of IP headers.
     decoders: [wire::Config; 2],
 }
@@ -34,6 +36,8 @@ pub struct TransactionPlan {
     pub lists: Vec<(usize, AppBuffer, u8)>,
     /// Signatures that no prefilter proposes.
     pub always: Vec<u32>,
+    /// Signatures that an event proposes.
+    pub events: Vec<(AppEvent, u32)>,
 }
 
 /// The protocols whose transactions are inspected.
@@ -78,16 +82,29 @@ impl Snapshot {
                     .collect();
                 lists.sort_by_key(|&(i, _, progress)| (progress, i));
                 let always = rules.transaction_always(proto.name(), direction.index()).to_vec();
-                plans.push(TransactionPlan { lists, always });
+                let goes = |number: u32| {
+                    rules.signatures.get(number as usize).is_some_and(|s| match direction {
+                        Direction::ToServer => s.to_server,
+                        Direction::ToClient => s.to_client,
+                    })
+                };
+                let asked = rules.event_signatures().iter().copied();
+                let events = asked.filter(|&(e, n)| e.proto() == proto && goes(n)).collect();
+                plans.push(TransactionPlan { lists, always, events });
             }
         }
+        let asked = rules.event_signatures().iter();
+        let flow_events = asked
+            .filter(|(event, _)| event.proto() == AppProto::Unknown)
+            .map(|&(_, n)| n)
+            .collect();
         let checked = settings.decoder.verify_checksums;
         let decoders = [false, checked].map(|verify_checksums| wire::Config {
             verify_checksums,
             verify_transport: false,
             ..settings.decoder.clone()
         });
-        Self { generation, scope, rules, settings, plans, decoders }
+        Self { generation, scope, rules, settings, plans, flow_events, decoders }
     }
 
     /// The decoder's settings; with or without a look at the checksums of IP headers. Those of
@@ -101,8 +118,13 @@ impl Snapshot {
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.
     pub fn plan(&self, proto: AppProto, direction: Direction) -> Option<&TransactionPlan> {
         let at = PROTOCOLS.iter().position(|&p| p == proto)?;
-        self.plans
-            .get(at * 2 + direction.index())
-            .filter(|plan| !plan.lists.is_empty() || !plan.always.is_empty())
+        self.plans.get(at * 2 + direction.index()).filter(|plan| {
+            !(plan.lists.is_empty() && plan.always.is_empty() && plan.events.is_empty())
+        })
+    }
+
+    /// The signatures that are candidates where a flow has an event.
+    pub fn flow_events(&self) -> &[u32] {
+        &self.flow_events
     }
 }

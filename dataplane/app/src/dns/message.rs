@@ -8,6 +8,9 @@ pub(super) const HEADER: usize = 12;
 /// Bit of the flags word that marks a response.
 const QR: u16 = 0x8000;
 
+/// Bit of the flags word that must be zero.
+pub(super) const Z: u16 = 0x0040;
+
 /// The header of a message (RFC 1035, 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Header {

@@ -8,6 +8,7 @@ mod tests;
 
 use wire::Direction;
 
+use crate::event::DnsEvent;
 use crate::limits::Limits;
 use crate::proto::Transport;
 use crate::session::Outcome;
@@ -20,6 +21,9 @@ pub(crate) use message::{IsResponse, looks_like_dns};
 
 /// The progress of every DNS transaction, in both directions: a message is whole when it is one.
 pub(crate) const COMPLETE: u8 = 1;
+
+/// Opcodes from here on have no meaning (IANA, "DNS OpCodes").
+const FIRST_UNASSIGNED_OPCODE: u16 = 7;
 
 /// One message.
 #[derive(Debug)]
@@ -242,7 +246,14 @@ impl Conn {
         if txs.len() >= self.max_live {
             txs.free_before(txs.next() + 1 - self.max_live as u64);
         }
-        txs.push(TxKind::Dns(DnsTx { message, answer }));
+        let flags = message.header.flags;
+        let tx = txs.push(TxKind::Dns(DnsTx { message, answer }));
+        if flags & message::Z != 0 {
+            txs.raise(tx, DnsEvent::ZFlagSet);
+        }
+        if flags >> 11 & 0xf >= FIRST_UNASSIGNED_OPCODE {
+            txs.raise(tx, DnsEvent::InvalidOpcode);
+        }
         Ok(())
     }
 

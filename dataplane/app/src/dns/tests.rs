@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use wire::Direction::{ToClient, ToServer};
 
 use crate::tests::dns_query;
-use crate::{AppBuffer, AppProto, DnsSummary, Limits, Outcome, Session, Transport, TxSummary};
+use crate::{
+    AppBuffer, AppProto, DnsEvent, DnsSummary, Limits, Outcome, Session, Transport, TxSummary,
+};
 
 fn session(transport: Transport) -> Session {
     Session::over(AppProto::Dns, transport, &Limits::default()).unwrap()
@@ -68,6 +70,20 @@ fn a_bad_datagram_does_not_spoil_the_next() {
     assert_eq!(s.data(ToServer, &bad), Outcome::Ok);
     let _ = s.data(ToServer, &dns_query(2, WWW));
     assert_eq!(names(&s), vec![vec!["Www.ex".to_owned()]]);
+}
+
+#[test]
+fn what_the_header_should_not_say_is_an_event() {
+    let mut s = session(Transport::Udp);
+    let mut query = dns_query(1, WWW);
+    query[3] |= 0x40;
+    let _ = s.data(ToServer, &query);
+    query[3] = 0;
+    query[2] = 7 << 3;
+    let _ = s.data(ToServer, &query);
+    let has = |tx, event: DnsEvent| s.tx(tx).unwrap().events().contains(event.into());
+    assert!(has(0, DnsEvent::ZFlagSet) && !has(0, DnsEvent::InvalidOpcode));
+    assert!(!has(1, DnsEvent::ZFlagSet) && has(1, DnsEvent::InvalidOpcode));
 }
 
 #[test]

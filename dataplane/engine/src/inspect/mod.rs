@@ -211,6 +211,9 @@ impl Tools {
                 }
             }
         }
+        if flow.as_ref().is_some_and(|flow| !flow.events.is_empty()) {
+            candidates.extend_from_slice(snapshot.flow_events());
+        }
         candidates.sort_unstable();
         candidates.dedup();
         for &number in &candidates {
@@ -246,8 +249,15 @@ impl Tools {
                 return None;
             }
         }
-        if unit.headers.pseudo && !signature.needs_stream && signature.kind != Kind::Stream {
+        let of_packets = !signature.needs_stream && signature.kind != Kind::Stream;
+        if unit.headers.pseudo && of_packets && signature.events.is_empty() {
             return None;
+        }
+        if !signature.events.is_empty() {
+            let recorded = flow?.events;
+            if !signature.events.iter().all(|&event| recorded.contains(event)) {
+                return None;
+            }
         }
         self.verifier.begin();
         let mut stream = false;

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use app::{Session, Tx, buffer_spec};
+use app::{EventSet, Session, Tx, buffer_spec};
 use hyperscan::{PaddedBuf, Scratch};
 use rules::signature::{Buffer, BufferTests, Signature, Transform};
 use wire::Direction;
@@ -30,6 +30,8 @@ struct TxState {
     inspected: [u8; 2],
     /// The direction is complete and was inspected to its end.
     done: [bool; 2],
+    /// Events that were looked at.
+    events: [EventSet; 2],
     /// Candidates that wait for buffers to come.
     pending: [Vec<u32>; 2],
     /// Signatures that have matched this transaction.
@@ -61,6 +63,7 @@ impl Inspections {
             for state in &mut self.open {
                 state.inspected = [0; 2];
                 state.done = [false; 2];
+                state.events = [EventSet::default(); 2];
                 state.pending = [Vec::new(), Vec::new()];
             }
         }
@@ -123,7 +126,8 @@ impl Tools {
         let progress = tx.progress(direction);
         let complete = tx.is_complete(direction);
         let inspected = state.inspected[way];
-        if inspected > progress && !complete {
+        let events = tx.events().without(state.events[way]);
+        if inspected > progress && !complete && events.is_empty() {
             return;
         }
         let mut candidates = std::mem::take(&mut self.candidates);
@@ -131,6 +135,11 @@ impl Tools {
         candidates.append(&mut state.pending[way]);
         if inspected == 0 {
             candidates.extend_from_slice(&plan.always);
+        }
+        if !events.is_empty() {
+            state.events[way] = tx.events();
+            let new = plan.events.iter().filter(|&&(event, _)| events.contains(event));
+            candidates.extend(new.map(|&(_, number)| number));
         }
         for &(list, buffer, needed) in &plan.lists {
             let Some(list) = snapshot.rules.transaction_lists().get(list) else { continue };
@@ -178,6 +187,9 @@ impl Tools {
         progress: u8,
     ) -> Answer {
         if !unit.headers.fit(signature) || !self.conditions(unit, signature, Some(flow)) {
+            return Answer::No;
+        }
+        if !signature.events.iter().all(|&event| tx.events().contains(event)) {
             return Answer::No;
         }
         self.verifier.begin();

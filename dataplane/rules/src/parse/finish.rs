@@ -63,6 +63,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
         header: draft.header,
         buffers: draft.lists.into_iter().map(List::into_tests).collect(),
         app_protocol_tests: draft.app_protocol_tests,
+        events: draft.events,
         flowbit_tests: draft.flowbit_tests,
         flowbit_sets: draft.flowbit_sets,
         flowint_tests: draft.flowint_tests,
@@ -254,6 +255,9 @@ fn check_inspection(draft: &Draft<'_, '_>) -> Result<(), String> {
     }
     if draft.lists.iter().any(|list| list.buffer.is_transaction()) {
         return Err(format!("{packet} asks for a packet, the rule's buffers for a transaction"));
+    }
+    if draft.events.iter().any(|event| event.proto() != app::AppProto::Unknown) {
+        return Err(format!("{packet} asks for a packet, the rule's event for a transaction"));
     }
     Ok(())
 }

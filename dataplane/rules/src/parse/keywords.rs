@@ -1,9 +1,10 @@
 //! The keywords: what each takes and does, and what to say of those that are not evaluated.
 
 use super::draft::Draft;
+use super::names::nearest;
 use super::options::{Takes, Value};
 use super::text::shown;
-use super::{buffers, bytes, content, expression, flow, meta, packet, tcp, threshold};
+use super::{app_event, buffers, bytes, content, expression, flow, meta, packet, tcp, threshold};
 use crate::signature::Buffer;
 
 /// What a keyword does with its value.
@@ -129,6 +130,7 @@ const EVALUATED: &[Keyword] = &[
     keyword("flowint", Takes::Plain, Does::Run(flow::flowint)),
     keyword("noalert", Takes::Nothing, Does::Run(flow::noalert)),
     keyword("app-layer-protocol", Takes::MaybeQuoted, Does::Run(flow::app_layer_protocol)),
+    keyword("app-layer-event", Takes::Plain, Does::Run(app_event::app_layer_event)),
     keyword("threshold", Takes::Plain, Does::Run(threshold::threshold)),
     keyword("detection_filter", Takes::Plain, Does::Run(threshold::detection_filter)),
     keyword("msg", Takes::Quoted, Does::Run(meta::msg)),
@@ -144,7 +146,7 @@ const EVALUATED: &[Keyword] = &[
 
 /// Keywords of Suricata that are known and not evaluated; rules with them are refused.
 const NOT_EVALUATED: &str = "\
-    alert app-layer-event asn1 base64_data base64_decode bypass byte_math cip_service compress_whitespace \
+    alert asn1 base64_data base64_decode bypass byte_math cip_service compress_whitespace \
     config cyu.hash cyu.string datarep dataset dce_iface dce_opnum dce_stub_data dcerpc.iface \
     dcerpc.opnum dcerpc.stub_data decode-event dhcp.leasetime dhcp.rebinding_time dhcp.renewal_time \
     dnp3.data dnp3_data dnp3_func dnp3_ind dnp3_obj dns.answer.name dns.opcode dns.query.name \
@@ -198,34 +200,10 @@ fn missing(name: &str) -> String {
     }
     let others =
         EVALUATED.iter().map(|keyword| keyword.name).chain(NOT_EVALUATED.split_ascii_whitespace());
-    let near = others.map(|known| (distance(&lower, known), known)).min();
-    match near {
-        Some((distance, known)) if distance <= 2 && distance < known.len().div_ceil(2) => {
-            format!("unknown keyword `{}`, did you mean `{known}`?", shown(name))
-        }
-        _ => format!("unknown keyword `{}`", shown(name)),
+    match nearest(&lower, others) {
+        Some(known) => format!("unknown keyword `{}`, did you mean `{known}`?", shown(name)),
+        None => format!("unknown keyword `{}`", shown(name)),
     }
-}
-
-/// How many letters have to be changed, added or left out; 99 for names that are far longer.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len().abs_diff(b.len()) > 2 {
-        return 99;
-    }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (y, &above) in b.iter().zip(row.iter().skip(1)) {
-            left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
-            diagonal = above;
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(99)
 }
 
 #[cfg(test)]
@@ -251,7 +229,5 @@ mod tests {
         assert_eq!(reason("flowbit"), "unknown keyword `flowbit`, did you mean `flowbits`?");
         assert_eq!(reason("contant"), "unknown keyword `contant`, did you mean `content`?");
         assert_eq!(reason("foo"), "unknown keyword `foo`");
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "ab"), 2);
     }
 }

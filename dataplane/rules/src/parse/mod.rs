@@ -5,6 +5,7 @@
 //! alerts that its author did not mean.
 
 mod address;
+mod app_event;
 mod buffers;
 mod bytes;
 mod classification;

@@ -1,4 +1,5 @@
-//! Names of flowbits and flowints as numbers that stay the same for the life of the process.
+//! Names of flowbits and flowints as numbers that stay the same for the life of the process; the
+//! nearest of known names to one that is not.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,6 +68,33 @@ impl Names {
     }
 }
 
+/// The known name that is meant, if one is nearly the same.
+pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, near) = known.map(|known| (distance(name, known), known)).min()?;
+    (distance <= 2 && distance < near.len().div_ceil(2)).then_some(near)
+}
+
+/// How many letters have to be changed, added or left out; 99 for names that are far longer.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len().abs_diff(b.len()) > 2 {
+        return 99;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (y, &above) in b.iter().zip(row.iter().skip(1)) {
+            left = (diagonal + usize::from(x != y)).min(above + 1).min(left + 1);
+            diagonal = above;
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(99)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +110,13 @@ mod tests {
         assert_eq!(names.bits.id("b"), Some(second));
         assert_eq!(names.bits.len(), 2);
         assert_eq!(names.int("a"), 0);
+    }
+
+    #[test]
+    fn the_nearest_name_is_one_that_may_be_meant() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "ab"), 2);
+        assert_eq!(nearest("contant", ["content", "depth"].into_iter()), Some("content"));
+        assert_eq!(nearest("foo", ["flow"].into_iter()), None);
     }
 }

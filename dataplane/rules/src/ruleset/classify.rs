@@ -23,6 +23,8 @@ pub(crate) fn holds_for(signature: &Signature, protocol: u8) -> bool {
 /// What the decisions below ask about a signature more than once.
 struct Facts {
     transaction: bool,
+    /// Looks at a transaction's buffers, not only at its events.
+    buffers: bool,
     payload: bool,
     /// Tests that only a packet can answer; Suricata evaluates such a rule by packet, raw
     /// payload included.
@@ -34,10 +36,14 @@ impl Facts {
         let tested = |wanted: fn(Buffer) -> bool| {
             signature.buffers.iter().any(|b| wanted(b.buffer) && !b.tests.is_empty())
         };
+        let buffers = tested(Buffer::is_transaction);
         Self {
-            transaction: tested(Buffer::is_transaction),
+            transaction: buffers || signature.has_transaction_event(),
+            buffers,
             payload: tested(|buffer| buffer == Buffer::Payload),
-            packet: !signature.header.is_empty() || tested(Buffer::is_header),
+            packet: !signature.header.is_empty()
+                || tested(Buffer::is_header)
+                || signature.has_flow_event(),
         }
     }
 }
@@ -99,6 +105,7 @@ fn is_addresses_only(signature: &Signature, facts: &Facts) -> bool {
         && !signature.flow.present
         && !signature.protocol.packet_only
         && !signature.protocol.stream_only
+        && signature.events.is_empty()
         && signature.flowbit_tests.is_empty()
         && signature.flowbit_sets.iter().all(|set| set.operation == BitOperation::Set)
         && signature.flowint_tests.is_empty()
@@ -106,10 +113,10 @@ fn is_addresses_only(signature: &Signature, facts: &Facts) -> bool {
 }
 
 /// (`to_server`, `to_client`): what `flow` says; otherwise what the buffers imply, all of which
-/// the client fills.
+/// the client fills. An event may come up in either.
 fn directions(signature: &Signature, facts: &Facts) -> (bool, bool) {
     match (signature.flow.to_server, signature.flow.to_client) {
-        (false, false) if facts.transaction => (true, false),
+        (false, false) if facts.buffers => (true, false),
         (false, false) => (true, true),
         written => written,
     }
@@ -241,6 +248,19 @@ mod tests {
             .content(Buffer::HttpUri, b"abc")
             .content(Buffer::Payload, b"longer content here");
         assert_eq!(class(both), (Kind::Transaction, false, true, true, false));
+    }
+
+    #[test]
+    fn events_are_asked_for_by_transaction_or_by_packet_in_both_directions() {
+        let event = |name| app::AppEvent::named(app::AppProto::Dns, name).unwrap();
+        let odd = rule("dns", 1).with(|s| s.events.push(event("z_flag_set")));
+        assert_eq!(class(odd), (Kind::Transaction, false, false, true, true));
+        let both = rule("dns", 1)
+            .content(Buffer::DnsQuery, b"abc")
+            .with(|s| s.events.push(event("z_flag_set")));
+        assert_eq!(class(both), TRANSACTION);
+        let flow = rule("ip", 1).with(|s| s.events.push(app::FlowEvent::UnexpectedProtocol.into()));
+        assert_eq!(class(flow), PACKET);
     }
 
     #[test]

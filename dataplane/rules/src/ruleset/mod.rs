@@ -147,6 +147,12 @@ impl Ruleset {
         self.transactions.always(buffer_protocol, direction)
     }
 
+    /// The signatures that ask for an event, by event: candidates where it is recorded, and nowhere
+    /// else. One that asks for several stands several times.
+    pub fn event_signatures(&self) -> &[(app::AppEvent, u32)] {
+        &self.transactions.events
+    }
+
     fn report(&self) -> BuildReport {
         let mut report = BuildReport {
             database_bytes: self.databases.iter().map(|database| database.size()).sum(),

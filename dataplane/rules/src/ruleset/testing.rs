@@ -48,6 +48,7 @@ pub(crate) fn rule(protocol: &'static str, sid: u32) -> Signature {
         header: Vec::new(),
         buffers: Vec::new(),
         app_protocol_tests: Vec::new(),
+        events: Vec::new(),
         flowbit_tests: Vec::new(),
         flowbit_sets: Vec::new(),
         flowint_tests: Vec::new(),

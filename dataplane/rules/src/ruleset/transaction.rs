@@ -1,9 +1,10 @@
 //! [`TransactionList`]: the fast patterns of one transaction buffer; and the signatures on
-//! transactions that have none.
+//! transactions that have none, by the events that they ask for or tried on all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use app::AppEvent;
 use hyperscan::Database;
 
 use super::fast_pattern;
@@ -32,6 +33,8 @@ pub(crate) struct Transactions {
     pub(crate) lists: Vec<TransactionList>,
     /// By protocol (as in [`PROTOCOLS`]) and direction.
     always: [[Vec<u32>; 2]; PROTOCOLS.len()],
+    /// Signatures by the events that they ask for, in order.
+    pub(crate) events: Vec<(AppEvent, u32)>,
 }
 
 /// [`Transactions`] whose databases are not compiled yet.
@@ -39,6 +42,7 @@ pub(crate) struct Transactions {
 pub(crate) struct TransactionsDraft {
     lists: Vec<((Buffer, Vec<Transform>), Draft)>,
     always: [[Vec<u32>; 2]; PROTOCOLS.len()],
+    events: Vec<(AppEvent, u32)>,
 }
 
 /// The buffer's application protocol as an index into [`PROTOCOLS`], and who fills it.
@@ -67,7 +71,8 @@ impl TransactionsDraft {
         let mut draft = Self::default();
         let mut by_place: BTreeMap<(Buffer, Vec<Transform>), Vec<u32>> = BTreeMap::new();
         for (number, signature) in (0u32..).zip(signatures) {
-            if signature.kind != Kind::Transaction {
+            draft.events.extend(signature.events.iter().map(|&event| (event, number)));
+            if signature.kind != Kind::Transaction || signature.has_transaction_event() {
                 continue;
             }
             if let Some(place) = fast_pattern::place(signature) {
@@ -83,6 +88,8 @@ impl TransactionsDraft {
                 }
             }
         }
+        draft.events.sort_unstable();
+        draft.events.dedup();
         draft.lists = by_place
             .into_iter()
             .filter_map(|(place, numbers)| {
@@ -103,7 +110,7 @@ impl TransactionsDraft {
                 Some(TransactionList { buffer, transforms, direction, prefilter })
             })
             .collect::<Option<_>>()?;
-        Some(Transactions { lists, always: self.always })
+        Some(Transactions { lists, always: self.always, events: self.events })
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Signature {
     pub buffers: Vec<BufferTests>,
     /// `app-layer-protocol`.
     pub app_protocol_tests: Vec<AppProtocolTest>,
+    /// `app-layer-event`: all must be recorded, of the transaction or of the flow.
+    pub events: Vec<app::AppEvent>,
     /// `flowbits` that must hold.
     pub flowbit_tests: Vec<FlowbitTest>,
     /// `flowbits` that a match changes.
@@ -104,6 +106,18 @@ pub struct Signature {
     pub to_client: bool,
     /// Bit per rule set that holds this rule (bit 0: the default set).
     pub rulesets: u64,
+}
+
+impl Signature {
+    /// Does it ask for an event of a transaction?
+    pub fn has_transaction_event(&self) -> bool {
+        self.events.iter().any(|event| event.proto() != app::AppProto::Unknown)
+    }
+
+    /// Does it ask for an event of a flow?
+    pub fn has_flow_event(&self) -> bool {
+        self.events.iter().any(|event| event.proto() == app::AppProto::Unknown)
+    }
 }
 
 /// File and line of a rule.
