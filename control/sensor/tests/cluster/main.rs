@@ -1,0 +1,14 @@
+//! The sensor and a real Kubernetes control plane: etcd, kube-apiserver and kubectl as they are, and between
+//! them, where a fault is to happen on demand, a proxy. Skipped where `scripts/kube-assets` has built nothing.
+
+#![allow(dead_code)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod child;
+mod control_plane;
+mod kubectl;
+
+mod manifests;
+mod names;
