@@ -1,6 +1,7 @@
 //! What the engine remembers of a flow beside its packets and streams.
 
-use app::{AppProto, EventSet, Session, detect::Detector};
+use app::detect::Detector;
+use app::{AppProto, EventSet, FlowEvent, Session, Transport};
 use wire::{Direction, IpLayer};
 
 use crate::inspect::transaction::Inspections;
@@ -12,7 +13,9 @@ use crate::scope::Hits;
 pub struct FlowState {
     /// The application protocol, as far as it is known.
     pub proto: AppProto,
-    /// Recognises the protocol; gone once it has been.
+    /// What each direction has shown by itself; [`AppProto::Failed`] where that was nothing.
+    pub sides: [AppProto; 2],
+    /// Recognises the protocol; gone once both directions have been looked at, or in vain.
     pub detector: Option<Box<Detector>>,
     /// The protocol's parser, where there is one.
     pub session: Option<Box<Session>>,
@@ -46,6 +49,19 @@ impl FlowState {
     /// The flow's memory for rules, made when the first rule writes to it.
     pub fn vars_mut(&mut self) -> &mut FlowVars {
         self.vars.get_or_insert_default()
+    }
+
+    /// Takes note of what a direction shows of a protocol that the other one has told.
+    pub(crate) fn note_side(&mut self, way: Direction, shown: AppProto, transport: Transport) {
+        self.sides[way.index()] = shown;
+        self.detector = None;
+        if shown == AppProto::Failed {
+            if transport == Transport::Tcp {
+                self.events.insert(FlowEvent::DetectProtocolOnlyOneDirection);
+            }
+        } else if shown != self.proto {
+            self.events.insert(FlowEvent::MismatchProtocolBothDirections);
+        }
     }
 
     /// Takes note that this direction is being inspected.

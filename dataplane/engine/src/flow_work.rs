@@ -4,8 +4,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use app::detect::{Detector, Probe};
-use app::{AppProto, Outcome, Session, Transport as AppTransport};
+use app::detect::{BAIL_BYTES, Detector, Probe};
+use app::{AppProto, EventSet, FlowEvent, Outcome, Session, Transport as AppTransport};
 use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, StreamConfig, TcpState};
 use hyperscan::{Padded, PaddedBuf, Scratch};
 use wire::{Decoded, Direction, IpLayer, Nanos, Tcp, Transport, tcp_flag};
@@ -170,6 +170,7 @@ impl Work<'_> {
             session.raw_consumed(direction, upto);
         }
         transaction::release(&mut flow.user);
+        flow.user.events = EventSet::default();
     }
 
     /// A flow remembers whose it is for what comes up at its end.
@@ -213,10 +214,29 @@ impl Work<'_> {
                     if user.proto == AppProto::Unknown {
                         user.proto = AppProto::Failed;
                     }
+                    // Nothing can be told of a direction whose beginning is missing.
+                    if user.sides[way.index()] == AppProto::Unknown {
+                        user.detector = None;
+                    }
                     if let Some(parser) = &mut user.session {
                         parser.gap(way, bytes);
                     }
                     bytes
+                }
+                // The other direction has told the protocol: this one may tell of another, or of none.
+                Chunk::Data(data)
+                    if user.proto != AppProto::Unknown
+                        && user.detector.is_some()
+                        && user.sides[way.index()] == AppProto::Unknown =>
+                {
+                    let Some(detector) = &mut user.detector else { break };
+                    let tcp = AppTransport::Tcp;
+                    match detector.probe_other(tcp, way, ports.0, ports.1, data) {
+                        Probe::NeedMore => break,
+                        Probe::Found { proto, .. } => user.note_side(way, proto, tcp),
+                        Probe::NotFound => user.note_side(way, AppProto::Failed, tcp),
+                    }
+                    0
                 }
                 Chunk::Data(data) => match (&mut user.session, user.proto) {
                     (Some(parser), _) => {
@@ -243,17 +263,25 @@ impl Work<'_> {
                             Probe::NeedMore => break,
                             Probe::Found { proto, .. } => {
                                 user.proto = proto;
+                                user.sides[way.index()] = proto;
                                 user.session = Session::over(proto, tcp, limits).map(Box::new);
                                 recognised = true;
                             }
-                            Probe::NotFound => user.proto = AppProto::Failed,
+                            Probe::NotFound => {
+                                if data.len() >= BAIL_BYTES {
+                                    user.events.insert(FlowEvent::ProtoDetectionSkipped);
+                                }
+                                user.proto = AppProto::Failed;
+                                user.detector = None;
+                            }
                         }
-                        user.detector = None;
                         0
                     }
                     (None, _) => {
-                        for way in Direction::BOTH {
-                            session.disable_app(way);
+                        session.disable_app(way);
+                        // The other direction may still have to show what it speaks.
+                        if user.detector.is_none() {
+                            session.disable_app(way.flip());
                         }
                         break;
                     }
@@ -294,16 +322,26 @@ impl Work<'_> {
             match detector.probe(AppTransport::Udp, direction, ports.0, ports.1, payload, true) {
                 Probe::Found { proto, .. } => {
                     user.proto = proto;
+                    user.sides[direction.index()] = proto;
                     user.session =
                         Session::over(proto, AppTransport::Udp, &self.snapshot.settings.app)
                             .map(Box::new);
                 }
-                Probe::NotFound => user.proto = AppProto::Failed,
+                Probe::NotFound => {
+                    user.proto = AppProto::Failed;
+                    user.detector = None;
+                }
                 Probe::NeedMore => {}
             }
-            if user.proto != AppProto::Unknown {
-                user.detector = None;
-            }
+        } else if user.sides[direction.index()] == AppProto::Unknown
+            && let Some(detector) = &mut user.detector
+        {
+            let udp = AppTransport::Udp;
+            let shown = match detector.probe_other(udp, direction, ports.0, ports.1, payload) {
+                Probe::Found { proto, .. } => proto,
+                Probe::NeedMore | Probe::NotFound => AppProto::Failed,
+            };
+            user.note_side(direction, shown, udp);
         }
         if let Some(parser) = &mut user.session {
             // A datagram that the parser cannot read leaves the next one to be read.

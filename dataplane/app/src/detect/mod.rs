@@ -94,18 +94,8 @@ impl Detector {
         data: &[u8],
         fin: bool,
     ) -> Probe {
-        if !self.is_done(dir) {
-            let mut open = false;
-            let sides = if self.midstream { 2 } else { 1 };
-            // the direction's own side first
-            for (side, port) in [(dir, dst_port), (dir.flip(), src_port)].into_iter().take(sides) {
-                match patterns::stream(side, data).or(probes::stream(side, port, data)) {
-                    Match::Yes(proto) => return Probe::Found { proto, reversed: side != dir },
-                    Match::Maybe => open = true,
-                    Match::No => {}
-                }
-            }
-            self.done[dir.index()] = !open || fin;
+        if let found @ Probe::Found { .. } = self.look(dir, src_port, dst_port, data, fin) {
+            return found;
         }
         let hopeless = self.midstream && self.is_done(Direction::ToServer);
         if self.done == [true; 2] || hopeless || data.len() >= BAIL_BYTES {
@@ -113,6 +103,51 @@ impl Detector {
             return Probe::NotFound;
         }
         Probe::NeedMore
+    }
+
+    /// Looks at the bytes of one direction once the other has told the protocol: what this one shows
+    /// by itself ([`Probe::NotFound`]: nothing).
+    pub fn probe_other(
+        &mut self,
+        transport: Transport,
+        dir: Direction,
+        src_port: u16,
+        dst_port: u16,
+        data: &[u8],
+    ) -> Probe {
+        match transport {
+            Transport::Tcp => self.look(dir, src_port, dst_port, data, false),
+            Transport::Udp => match probes::datagram(dir, dst_port, data) {
+                Some((proto, reversed)) => Probe::Found { proto, reversed },
+                None => Probe::NotFound,
+            },
+        }
+    }
+
+    /// Looks at one direction alone.
+    fn look(
+        &mut self,
+        dir: Direction,
+        src_port: u16,
+        dst_port: u16,
+        data: &[u8],
+        fin: bool,
+    ) -> Probe {
+        if self.is_done(dir) {
+            return Probe::NotFound;
+        }
+        let mut open = false;
+        let sides = if self.midstream { 2 } else { 1 };
+        // the direction's own side first
+        for (side, port) in [(dir, dst_port), (dir.flip(), src_port)].into_iter().take(sides) {
+            match patterns::stream(side, data).or(probes::stream(side, port, data)) {
+                Match::Yes(proto) => return Probe::Found { proto, reversed: side != dir },
+                Match::Maybe => open = true,
+                Match::No => {}
+            }
+        }
+        self.done[dir.index()] = !open || fin;
+        if self.is_done(dir) { Probe::NotFound } else { Probe::NeedMore }
     }
 
     /// Of each direction the first datagram is looked at.
@@ -245,6 +280,17 @@ mod tests {
         assert_eq!(d.probe(Udp, ToServer, 1, 53, b"junk", false), Probe::NeedMore);
         assert_eq!(d.probe(Udp, ToServer, 1, 53, &query, false), Probe::NeedMore);
         assert_eq!(d.probe(Udp, ToClient, 1, 53, b"junk", false), Probe::NotFound);
+    }
+
+    #[test]
+    fn what_one_direction_shows_by_itself_can_be_asked_for() {
+        let mut d = Detector::new();
+        assert_eq!(d.probe(Tcp, ToServer, 1, 22, b"GET / HTTP/1.1", false), found(AppProto::Http1));
+        let mut other = |data: &[u8]| d.probe_other(Tcp, ToClient, 1, 22, data);
+        assert_eq!(other(b"SS"), Probe::NeedMore);
+        assert_eq!(other(b"SSH-2.0-x"), found(AppProto::Ssh));
+        assert_eq!(other(b"junk"), Probe::NeedMore);
+        assert_eq!(other(b"junkjunk"), Probe::NotFound);
     }
 
     #[test]
