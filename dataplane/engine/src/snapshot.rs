@@ -59,7 +59,10 @@ pub fn app_buffer(buffer: Buffer) -> Option<AppBuffer> {
         | Buffer::TcpHdr
         | Buffer::UdpHdr
         | Buffer::Icmpv4Hdr
-        | Buffer::Icmpv6Hdr => return None,
+        | Buffer::Icmpv6Hdr
+        | Buffer::IpSrc
+        | Buffer::IpDst
+        | Buffer::Base64Data => return None,
     })
 }
 

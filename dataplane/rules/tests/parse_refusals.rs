@@ -252,8 +252,7 @@ fn malformed_values() {
 
 #[test]
 fn keywords_that_are_not_evaluated_are_named() {
-    for keyword in ["http.header", "file.data", "xbits", "lua", "base64_decode", "requires", "tag"]
-    {
+    for keyword in ["lua", "cip_service", "pktvar"] {
         let rule = format!("alert tcp any any -> any any (content:\"a\"; {keyword}; sid:1;)");
         let reason = refusal(&rule).expect("refused");
         assert!(reason.contains(&format!("`{keyword}`")), "{reason}");

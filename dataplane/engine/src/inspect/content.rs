@@ -5,7 +5,7 @@ use memchr::memmem;
 use pcre2::{MatchOptions, Matcher};
 use rules::signature::{Content, Number, Pcre, Test};
 
-use super::numbers;
+use super::{base64, numbers};
 
 /// How many steps the verification of one signature on one buffer may take.
 const STEP_BUDGET: u32 = 3000;
@@ -18,6 +18,8 @@ pub const MAX_VARIABLES: usize = 16;
 pub struct Verifier {
     matcher: Matcher,
     variables: [u64; MAX_VARIABLES],
+    /// What `base64_decode` yields.
+    decoded: Vec<u8>,
     steps: u32,
     /// Evaluations given up since the last [`Verifier::take_exceeded`].
     exceeded: u64,
@@ -64,7 +66,13 @@ struct Cursor {
 impl Verifier {
     /// A verifier with Suricata's limits for expressions.
     pub fn new() -> Result<Self, pcre2::OutOfMemory> {
-        Ok(Self { matcher: Matcher::new()?, variables: [0; MAX_VARIABLES], steps: 0, exceeded: 0 })
+        Ok(Self {
+            matcher: Matcher::new()?,
+            variables: [0; MAX_VARIABLES],
+            decoded: Vec::new(),
+            steps: 0,
+            exceeded: 0,
+        })
     }
 
     /// Forgets the last signature's variables.
@@ -145,6 +153,34 @@ impl Verifier {
                     None if t.relative => return Found::No,
                     None => return Found::Never,
                 },
+                Test::ByteMath(t) => {
+                    match numbers::byte_math(t, view.data, cursor.at, &self.variables) {
+                        Some((value, end)) => {
+                            if let Some(slot) = self.variables.get_mut(usize::from(t.slot)) {
+                                *slot = value;
+                            }
+                            cursor.advance(end);
+                        }
+                        None if t.relative => return Found::No,
+                        None => return Found::Never,
+                    }
+                }
+                Test::Base64(t) => {
+                    let mut decoded = std::mem::take(&mut self.decoded);
+                    let end = base64::decode(t, view.data, cursor.at, &mut decoded);
+                    let holds = end.is_some()
+                        && !t.tests.is_empty()
+                        && self.run(&t.tests, View::whole(&decoded), Cursor::default())
+                            == Found::Yes;
+                    self.decoded = decoded;
+                    let Some(end) = end.filter(|_| holds) else {
+                        return if t.relative { Found::No } else { Found::Never };
+                    };
+                    // Nothing behind it is looked at.
+                    let reach = cursor.reach.max(end);
+                    let new = view.new_from == 0 || reach > view.new_from;
+                    return if new { Found::Yes } else { Found::No };
+                }
                 Test::IsDataAt(t) => {
                     let distance = self.number(t.offset);
                     let there = if t.relative {

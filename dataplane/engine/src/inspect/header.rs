@@ -117,11 +117,18 @@ impl<'a> Headers<'a> {
     }
 
     /// The bytes of a header buffer, where the packet has that header.
-    pub fn buffer(&self, buffer: Buffer) -> Option<&'a [u8]> {
-        if self.pseudo {
-            return None;
-        }
+    /// An address is written to `address`.
+    pub fn buffer<'b>(&self, buffer: Buffer, address: &'b mut [u8; 16]) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
         let ip = self.ip();
+        match buffer {
+            Buffer::IpSrc => return Some(octets(ip.src, address)),
+            Buffer::IpDst => return Some(octets(ip.dst, address)),
+            _ if self.pseudo => return None,
+            _ => {}
+        }
         let header = ip.header as usize;
         let slice = |start: usize, end: usize| self.bytes.get(start..end);
         // Layers taken over from fragments have no bytes here.
@@ -148,6 +155,21 @@ impl<'a> Headers<'a> {
                 slice(icmp.header as usize, icmp.header as usize + 8)
             }
             _ => None,
+        }
+    }
+}
+
+/// An address as its bytes.
+fn octets(ip: IpAddr, address: &mut [u8; 16]) -> &[u8] {
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d, ..] = address;
+            [*a, *b, *c, *d] = ip.octets();
+            address.get(..4).unwrap_or(&[])
+        }
+        IpAddr::V6(ip) => {
+            *address = ip.octets();
+            address
         }
     }
 }

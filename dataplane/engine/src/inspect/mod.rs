@@ -1,10 +1,12 @@
 //! Detection on one packet, one stream window, one transaction: candidates from the prefilters,
 //! verified test by test, in the order of the signatures.
 
+mod base64;
 pub mod content;
 pub mod header;
 mod numbers;
 pub mod transaction;
+mod transform;
 pub mod vars;
 
 use hyperscan::{MatchQueue, Padded, PaddedBuf, Scratch};
@@ -13,6 +15,7 @@ use wire::{Direction, Transport};
 
 use self::content::{Verifier, View};
 use self::header::Headers;
+use self::transform::Transformer;
 use crate::flow_state::FlowState;
 use crate::snapshot::Snapshot;
 
@@ -67,6 +70,7 @@ pub struct Match {
 #[derive(Debug)]
 pub struct Tools {
     verifier: Verifier,
+    transformer: Transformer,
     queue: MatchQueue,
     candidates: Vec<u32>,
     spare: PaddedBuf,
@@ -83,6 +87,7 @@ impl Tools {
     pub fn new() -> Result<Self, pcre2::OutOfMemory> {
         Ok(Self {
             verifier: Verifier::new()?,
+            transformer: Transformer::new()?,
             queue: MatchQueue::growing(4096, QUEUE_LIMIT),
             candidates: Vec::with_capacity(4096),
             spare: PaddedBuf::with_capacity(4096),
@@ -198,7 +203,7 @@ impl Tools {
                 }
             }
             for (buffer, prefilter) in &group.headers {
-                if let Some(bytes) = unit.headers.buffer(*buffer) {
+                if let Some(bytes) = unit.headers.buffer(*buffer, &mut [0; 16]) {
                     self.spare.clear();
                     self.spare.extend_from_slice(bytes);
                     let done = prefilter.scan(
@@ -321,9 +326,13 @@ impl Tools {
     }
 
     fn header_buffer_holds(&mut self, unit: &Unit<'_>, tests: &BufferTests) -> bool {
-        unit.headers
-            .buffer(tests.buffer)
-            .is_some_and(|bytes| self.verifier.holds(&tests.tests, View::whole(bytes)))
+        let mut address = [0; 16];
+        let Some(bytes) = unit.headers.buffer(tests.buffer, &mut address) else { return false };
+        if tests.transforms.is_empty() {
+            return self.verifier.holds(&tests.tests, View::whole(bytes));
+        }
+        self.transformer.apply(bytes, &tests.transforms, &mut self.spare);
+        self.verifier.holds(&tests.tests, View::whole(self.spare.as_bytes()))
     }
 
     /// Everything that is asked of the flow: rule sets, direction, state, bits, protocol.

@@ -1,6 +1,8 @@
-//! `byte_test`, `byte_jump` and `byte_extract`: bytes of a buffer as numbers.
+//! `byte_test`, `byte_jump`, `byte_extract` and `byte_math`: bytes of a buffer as numbers.
 
-use rules::signature::{ByteExtract, ByteJump, ByteOperator, ByteTest, Encoding, Number};
+use rules::signature::{
+    ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest, Encoding, MathOperator, Number,
+};
 
 /// A literal, or the value of a variable.
 pub(super) fn value(number: Number, variables: &[u64]) -> i64 {
@@ -85,10 +87,15 @@ pub(super) fn byte_test(test: &ByteTest, data: &[u8], at: usize, variables: &[u6
     let offset = value(test.offset, variables);
     let Ok(bytes) = usize::try_from(value(test.bytes, variables)) else { return false };
     let Some(start) = index(data, at, offset, test.relative) else { return false };
-    if bytes == 0 {
-        return false;
-    }
-    let Some((number, _)) = read(data, start, bytes, test.encoding) else { return false };
+    // No bytes are the number 0.
+    let number = match bytes {
+        0 if data.is_empty() => return false,
+        0 => 0,
+        _ => match read(data, start, bytes, test.encoding) {
+            Some((number, _)) => number,
+            None => return false,
+        },
+    };
     let number = masked(number, test.bitmask);
     let with = match test.value {
         Number::Literal(n) => n as u64,
@@ -146,6 +153,32 @@ pub(super) fn byte_extract(extract: &ByteExtract, data: &[u8], at: usize) -> Opt
     Some((masked(number, extract.bitmask), start + taken))
 }
 
+/// The result and the index behind the bytes; None outside the buffer and for a division by zero.
+pub(super) fn byte_math(
+    math: &ByteMath,
+    data: &[u8],
+    at: usize,
+    variables: &[u64],
+) -> Option<(u64, usize)> {
+    let start = index(data, at, i64::from(math.offset), math.relative)?;
+    let bytes = usize::try_from(value(math.bytes, variables)).ok()?;
+    let (number, taken) = read(data, start, bytes, math.encoding)?;
+    let with = match math.value {
+        Number::Literal(n) => u64::try_from(n).ok()?,
+        Number::Variable(slot) => variables.get(usize::from(slot)).copied()?,
+    };
+    let shift = u32::try_from(with).unwrap_or(u32::MAX);
+    let result = match math.operator {
+        MathOperator::Add => number.wrapping_add(with),
+        MathOperator::Subtract => number.wrapping_sub(with),
+        MathOperator::Multiply => number.wrapping_mul(with),
+        MathOperator::Divide => number.checked_div(with)?,
+        MathOperator::ShiftLeft => number.checked_shl(shift).unwrap_or(0),
+        MathOperator::ShiftRight => number.checked_shr(shift).unwrap_or(0),
+    };
+    Some((masked(result, math.bitmask), start + taken))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +206,33 @@ mod tests {
         assert_eq!(byte_jump(&aligned, &[3, 0, 0, 0, 0, 0], 0, &[]), Some(5));
         let end = ByteJump { from_end: true, post_offset: -2, ..jump(0, 0) };
         assert_eq!(byte_jump(&end, &[1, 2, 3, 4], 0, &[]), Some(2));
+    }
+
+    fn math(operator: MathOperator, value: i64, bitmask: Option<u32>) -> Option<(u64, usize)> {
+        let math = ByteMath {
+            bytes: Number::Literal(2),
+            offset: 1,
+            operator,
+            value: Number::Literal(value),
+            slot: 0,
+            relative: false,
+            encoding: Encoding::Big,
+            bitmask,
+        };
+        byte_math(&math, &[0xff, 0x01, 0x02], 0, &[])
+    }
+
+    #[test]
+    fn arithmetic_on_bytes_moves_behind_them() {
+        use MathOperator::{Add, Divide, Multiply, ShiftLeft, ShiftRight, Subtract};
+        assert_eq!(math(Add, 1, None), Some((0x103, 3)));
+        assert_eq!(math(Subtract, 2, None), Some((0x100, 3)));
+        assert_eq!(math(Multiply, 2, Some(0xff00)), Some((2, 3)));
+        assert_eq!(math(Divide, 2, None), Some((0x81, 3)));
+        assert_eq!(math(Divide, 0, None), None);
+        assert_eq!(math(ShiftLeft, 4, None), Some((0x1020, 3)));
+        assert_eq!(math(ShiftRight, 64, None), Some((0, 3)));
+        assert_eq!(math(Subtract, 0x103, None), Some((u64::MAX, 3)));
     }
 
     #[test]

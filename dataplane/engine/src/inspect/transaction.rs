@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 
 use app::{EventSet, Session, Tx, buffer_spec};
-use hyperscan::{PaddedBuf, Scratch};
-use rules::signature::{Buffer, BufferTests, Signature, Transform};
+use hyperscan::Scratch;
+use rules::signature::{Buffer, BufferTests, Signature};
 use wire::Direction;
 
 use super::content::View;
@@ -149,7 +149,7 @@ impl Tools {
             let mut instance = 0;
             while let Some(bytes) = tx.buffer(buffer, instance) {
                 instance += 1;
-                transform(&mut self.spare, bytes, &list.transforms);
+                self.transformer.apply(bytes, &list.transforms, &mut self.spare);
                 let spare = self.spare.as_padded();
                 let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
                 self.scan_errors += u64::from(scanned.is_err());
@@ -228,7 +228,7 @@ impl Tools {
             let holds = if tests.transforms.is_empty() {
                 self.verifier.holds(&tests.tests, View::whole(bytes))
             } else {
-                transform(&mut self.spare, bytes, &tests.transforms);
+                self.transformer.apply(bytes, &tests.transforms, &mut self.spare);
                 self.verifier.holds(&tests.tests, View::whole(self.spare.as_bytes()))
             };
             if holds {
@@ -252,15 +252,4 @@ pub(crate) fn release(flow: &mut FlowState) {
         inspections.first += 1;
     }
     session.free_before(inspections.first);
-}
-
-/// Copies a buffer, transformed, to where it may be scanned.
-fn transform(out: &mut PaddedBuf, bytes: &[u8], transforms: &[Transform]) {
-    out.clear();
-    for step in transforms {
-        match step {
-            Transform::DotPrefix => out.extend_from_slice(b"."),
-        }
-    }
-    out.extend_from_slice(bytes);
 }

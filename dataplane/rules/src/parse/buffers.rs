@@ -5,12 +5,10 @@ use super::draft::{Draft, Sticky};
 use super::number::{Trivial, compare};
 use super::options::Value;
 use super::text::text;
-use crate::signature::{Buffer, Test, Transform};
+use crate::signature::{Buffer, Test};
 
 /// Uses of buffers in one rule, repeated ones of `dns.query` and of transformed ones.
-const MOST_LISTS: usize = 256;
-/// Transforms of one buffer.
-const MOST_TRANSFORMS: usize = 16;
+pub(crate) const MOST_LISTS: usize = 256;
 
 /// The application protocol whose transactions hold a buffer.
 pub(crate) fn app_of(buffer: Buffer) -> Option<&'static str> {
@@ -78,22 +76,6 @@ pub(crate) fn leave(draft: &Draft<'_, '_>) -> Result<(), String> {
     }
 }
 
-/// `dotprefix`
-pub(crate) fn dotprefix(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), String> {
-    let Some(sticky) = &mut draft.sticky else {
-        return Err("a transform stands behind a sticky buffer".to_owned());
-    };
-    if draft.lists.len() >= MOST_LISTS || sticky.transforms.len() >= MOST_TRANSFORMS {
-        return Err("the rule has too many transforms".to_owned());
-    }
-    if sticky.list.take().is_some() {
-        // What stands before it stays untransformed.
-        sticky.transforms.clear();
-    }
-    sticky.transforms.push(Transform::DotPrefix);
-    Ok(())
-}
-
 /// Moves the payload's last content into a buffer (`http_uri` and its like).
 pub(crate) fn moved(
     draft: &mut Draft<'_, '_>,
@@ -125,6 +107,7 @@ pub(crate) fn moved(
     if let Some((list, item)) = draft.lists.get_mut(target).zip(item) {
         list.items.push(item);
         draft.last_content = Some((target, list.items.len() - 1));
+        draft.last_list = Some(target);
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Numbers taken from a buffer: `byte_test`, `byte_jump`, `byte_extract`, and `isdataat`
+//! Numbers taken from a buffer: `byte_test`, `byte_jump`, `byte_extract`, `byte_math`, and `isdataat`
 //! (docs.suricata.io, "Payload Keywords").
 
 use super::draft::Draft;
@@ -6,7 +6,8 @@ use super::number::c_integer;
 use super::options::Value;
 use super::text::{fields, shown, text, word_and_rest};
 use crate::signature::{
-    ByteExtract, ByteJump, ByteOperator, ByteTest, Encoding, IsDataAt, Number, Test,
+    ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest, Encoding, IsDataAt, MathOperator,
+    Number, Test,
 };
 
 /// How far a test may look away.
@@ -15,6 +16,8 @@ const FARTHEST: i64 = u16::MAX as i64;
 const BINARY: i64 = 8;
 /// Most bytes of a number in text.
 const STRING: i64 = 23;
+/// Most bytes of a number in text that `byte_math` takes.
+const MATH_STRING: i64 = 10;
 /// Slots are numbered in a byte.
 const MOST_VARIABLES: usize = 255;
 
@@ -105,7 +108,7 @@ pub(crate) fn byte_test(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<
         None => draft.variable(compared)?,
     };
     let test = ByteTest {
-        bytes: number(draft, bytes, 1, form.most())?,
+        bytes: number(draft, bytes, 0, form.most())?,
         operator,
         negated,
         value: compared,
@@ -115,7 +118,8 @@ pub(crate) fn byte_test(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<
         bitmask: form.bitmask,
         dce: false,
     };
-    draft.push(Test::ByteTest(test));
+    let list = draft.current_for(form.relative);
+    draft.push_to(list, Test::ByteTest(test));
     Ok(())
 }
 
@@ -181,7 +185,8 @@ pub(crate) fn byte_jump(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<
         bitmask: form.bitmask,
         dce: false,
     };
-    draft.push(Test::ByteJump(jump));
+    let list = draft.current_for(form.relative);
+    draft.push_to(list, Test::ByteJump(jump));
     Ok(())
 }
 
@@ -228,7 +233,79 @@ pub(crate) fn byte_extract(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Resu
         bitmask: form.bitmask,
     };
     draft.variables.push(name.to_owned());
-    draft.push(Test::ByteExtract(extract));
+    let list = draft.current_for(form.relative);
+    draft.push_to(list, Test::ByteExtract(extract));
+    Ok(())
+}
+
+/// `byte_math:bytes n,offset n,oper o,rvalue n,result name[,options]`
+pub(crate) fn byte_math(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
+    let value = text(value.bytes);
+    let mut form = Form::default();
+    let (mut bytes, mut offset, mut operator, mut right, mut name) = (None, None, None, None, None);
+    for option in fields(&value) {
+        let (word, argument) = word_and_rest(option);
+        let given = match word {
+            "bytes" => bytes.replace(argument).is_some(),
+            "offset" => offset.replace(argument).is_some(),
+            "oper" => operator.replace(argument).is_some(),
+            "rvalue" => right.replace(argument).is_some(),
+            "result" => name.replace(argument).is_some(),
+            "endian" => !matches!(argument, "big" | "little") || !form.take(argument)?,
+            "string" => {
+                form.string = true;
+                !matches!(argument, "hex" | "dec" | "oct") || !form.take(argument)?
+            }
+            _ => !form.take(option)?,
+        };
+        if given {
+            return Err(format!("option `{}` is not known or stands there twice", shown(option)));
+        }
+    }
+    let (Some(bytes), Some(offset), Some(operator), Some(right), Some(name)) =
+        (bytes, offset, operator, right, name)
+    else {
+        return Err("byte_math takes bytes, offset, oper, rvalue and result".to_owned());
+    };
+    let operator = match operator {
+        "+" => MathOperator::Add,
+        "-" => MathOperator::Subtract,
+        "*" => MathOperator::Multiply,
+        "/" => MathOperator::Divide,
+        "<<" => MathOperator::ShiftLeft,
+        ">>" => MathOperator::ShiftRight,
+        _ => return Err(format!("operator `{}` is not known", shown(operator))),
+    };
+    let value = number(draft, right, 0, i64::from(u32::MAX))?;
+    if operator == MathOperator::Divide && value == Number::Literal(0) {
+        return Err("a division by zero never matches".to_owned());
+    }
+    if name.is_empty() || c_integer(name).is_some() {
+        return Err(format!("`{}` is not a variable's name", shown(name)));
+    }
+    let most = if form.string { MATH_STRING } else { BINARY };
+    let bytes = number(draft, bytes, 1, most)?;
+    let offset = match c_integer(offset).map(i32::try_from) {
+        Some(Ok(n)) if i64::from(n.unsigned_abs()) <= FARTHEST => n,
+        _ => return Err(format!("offset takes a number from -{FARTHEST} to {FARTHEST}")),
+    };
+    let slot = draft.variables.len();
+    if slot >= MOST_VARIABLES {
+        return Err(format!("a rule may set {MOST_VARIABLES} variables at most"));
+    }
+    let math = ByteMath {
+        bytes,
+        offset,
+        operator,
+        value,
+        slot: u8::try_from(slot).unwrap_or(u8::MAX),
+        relative: form.relative,
+        encoding: form.encoding()?,
+        bitmask: form.bitmask,
+    };
+    draft.variables.push(name.to_owned());
+    let list = draft.current_for(form.relative);
+    draft.push_to(list, Test::ByteMath(math));
     Ok(())
 }
 
@@ -257,7 +334,7 @@ pub(crate) fn isdataat(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(
         }
     }
     let offset = draft.number(first, 0, FARTHEST)?;
-    let list = draft.current();
+    let list = draft.current_for(relative);
     // "No byte behind it" is what `endswith` says, and means that for a negated content as well.
     if negated && relative && offset == Number::Literal(1) {
         let last = draft.lists.get_mut(list).and_then(|list| list.items.last_mut());

@@ -100,7 +100,9 @@ pub(crate) struct Draft<'s, 'c> {
     pub(crate) sticky: Option<Sticky>,
     /// List and index of the content that modifiers mean.
     pub(crate) last_content: Option<(usize, usize)>,
-    /// `byte_extract`'s names; the first of a name is the one that is meant.
+    /// The list that the last test went to: without a sticky buffer, relative tests join it.
+    pub(crate) last_list: Option<usize>,
+    /// `byte_extract`'s and `byte_math`'s names; the first of a name is the one that is meant.
     pub(crate) variables: Vec<String>,
     /// The first keyword that only a packet can answer, for messages.
     pub(crate) packet_keyword: Option<String>,
@@ -136,6 +138,7 @@ impl<'s, 'c> Draft<'s, 'c> {
             lists: Vec::new(),
             sticky: None,
             last_content: None,
+            last_list: None,
             variables: Vec::new(),
             packet_keyword: None,
         }
@@ -167,11 +170,21 @@ impl<'s, 'c> Draft<'s, 'c> {
         list
     }
 
+    /// The list of a test that may be relative: without a sticky buffer, that of the test it is
+    /// relative to.
+    pub(crate) fn current_for(&mut self, relative: bool) -> usize {
+        match self.last_list {
+            Some(list) if relative && self.sticky.is_none() => list,
+            _ => self.current(),
+        }
+    }
+
     /// Adds a test to a list.
     pub(crate) fn push_to(&mut self, at: usize, test: Test) {
         let is_content = matches!(test, Test::Content(_));
         if let Some(list) = self.lists.get_mut(at) {
             list.items.push(Item { test, raw: false, only: false, chop: None, urilen: false });
+            self.last_list = Some(at);
             if is_content {
                 self.last_content = Some((at, list.items.len() - 1));
             }

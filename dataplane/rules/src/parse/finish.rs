@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::base64;
 use super::buffers;
 use super::classification::DEFAULT_PRIORITY;
 use super::draft::{Draft, Item, List};
+use super::transforms;
 use crate::signature::{
     AddressSet, Buffer, Compare, Content, FastPattern, HeaderTest, Kind, Number, Origin, PortSet,
     Signature, Test,
@@ -28,6 +30,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
     };
     buffers::leave(&draft)?;
     draft.lists.retain(|list| !list.items.is_empty());
+    base64::attach(&mut draft.lists)?;
     for list in &mut draft.lists {
         mark_relative_next(list);
         check_list(list)?;
@@ -91,14 +94,15 @@ fn is_relative(test: &Test) -> bool {
         Test::ByteJump(jump) => jump.relative,
         Test::ByteExtract(extract) => extract.relative,
         Test::IsDataAt(test) => test.relative,
-        Test::Size(_) => false,
+        Test::ByteMath(math) => math.relative,
+        Test::Base64(_) | Test::Size(_) => false,
     }
 }
 
 /// Sets `relative_next` on every content and pcre whose other occurrences may lead further,
 /// where Suricata does: a relative content or pcre concerns the content or pcre before it
 /// whatever stands between, any other relative test only the one directly before it.
-fn mark_relative_next(list: &mut List) {
+pub(crate) fn mark_relative_next(list: &mut List) {
     let mut last_match = None;
     let mut directly_before = false;
     let mut marked = Vec::new();
@@ -149,7 +153,7 @@ fn least_size(list: &List) -> u64 {
                 least = least.max(reached);
             }
             Test::Pcre(pcre) if !pcre.negated => reached = 0,
-            Test::ByteJump(_) | Test::ByteExtract(_) => reached = 0,
+            Test::ByteJump(_) | Test::ByteExtract(_) | Test::ByteMath(_) => reached = 0,
             _ => {}
         }
     }
@@ -186,7 +190,7 @@ fn check_list(list: &List) -> Result<(), String> {
         }
     }
     if !list.transforms.is_empty() {
-        return Ok(());
+        return transforms::check(list);
     }
     for content in contents() {
         match list.buffer {

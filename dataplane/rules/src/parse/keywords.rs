@@ -4,14 +4,17 @@ use super::draft::Draft;
 use super::names::nearest;
 use super::options::{Takes, Value};
 use super::text::shown;
-use super::{app_event, buffers, bytes, content, expression, flow, meta, packet, tcp, threshold};
-use crate::signature::Buffer;
+use super::{
+    app_event, base64, buffers, bytes, content, expression, flow, meta, packet, tcp, threshold,
+    transforms,
+};
+use crate::signature::{Buffer, Transform};
 
 /// What a keyword does with its value.
 type Run = fn(&mut Draft<'_, '_>, &Value<'_>) -> Result<(), String>;
 
 /// What a keyword does.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Does {
     /// Runs.
     Run(Run),
@@ -19,6 +22,8 @@ enum Does {
     Packet(Run),
     /// Makes a buffer sticky.
     Sticky(Buffer),
+    /// Changes the sticky buffer.
+    Transform(Transform),
     /// Moves the content before it into a buffer.
     Moves(Buffer),
 }
@@ -55,6 +60,7 @@ impl Keyword {
                 }
                 Ok(())
             }
+            Does::Transform(ref transform) => transforms::plain(draft, transform),
             Does::Moves(buffer) => buffers::moved(draft, name, buffer),
         }
     }
@@ -80,7 +86,24 @@ const EVALUATED: &[Keyword] = &[
     keyword("isdataat", Takes::Plain, Does::Run(bytes::isdataat)),
     keyword("bsize", Takes::Plain, Does::Run(buffers::bsize)),
     keyword("urilen", Takes::Plain, Does::Run(buffers::urilen)),
-    keyword("dotprefix", Takes::Nothing, Does::Run(buffers::dotprefix)),
+    keyword("byte_math", Takes::Plain, Does::Run(bytes::byte_math)),
+    keyword("base64_decode", Takes::MaybePlain, Does::Run(base64::base64_decode)),
+    keyword("base64_data", Takes::Nothing, Does::Run(base64::base64_data)),
+    keyword("dotprefix", Takes::Nothing, Does::Transform(Transform::DotPrefix)),
+    keyword("strip_whitespace", Takes::Nothing, Does::Transform(Transform::StripWhitespace)),
+    keyword("compress_whitespace", Takes::Nothing, Does::Transform(Transform::CompressWhitespace)),
+    keyword("strip_pseudo_headers", Takes::Nothing, Does::Transform(Transform::StripPseudoHeaders)),
+    keyword("header_lowercase", Takes::Nothing, Does::Transform(Transform::HeaderLowercase)),
+    keyword("to_lowercase", Takes::Nothing, Does::Transform(Transform::ToLowercase)),
+    keyword("to_uppercase", Takes::Nothing, Does::Transform(Transform::ToUppercase)),
+    keyword("to_md5", Takes::Nothing, Does::Transform(Transform::ToMd5)),
+    keyword("to_sha1", Takes::Nothing, Does::Transform(Transform::ToSha1)),
+    keyword("to_sha256", Takes::Nothing, Does::Transform(Transform::ToSha256)),
+    keyword("url_decode", Takes::Nothing, Does::Transform(Transform::UrlDecode)),
+    keyword("xor", Takes::Quoted, Does::Run(transforms::xor)),
+    keyword("pcrexform", Takes::Quoted, Does::Run(transforms::pcrexform)),
+    keyword("ip.src", Takes::Nothing, Does::Sticky(Buffer::IpSrc)),
+    keyword("ip.dst", Takes::Nothing, Does::Sticky(Buffer::IpDst)),
     keyword("pkt_data", Takes::Nothing, Does::Run(buffers::pkt_data)),
     keyword("http.method", Takes::Nothing, Does::Sticky(Buffer::HttpMethod)),
     keyword("http.uri", Takes::Nothing, Does::Sticky(Buffer::HttpUri)),
@@ -146,14 +169,14 @@ const EVALUATED: &[Keyword] = &[
 
 /// Keywords of Suricata that are known and not evaluated; rules with them are refused.
 const NOT_EVALUATED: &str = "\
-    alert asn1 base64_data base64_decode bypass byte_math cip_service compress_whitespace \
+    alert asn1 bypass cip_service \
     config cyu.hash cyu.string datarep dataset dce_iface dce_opnum dce_stub_data dcerpc.iface \
     dcerpc.opnum dcerpc.stub_data decode-event dhcp.leasetime dhcp.rebinding_time dhcp.renewal_time \
     dnp3.data dnp3_data dnp3_func dnp3_ind dnp3_obj dns.answer.name dns.opcode dns.query.name \
     dns.rcode dns.rrtype email.from email.subject engine-event enip_command entropy file.data \
     file.magic file.name file_data fileext filemagic filemd5 filename filesha1 filesha256 filesize \
     filestore flow.age flow.bytes flow.pkts flowvar frame ftpbounce ftpdata_command geoip \
-    header_lowercase hostbits http.accept http.accept_enc http.accept_lang http.connection \
+     hostbits http.accept http.accept_enc http.accept_lang http.connection \
     http.content_len http.content_type http.cookie http.header http.header.raw http.header_names \
     http.location http.protocol http.referer http.request_body http.request_header \
     http.request_line http.response_body http.response_header http.response_line http.server \
@@ -164,27 +187,27 @@ const NOT_EVALUATED: &str = "\
     http_referer http_request_line http_response_line http_server_body http_start http_stat_code \
     http_stat_msg http_user_agent icmpv4-csum icmpv6-csum ike.chosen_sa_attribute ike.exchtype \
     ike.init_spi ike.key_exchange_payload ike.key_exchange_payload_length ike.nonce_payload \
-    ike.nonce_payload_length ike.resp_spi ike.vendor ip.dst ip.src iprep ipv4-csum ja3.hash \
+    ike.nonce_payload_length ike.resp_spi ike.vendor iprep ipv4-csum ja3.hash \
     ja3.string ja3_hash ja3_string ja3s.hash ja3s.string ja4.hash krb5.cname krb5.sname \
     krb5.ticket_encryption krb5_cname krb5_err_code krb5_msg_type krb5_sname l3_proto lua luajit \
     modbus mqtt.connack.session_present mqtt.connect.clientid mqtt.connect.flags \
     mqtt.connect.password mqtt.connect.username mqtt.connect.willmessage mqtt.connect.willtopic \
     mqtt.flags mqtt.protocol_version mqtt.publish.message mqtt.publish.topic mqtt.qos \
     mqtt.reason_code mqtt.subscribe.topic mqtt.type mqtt.unsubscribe.topic nfq_set_mark \
-    nfs.version nfs_procedure nfs_version pcrexform pktvar prefilter quic.cyu.hash quic.cyu.string \
+    nfs.version nfs_procedure nfs_version pktvar prefilter quic.cyu.hash quic.cyu.string \
     quic.sni quic.ua quic.version replace requires rfb.name rfb.secresult rfb.sectype rpc \
     sip.method sip.protocol sip.request_line sip.response_line sip.stat_code sip.stat_msg sip.uri \
     smb.named_pipe smb.ntlmssp_domain smb.ntlmssp_user smb.share smb_named_pipe smb_share \
     snmp.community snmp.pdu_type snmp.usm snmp.version ssh.hassh ssh.hassh.server \
     ssh.hassh.server.string ssh.hassh.string ssh.proto ssh.protoversion ssh.software \
     ssh.softwareversion ssh_proto ssh_software ssl_state ssl_version stream-event stream_size \
-    strip_pseudo_headers strip_whitespace tag tcpv4-csum tcpv6-csum template2 tls.cert_fingerprint \
+      tag tcpv4-csum tcpv6-csum template2 tls.cert_fingerprint \
     tls.cert_issuer tls.cert_serial tls.cert_subject tls.cert_chain_len tls.certs tls.fingerprint \
     tls.issuerdn tls.random tls.random_bytes tls.random_time tls.store tls.subject tls.version \
     tls_cert_expired tls_cert_fingerprint tls_cert_issuer tls_cert_notafter tls_cert_notbefore \
-    tls_cert_serial tls_cert_subject tls_cert_valid tls_store to_lowercase to_md5 to_sha1 \
-    to_sha256 to_uppercase transaction udpv4-csum udpv6-csum url_decode vlan.id vlan.layers xbits \
-    xor";
+    tls_cert_serial tls_cert_subject tls_cert_valid tls_store    \
+      transaction udpv4-csum udpv6-csum vlan.id vlan.layers xbits \
+   ";
 
 /// The keyword of a name, in any case.
 pub(crate) fn find(name: &str) -> Result<&'static Keyword, String> {

@@ -6,6 +6,7 @@
 
 mod address;
 mod app_event;
+mod base64;
 mod buffers;
 mod bytes;
 mod classification;
@@ -33,6 +34,7 @@ mod rejection;
 mod tcp;
 mod text;
 mod threshold;
+mod transforms;
 mod variables;
 
 use std::collections::HashMap;

@@ -104,7 +104,9 @@ fn chosen(signature: &Signature) -> Option<FastPattern> {
 
     let mut best: Option<((bool, bool, u32), FastPattern)> = None;
     for (buffer, tests) in signature.buffers.iter().enumerate() {
-        if !usable(tests.buffer) {
+        // Headers are scanned as they are.
+        let changed = tests.buffer.is_header() && !tests.transforms.is_empty();
+        if !usable(tests.buffer) || changed {
             continue;
         }
         for (test, content) in tests.tests.iter().enumerate() {

@@ -61,7 +61,10 @@ fn origin(buffer: Buffer) -> Option<(usize, usize)> {
         | Buffer::TcpHdr
         | Buffer::UdpHdr
         | Buffer::Icmpv4Hdr
-        | Buffer::Icmpv6Hdr => None,
+        | Buffer::Icmpv6Hdr
+        | Buffer::IpSrc
+        | Buffer::IpDst
+        | Buffer::Base64Data => None,
     }
 }
 

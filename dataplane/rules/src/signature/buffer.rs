@@ -1,6 +1,7 @@
 //! Where a rule looks: buffers, what is done to them, and the tests on each.
 
 use super::test::Test;
+use super::transform::Transform;
 
 /// Where buffer tests look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +35,12 @@ pub enum Buffer {
     Icmpv4Hdr,
     /// `icmpv6.hdr`
     Icmpv6Hdr,
+    /// `ip.src`: the source address, 4 or 16 bytes
+    IpSrc,
+    /// `ip.dst`: the destination address, 4 or 16 bytes
+    IpDst,
+    /// `base64_data`; only while a rule is read: its tests go to [`Test::Base64`]
+    Base64Data,
 }
 
 impl Buffer {
@@ -53,15 +60,8 @@ impl Buffer {
 
     /// Is it a header of the packet?
     pub fn is_header(self) -> bool {
-        !self.is_transaction() && self != Self::Payload
+        !self.is_transaction() && !matches!(self, Self::Payload | Self::Base64Data)
     }
-}
-
-/// What is done to a buffer before it is tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Transform {
-    /// `dotprefix`: a dot is put before it.
-    DotPrefix,
 }
 
 /// The tests on one buffer, in rule order.

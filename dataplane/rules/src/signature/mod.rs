@@ -7,10 +7,11 @@ mod header;
 mod net;
 mod test;
 mod threshold;
+mod transform;
 
 use std::sync::Arc;
 
-pub use buffer::{Buffer, BufferTests, Transform};
+pub use buffer::{Buffer, BufferTests};
 pub use flow::{
     AppProtocolTest, BitId, BitOperation, FlowMatch, FlowbitSet, FlowbitTest, FlowintSet,
     FlowintTest, IntCondition, IntId, IntOperation, IntOperator, IntValue,
@@ -18,10 +19,11 @@ pub use flow::{
 pub use header::{BitModifier, HeaderTest};
 pub use net::{AddressSet, PortSet};
 pub use test::{
-    ByteExtract, ByteJump, ByteOperator, ByteTest, Compare, Content, Encoding, IsDataAt, Number,
-    Pcre, Test,
+    Base64Decode, ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest, Compare, Content,
+    Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
 };
 pub use threshold::{DetectionFilter, Threshold, ThresholdKind, Track};
+pub use transform::{PcreTransform, Transform};
 
 /// One rule, ready to be grouped and evaluated.
 #[derive(Debug, Clone)]

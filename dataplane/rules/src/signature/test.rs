@@ -17,6 +17,11 @@ pub enum Test {
     ByteExtract(ByteExtract),
     /// `isdataat`
     IsDataAt(IsDataAt),
+    /// `byte_math`
+    ByteMath(ByteMath),
+    /// `base64_decode` with the tests of `base64_data`. What stands behind it in its buffer is
+    /// never looked at: with these tests the buffer's matching is decided, as in Suricata.
+    Base64(Base64Decode),
     /// `bsize`; and `urilen` (on `http.uri`, or `http.uri.raw` with `raw`)
     Size(Compare<u64>),
 }
@@ -185,6 +190,57 @@ pub struct ByteExtract {
     pub align: u8,
     /// `bitmask`
     pub bitmask: Option<u32>,
+}
+
+/// `byte_math`'s operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MathOperator {
+    /// `+`
+    Add,
+    /// `-`
+    Subtract,
+    /// `*`
+    Multiply,
+    /// `/`; by zero it is no match
+    Divide,
+    /// `<<`
+    ShiftLeft,
+    /// `>>`
+    ShiftRight,
+}
+
+/// `byte_math`
+#[derive(Debug, Clone)]
+pub struct ByteMath {
+    /// Bytes taken: 1 to 8 binary, to 10 as text.
+    pub bytes: Number,
+    /// From the start, or from the last match.
+    pub offset: i32,
+    /// What is done.
+    pub operator: MathOperator,
+    /// The right-hand side, 32 bits without a sign.
+    pub value: Number,
+    /// Where the result goes.
+    pub slot: u8,
+    /// `relative`
+    pub relative: bool,
+    /// Byte order or text base.
+    pub encoding: Encoding,
+    /// `bitmask`, on the result; shifted right by its trailing zeros.
+    pub bitmask: Option<u32>,
+}
+
+/// `base64_decode` and the tests on what it yields.
+#[derive(Debug, Clone)]
+pub struct Base64Decode {
+    /// Bytes taken at most; 0: as many as there are.
+    pub bytes: u32,
+    /// From the start, or from the last match.
+    pub offset: u32,
+    /// `relative`
+    pub relative: bool,
+    /// `base64_data`'s. Without any, the rule cannot match.
+    pub tests: Vec<Test>,
 }
 
 /// `isdataat`
