@@ -40,6 +40,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_dev_socket_id",
     "rte_eth_dev_rss_hash_conf_get",
     "rte_eth_dev_rss_hash_update",
+    "rte_eth_dev_rss_reta_query",
     "rte_eth_rx_queue_setup",
     "rte_eth_tx_queue_setup",
     "rte_eth_dev_start",
@@ -51,9 +52,15 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_stats_get",
     "rte_eth_xstats_get",
     "rte_eth_xstats_get_names",
+    "rte_eth_rx_queue_info_get",
+    "rte_eth_dev_rx_intr_enable",
+    "rte_eth_dev_rx_intr_disable",
+    "rte_eth_dev_rx_intr_ctl_q",
+    "rte_epoll_wait",
 ];
 
-const TYPES: &[&str] = &["rte_mbuf", "rte_eth_conf", "rte_mbuf_dynfield"];
+const TYPES: &[&str] =
+    &["rte_mbuf", "rte_eth_conf", "rte_mbuf_dynfield", "rte_eth_rss_reta_entry64"];
 
 const VARIABLES: &[&str] = &[
     "POLLUX_.*",

@@ -20,7 +20,6 @@ use nix::sys::stat::Mode;
 use pollux::capture;
 use pollux::feeder::{Checksums, Feeder, Spread};
 use serde::{Deserialize, Serialize};
-use wire::LinkType;
 
 use crate::load::RuleSource;
 use crate::{cpu, port};
@@ -50,7 +49,7 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
     let clock = Arc::new(AtomicU64::new(0));
     let everything = Scope::everything();
     let snapshot = Arc::new(Snapshot::new(1, everything, rules.ruleset, Settings::default()));
-    let seat = Seat { queue: Some(opened.queue), port: 0, cpu: None, link: LinkType::Ethernet };
+    let seat = Seat::new(Some(opened.queue), 0);
     let config = CrewConfig {
         flows: FlowConfig::default(),
         time: TimeSource::Packets(Arc::clone(&clock)),

@@ -17,7 +17,6 @@ use engine::{Crew, CrewConfig, Seat, Settings, Snapshot};
 use flow::FlowConfig;
 use hdrhistogram::Histogram;
 use rules::ruleset::Ruleset;
-use wire::LinkType;
 
 use crate::cpu;
 use crate::feed::{Fed, Feeder};
@@ -61,7 +60,7 @@ pub fn pass(
     let mut fed_port = port::open(eal)?;
     let snapshot = Arc::new(Snapshot::new(1, scope, Arc::clone(rules), Settings::default()));
     let clock = Arc::new(AtomicU64::new(0));
-    let seat = Seat { queue: Some(fed_port.queue), port: 0, cpu: None, link: LinkType::Ethernet };
+    let seat = Seat::new(Some(fed_port.queue), 0);
     let config = CrewConfig {
         flows: FlowConfig::default(),
         time: TimeSource::Packets(Arc::clone(&clock)),

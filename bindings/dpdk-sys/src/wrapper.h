@@ -7,9 +7,11 @@
 #include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_eal.h>
+#include <rte_epoll.h>
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_log.h>
@@ -21,6 +23,9 @@
 
 /* Constants whose macros are casts or shifts, which bindgen cannot read. */
 enum { POLLUX_HEADROOM = RTE_PKTMBUF_HEADROOM };
+enum { POLLUX_EPOLL_PER_THREAD = RTE_EPOLL_PER_THREAD };
+enum { POLLUX_INTR_EVENT_ADD = RTE_INTR_EVENT_ADD };
+enum { POLLUX_RETA_GROUP = RTE_ETH_RETA_GROUP_SIZE };
 enum { POLLUX_DYNFIELD1_SIZE = sizeof(((struct rte_mbuf *)0)->dynfield1) };
 static const uint64_t POLLUX_RX_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
 static const uint64_t POLLUX_RX_QINQ_STRIPPED = RTE_MBUF_F_RX_QINQ_STRIPPED;

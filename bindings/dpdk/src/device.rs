@@ -168,6 +168,7 @@ impl Device {
             port: self.name.to_string_lossy().into_owned(),
             what,
             reason: control::reason(result),
+            remedy: control::code(result).and_then(|code| remedy(&self.driver, code)),
         })
     }
 }
@@ -228,12 +229,48 @@ fn hint(name: &str) -> Option<String> {
             "its timestamp does not fit into an mbuf beside the packet field"
         }
         "net_pcap" => "is the file there and a capture, and its path without a comma?",
+        "net_af_xdp" => {
+            "does the interface have as many queues as asked for (ethtool -l), is no other XDP \
+             program on it (ip link), and may the process use BPF (CAP_BPF, CAP_NET_ADMIN)?"
+        }
+        "net_memif" => "is the folder of its socket there, and does the other side run?",
         _ if name.contains(':') => {
-            "is the device there, allowed in EalConfig::pci, and bound to vfio-pci?"
+            "is the device there, allowed in EalConfig::pci, and bound to vfio-pci \
+             (scripts/bind-nic)?"
         }
         _ => "is the driver installed (Debian: librte-net-*), and are the arguments right?",
     };
     Some(hint.to_owned())
+}
+
+/// What is likely to help when a driver's call fails with this error number.
+fn remedy(driver: &str, code: i32) -> Option<&'static str> {
+    Some(match code {
+        libc::ENOMEM => {
+            "give DPDK more memory (memory.size, more hugepages), or ask for fewer descriptors \
+             or queues"
+        }
+        libc::EPERM | libc::EACCES => {
+            "run as root, or grant CAP_NET_RAW and CAP_NET_ADMIN (with AF_XDP also CAP_BPF, with \
+             vfio access to /dev/vfio)"
+        }
+        libc::EBUSY if driver == "net_af_xdp" => {
+            "another program has an XDP program or socket on this interface: end it, or take it \
+             off (ip link set dev IFACE xdp off)"
+        }
+        libc::EBUSY => "another process has the device: end that first",
+        libc::ENODEV | libc::ENXIO => {
+            "the device has gone: was it unplugged, unbound, or its network namespace removed?"
+        }
+        libc::EINVAL if driver == "net_af_xdp" => {
+            "does the interface have as many queues (ethtool -l IFACE), and an MTU whose frames \
+             fit into one page of memory?"
+        }
+        libc::EINVAL => "the driver takes other numbers of queues or descriptors, or another MTU",
+        libc::ENOTSUP => "this driver cannot do that: leave the setting out",
+        libc::ETIMEDOUT => "the NIC does not answer: look at its firmware, and reset it",
+        _ => return None,
+    })
 }
 
 /// Whether CAP_NET_RAW (13) is in effect; `true` if it cannot be told.

@@ -74,7 +74,10 @@ pub enum PortError {
         driver: String,
     },
     /// A call into the driver failed.
-    #[error("port {port}: could not {what}: {reason}")]
+    #[error(
+        "port {port}: could not {what}: {reason}{}",
+        .remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default()
+    )]
     Driver {
         /// The device.
         port: String,
@@ -82,6 +85,8 @@ pub enum PortError {
         what: &'static str,
         /// DPDK's own words.
         reason: String,
+        /// What is likely to help.
+        remedy: Option<&'static str>,
     },
 }
 
@@ -102,12 +107,23 @@ pub struct PortConfig {
     pub promiscuous: bool,
     /// Spreading over several queues by the NIC; an error if it cannot.
     pub rss: Option<RssConfig>,
+    /// Asks for an interrupt for each receive queue, so that its poller can
+    /// [wait](RxQueue::wait) for packets. Drivers without them ignore it.
+    pub interrupts: bool,
 }
 
 impl PortConfig {
     /// One queue of 1,024 packets, promiscuous.
     pub fn new(mempool: Mempool) -> Self {
-        Self { rx_queues: 1, rx_desc: 1024, mempool, max_frame: None, promiscuous: true, rss: None }
+        Self {
+            rx_queues: 1,
+            rx_desc: 1024,
+            mempool,
+            max_frame: None,
+            promiscuous: true,
+            rss: None,
+            interrupts: false,
+        }
     }
 }
 
@@ -126,6 +142,12 @@ pub struct Limits {
     pub min_data_room: u32,
     /// The hashes it offers, `RTE_ETH_RSS_*`; 0 for none.
     pub rss_functions: u64,
+    /// Whether it hashes the inner-most headers of tunnels.
+    pub rss_innermost: bool,
+    /// Bytes of its hash key; 0 if it does not tell.
+    pub rss_key: u8,
+    /// Entries of its redirection table; 0 for none.
+    pub redirection: u16,
 }
 
 /// The state of the wire.
@@ -220,6 +242,7 @@ impl Port {
         self.check_limits(&config, &info)?;
 
         let mut conf = rte_eth_conf::default();
+        conf.intr_conf.set_rxq(u32::from(config.interrupts));
         let functions = self.ask_rss(&config, &info, &mut conf)?;
         self.ask_frame(&config, &info, &mut conf)?;
         // Nothing is ever sent; but net_af_xdp has its queues in pairs only.
@@ -239,7 +262,7 @@ impl Port {
         self.check("size its queues", result)?;
         // Held from before the driver sees it, even if it then refuses.
         self.device.hold(config.mempool.clone());
-        // SAFETY: the port is open.
+        // SAFETY: the port is open. -1, for any node, is what the calls below take too.
         let socket = unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id()) };
         for queue in 0..config.rx_queues {
             // SAFETY: the queue is below the configured number; the pool is held
@@ -332,6 +355,40 @@ impl Port {
         self.device.interface.as_deref()
     }
 
+    /// The NUMA node that it hangs on; `None` for devices without one.
+    pub fn numa_node(&self) -> Option<u32> {
+        // SAFETY: the port is open.
+        u32::try_from(unsafe { dpdk_sys::rte_eth_dev_socket_id(self.id()) }).ok()
+    }
+
+    /// The packets that a receive queue holds, as the driver sized it; `None` where it
+    /// does not tell, or the queue is not set up.
+    pub fn rx_desc(&self, queue: u16) -> Option<u16> {
+        let mut info = std::mem::MaybeUninit::<dpdk_sys::rte_eth_rxq_info>::zeroed();
+        // SAFETY: the port is open and info is writable; the call checks the number.
+        let result =
+            unsafe { dpdk_sys::rte_eth_rx_queue_info_get(self.id(), queue, info.as_mut_ptr()) };
+        // SAFETY: plain data, zeroed before the call.
+        (result == 0).then(|| unsafe { info.assume_init() }.nb_desc)
+    }
+
+    /// The queue of each entry of the NIC's redirection table, which the low bits of the
+    /// hash index; `None` if the driver does not tell, or has none.
+    pub fn redirection_table(&self) -> Option<Vec<u16>> {
+        let size = self.device.info().ok()?.reta_size;
+        let group = usize::try_from(dpdk_sys::POLLUX_RETA_GROUP).ok()?;
+        let entry = dpdk_sys::rte_eth_rss_reta_entry64 { mask: u64::MAX, reta: [0; 64] };
+        let mut table = vec![entry; usize::from(size).div_ceil(group)];
+        if table.is_empty() {
+            return None;
+        }
+        // SAFETY: the port is open, and the table has room for the size that the driver named.
+        let result =
+            unsafe { dpdk_sys::rte_eth_dev_rss_reta_query(self.id(), table.as_mut_ptr(), size) };
+        let all = table.iter().flat_map(|entry| entry.reta).take(usize::from(size));
+        (result == 0).then(|| all.collect())
+    }
+
     /// What the NIC hashes, once started, if [`PortConfig::rss`] asked it to.
     pub fn rss(&self) -> Option<RssApplied> {
         self.rss
@@ -356,6 +413,9 @@ impl Port {
             max_rx_desc: info.rx_desc_lim.nb_max,
             min_data_room: info.min_rx_bufsize,
             rss_functions: info.flow_type_rss_offloads,
+            rss_innermost: info.flow_type_rss_offloads & dpdk_sys::POLLUX_RSS_LEVEL_INNERMOST != 0,
+            rss_key: info.hash_key_size,
+            redirection: info.reta_size,
         })
     }
 

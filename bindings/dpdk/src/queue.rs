@@ -20,6 +20,8 @@ use crate::{
 pub struct RxQueue {
     device: Arc<Device>,
     queue: u16,
+    /// Whether the queue's interrupt reaches this thread; `None` before it was asked.
+    interrupt: Option<bool>,
     /// On ring ports the feeder sets the field; elsewhere it is stale at first.
     clear_meta: bool,
 }
@@ -27,7 +29,7 @@ pub struct RxQueue {
 impl RxQueue {
     /// The queue `queue` of a started device. To be made once for each.
     pub(crate) fn new(device: Arc<Device>, queue: u16) -> Self {
-        Self { clear_meta: !device.is_ring(), device, queue }
+        Self { interrupt: None, clear_meta: !device.is_ring(), device, queue }
     }
 
     /// Polls once: clears the burst and fills it with what waits, at most `N`
@@ -54,6 +56,43 @@ impl RxQueue {
                 ),
             })
         }
+    }
+
+    /// Sleeps until a packet comes, at most `milliseconds`. For the queue's only polling
+    /// thread, after a poll that brought nothing. Returns `false`, at once, if the driver
+    /// has no interrupts or [`PortConfig::interrupts`](crate::PortConfig) did not ask for them.
+    pub fn wait(&mut self, milliseconds: u16) -> bool {
+        let (id, queue) = (self.device.id, self.queue);
+        // SAFETY: the port is started and lives while self does. The epoll instance is the
+        // thread's own, and a queue that moves to another thread is not polled by two.
+        let armed = *self.interrupt.get_or_insert_with(|| unsafe {
+            dpdk_sys::rte_eth_dev_rx_intr_ctl_q(
+                id,
+                queue,
+                dpdk_sys::POLLUX_EPOLL_PER_THREAD,
+                dpdk_sys::POLLUX_INTR_EVENT_ADD as i32,
+                std::ptr::null_mut(),
+            ) == 0
+        });
+        if !armed {
+            return false;
+        }
+        // SAFETY: as above; the event is writable, and there is room for one.
+        unsafe {
+            if dpdk_sys::rte_eth_dev_rx_intr_enable(id, queue) != 0 {
+                self.interrupt = Some(false);
+                return false;
+            }
+            let mut event = std::mem::zeroed::<dpdk_sys::rte_epoll_event>();
+            dpdk_sys::rte_epoll_wait(
+                dpdk_sys::POLLUX_EPOLL_PER_THREAD,
+                &mut event,
+                1,
+                i32::from(milliseconds),
+            );
+            dpdk_sys::rte_eth_dev_rx_intr_disable(id, queue);
+        }
+        true
     }
 
     /// The queue's number within the port.

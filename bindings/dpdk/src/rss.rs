@@ -49,13 +49,16 @@ pub(crate) fn functions(config: RssConfig, info: &rte_eth_dev_info) -> Option<u6
     (common != 0).then_some(common | level)
 }
 
+/// The two bytes that the symmetric key repeats.
+pub const SYMMETRIC_KEY: [u8; 2] = [0x6d, 0x5a];
+
 /// A key under which the Toeplitz hash of (a, b) equals that of (b, a): it
 /// repeats every 16 bits, the granularity at which addresses and ports swap
 /// (Woo and Park, "Scalable TCP Session Monitoring with Symmetric RSS", 2012).
 pub(crate) fn symmetric_key(len: u8) -> Vec<u8> {
     // Drivers that do not tell take the 40 bytes of the Microsoft specification.
     let len = if len == 0 { 40 } else { usize::from(len) };
-    [0x6d, 0x5a].into_iter().cycle().take(len).collect()
+    SYMMETRIC_KEY.into_iter().cycle().take(len).collect()
 }
 
 #[cfg(test)]

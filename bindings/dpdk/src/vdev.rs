@@ -45,6 +45,12 @@ impl VdevSpec {
         Self::numbered("net_af_xdp", format!("iface={interface}"))
     }
 
+    /// For `net_af_xdp`: the interface's first queues, so many. It must have as many.
+    #[must_use]
+    pub fn queues(self, queues: u16) -> Self {
+        self.with("start_queue", 0).with("queue_count", queues)
+    }
+
     /// A source of endless packets of `size` zero bytes, for measuring.
     pub fn null(size: u16) -> Self {
         Self::numbered("net_null", format!("size={size}"))
@@ -173,6 +179,14 @@ pub fn interface_mtu(interface: &str) -> io::Result<u32> {
     // SAFETY: the call filled in the number of the union.
     let mtu = unsafe { request.ifr_ifru.ifru_mtu };
     u32::try_from(mtu).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
+/// The receive queues that the kernel has for an interface; 1 if it does not tell.
+pub fn interface_rx_queues(interface: &str) -> usize {
+    let folder = std::path::Path::new("/sys/class/net").join(interface).join("queues");
+    let queues = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let receive = queues.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"rx-"));
+    receive.count().max(1)
 }
 
 /// Whether the interface is in promiscuous mode already.

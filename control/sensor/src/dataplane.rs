@@ -1,6 +1,7 @@
 //! The running dataplane: DPDK's memory and ports, the crew of workers, the writer of alerts, and
 //! the generation that is in force. Live and replay differ only in the ports that they bring.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,18 +9,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use dpdk::{Eal, EalConfig, MetaField, Port, RxQueue};
 use engine::emit::WhenFull;
-use engine::worker::TimeSource;
+use engine::spread::Spread;
+use engine::worker::{Idle, TimeSource};
 use engine::{Crew, CrewConfig, Seat, Snapshot};
-use wire::LinkType;
 
 use crate::config::{Config, Hugepages};
-use crate::output::ledger::{Ledger, NicCounters, PortView, QueueView};
+use crate::output::ledger::{Ledger, LinkState, NicCounters, PortFacts, PortView, QueueView};
 use crate::output::names::NameBook;
 use crate::output::totals::AlertTotals;
 use crate::output::writer::{Writer, WriterConfig, WriterHandle};
 
 /// Parcels that wait between two cores at the most.
-const EXCHANGE_CAPACITY: usize = 2048;
+pub const EXCHANGE_CAPACITY: usize = 2048;
 
 /// Alerts that wait in a core's ring at the most.
 const ALERT_CAPACITY: usize = 16_384;
@@ -30,14 +31,37 @@ const ADOPTION_PATIENCE: Duration = Duration::from_secs(10);
 /// A port that is ready to be polled.
 #[derive(Debug)]
 pub struct OpenPort {
-    /// Its name in ledger and log.
-    pub name: String,
+    /// Its name and what else ledger and log tell of it.
+    pub facts: PortFacts,
     /// The port, which must live as long as its queues are polled.
     pub port: Port,
     /// Its queues, each with the CPU that polls it.
     pub queues: Vec<(RxQueue, Option<usize>)>,
     /// Workers beside those of the queues, which take only what others hand over, by their CPUs.
     pub helpers: Vec<Option<usize>>,
+    /// Who owns the packets that come to its workers.
+    pub spread: Spread,
+    /// What its workers do while nothing comes.
+    pub idle: Idle,
+}
+
+impl OpenPort {
+    /// A port over rings: its workers are pinned to no CPU and poll without rest.
+    pub fn of_rings(mut port: Port) -> Self {
+        let name = port.name();
+        Self {
+            facts: PortFacts {
+                name,
+                driver: port.driver_name().to_owned(),
+                ..PortFacts::default()
+            },
+            queues: port.rx_queues().into_iter().map(|queue| (queue, None)).collect(),
+            port,
+            helpers: Vec::new(),
+            spread: Spread::default(),
+            idle: Idle::Poll,
+        }
+    }
 }
 
 /// How the dataplane is run.
@@ -66,24 +90,32 @@ pub struct Dataplane {
     crew: Option<Crew>,
     ledgers: Arc<[Arc<engine::counters::Counters>]>,
     /// Ports with the places of their workers, in the order of the workers.
-    ports: Vec<(String, Port, Vec<Place>)>,
+    ports: Vec<(PortFacts, Port, Vec<Place>)>,
     writer: Option<WriterHandle>,
     names: Arc<NameBook>,
     nic_counters: bool,
     started: Option<Instant>,
 }
 
-/// Starts DPDK as configured. Without the privilege or the pages for hugepages, ordinary pages are
-/// taken unless they are asked for by name.
-pub fn start_eal(config: &Config, hugepages: Hugepages) -> anyhow::Result<&'static Eal> {
-    let memory_mb = u32::try_from(config.memory.size >> 20).unwrap_or(u32::MAX).max(32);
+/// Starts DPDK with so many bytes of memory and these PCI devices. Without the privilege or the pages
+/// for hugepages, ordinary pages are taken unless they are asked for by name, or a NIC needs them.
+///
+/// # Errors
+/// DPDK's, with what to do.
+pub fn start_eal(
+    memory: u64,
+    hugepages: Hugepages,
+    pci: Vec<String>,
+) -> anyhow::Result<&'static Eal> {
+    let memory_mb = u32::try_from(memory.div_ceil(1 << 20)).unwrap_or(u32::MAX).max(32);
     let eal_config = EalConfig {
         hugepages: match hugepages {
-            Hugepages::Auto => dpdk::Hugepages::Auto,
-            Hugepages::Yes => dpdk::Hugepages::Require,
+            Hugepages::Auto if pci.is_empty() => dpdk::Hugepages::Auto,
+            Hugepages::Auto | Hugepages::Yes => dpdk::Hugepages::Require,
             Hugepages::No => dpdk::Hugepages::Never,
         },
         memory_mb,
+        pci,
         ..EalConfig::default()
     };
     Eal::init(&eal_config).context("DPDK cannot start")
@@ -105,13 +137,15 @@ impl Dataplane {
             let mut places = Vec::new();
             for (index, (queue, cpu)) in open.queues.into_iter().enumerate() {
                 places.push(Place { queue: u16::try_from(index).ok(), cpu });
-                seats.push(Seat { queue: Some(queue), port, cpu, link: LinkType::Ethernet });
+                let (spread, idle) = (open.spread.clone(), open.idle);
+                seats.push(Seat { cpu, spread, idle, ..Seat::new(Some(queue), port) });
             }
             for cpu in open.helpers {
                 places.push(Place { queue: None, cpu });
-                seats.push(Seat { queue: None, port, cpu, link: LinkType::Ethernet });
+                let (spread, idle) = (open.spread.clone(), open.idle);
+                seats.push(Seat { cpu, spread, idle, ..Seat::new(None, port) });
             }
-            kept.push((open.name, open.port, places));
+            kept.push((open.facts, open.port, places));
         }
         if seats.is_empty() {
             bail!("no port has a queue to receive from");
@@ -188,6 +222,19 @@ impl Dataplane {
         self.ledgers.iter().all(|ledger| ledger.generation.observe() >= generation)
     }
 
+    /// Looks whether links have come or gone, and says so.
+    pub fn watch_links(&mut self) {
+        for (facts, port, _) in &mut self.ports {
+            let Ok(link) = port.link().map(LinkState::from) else { continue };
+            match (facts.link.up, link.up) {
+                (true, false) => tracing::warn!("{}: the link went down", facts.name),
+                (false, true) => tracing::info!("{}: link {link}", facts.name),
+                _ => {}
+            }
+            facts.link = link;
+        }
+    }
+
     /// Frees what cores have returned.
     pub fn tidy(&mut self) {
         if let Some(crew) = &mut self.crew {
@@ -206,7 +253,7 @@ impl Dataplane {
         let views: Vec<PortView<'_>> = self
             .ports
             .iter()
-            .map(|(name, port, places)| {
+            .map(|(facts, port, places)| {
                 let queues = places
                     .iter()
                     .zip(ledgers.by_ref())
@@ -221,7 +268,8 @@ impl Dataplane {
                 } else {
                     NicCounters::default()
                 };
-                PortView { name, nic, queues }
+                let xstats = if self.nic_counters { nonzero(port) } else { BTreeMap::new() };
+                PortView { facts: facts.clone(), nic, xstats, queues }
             })
             .collect();
         let seconds = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
@@ -239,6 +287,12 @@ impl Dataplane {
         let ledger = self.ledger(&alerts);
         (ledger, alerts, stopped)
     }
+}
+
+/// Every counter of a port's driver that has counted something.
+fn nonzero(port: &Port) -> BTreeMap<String, u64> {
+    let all = port.xstats().unwrap_or_default();
+    all.into_iter().filter(|&(_, count)| count > 0).collect()
 }
 
 /// Where an output goes: its path below the directory, if it is not absolute.

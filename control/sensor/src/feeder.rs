@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dpdk::{Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
-use engine::pipeline::owner;
+use engine::spread::owner;
 use engine::worker::{META_IGNORE_CHECKSUMS, Shared};
 use wire::{Decoded, LinkType};
 

@@ -35,7 +35,7 @@ const DATA_ROOM: u16 = 2048;
 const MEMORY: u64 = 96 << 20;
 
 /// Does what the command line says.
-pub fn run(args: &ReplayArgs, mut config: Config) -> anyhow::Result<()> {
+pub fn run(args: &ReplayArgs, config: Config) -> anyhow::Result<()> {
     let captures: Vec<PathBuf> = args.all_captures().cloned().collect();
     for capture in &captures {
         readable(capture)?;
@@ -48,7 +48,6 @@ pub fn run(args: &ReplayArgs, mut config: Config) -> anyhow::Result<()> {
         Hugepages::Yes => Hugepages::Yes,
         Hugepages::Auto | Hugepages::No => Hugepages::No,
     };
-    config.memory.size = config.memory.size.min(MEMORY);
     let state = State::start(&config, true)?;
     let workers = usize::from(args.workers.unwrap_or(1));
     let outcome = replay(args, &config, &state, &captures, &directory, workers, hugepages)?;
@@ -94,7 +93,11 @@ fn replay(
     workers: usize,
     hugepages: Hugepages,
 ) -> anyhow::Result<Outcome> {
-    let eal = start_eal(config, hugepages)?;
+    let eal = start_eal(
+        config.memory.size.map_or(MEMORY, |size| size.min(MEMORY)),
+        hugepages,
+        Vec::new(),
+    )?;
     let buffers = 2 * RING_SIZE * u32::try_from(workers)? + 4096;
     let pool = Mempool::new("replay", buffers, 256, DATA_ROOM, None)?;
     let (mut port, rings) = RingPort::new(eal, "replay", workers, RING_SIZE)?;
@@ -102,12 +105,7 @@ fn replay(
     port_config.rx_queues = u16::try_from(workers)?;
     port.configure(port_config)?;
     port.start()?;
-    let open = OpenPort {
-        name: port.name(),
-        queues: port.rx_queues().into_iter().map(|queue| (queue, None)).collect(),
-        port,
-        helpers: Vec::new(),
-    };
+    let open = OpenPort::of_rings(port);
     let clock = Arc::new(AtomicU64::new(0));
     let mode = Mode {
         time: TimeSource::Packets(Arc::clone(&clock)),

@@ -55,9 +55,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let (events, inbox) = bounded(64);
     let _signals = listen(events.clone())?;
     let state = State::start(config, true)?;
-    let eal = start_eal(config, config.memory.hugepages)?;
-    let open = ports::open_all(eal, config)?;
-    let interfaces: Vec<String> = open.iter().map(|port| port.name.clone()).collect();
+    let (sysfs, mut cpus) = ports::machine();
+    let plans = ports::plan(config, &sysfs, &mut cpus)?;
+    let pci = plans.iter().filter_map(|plan| plan.pci().map(str::to_owned)).collect();
+    let memory = ports::sizes::memory(config, &plans);
+    let eal = start_eal(memory, config.memory.hugepages, pci)?;
+    let open = ports::open_all(eal, config, plans)?;
+    let interfaces: Vec<String> = open.iter().map(|port| port.facts.name.clone()).collect();
     let start = nanoseconds();
     let mode = Mode {
         time: TimeSource::Tsc(TscClock::starting_at(start, eal.tsc_hz())),
@@ -125,6 +129,7 @@ fn serve(
             }
             recv(ticks) -> _ => {
                 dataplane.tidy();
+                dataplane.watch_links();
                 reports.write(dataplane, view);
             }
         }

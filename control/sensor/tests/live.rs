@@ -27,6 +27,11 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
+        Self::with_port("")
+    }
+
+    /// With more settings of the port.
+    fn with_port(settings: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let site = Self { folder };
         for below in ["resources", "rules", "elsewhere"] {
@@ -42,7 +47,7 @@ impl Site {
         let at = |below| site.path(below).display().to_string();
         let text = format!(
             "[sensor]\nnode = \"node-a\"\ngrace = \"50ms\"\n\
-             [[ports]]\ndevice = \"{TAP}\"\nmtu = 1600\n\
+             [[ports]]\ndevice = \"{TAP}\"\nmtu = 1600\n{settings}\
              [source]\ndirectory = \"{}\"\n\
              [rules]\npaths = [\"{}\"]\ncache = \"{}\"\n\
              [outputs]\ndirectory = \"{}\"\n\
@@ -216,15 +221,65 @@ impl Drop for Stopper<'_> {
 #[test]
 fn the_example_live_is_what_it_is_in_replay_fragments_too() {
     let Some(net) = Net::new() else { return };
-    let site = Site::new();
+    let port = the_example_comes_out(&net, &Site::new());
+    assert_eq!(port["driver"], "net_af_packet");
+    assert_eq!(port["spread"], "one worker");
+    assert_eq!(port["link"]["up"], true);
+    assert_eq!(port["xstats"]["rx_good_packets"], port["queues"][0]["received"]);
+}
+
+#[test]
+fn two_queues_of_af_xdp_are_both_polled_and_what_is_anothers_is_handed_over() {
+    let Some(net) = Net::new() else { return };
+    let port = the_example_comes_out(&net, &Site::with_port("driver = \"af_xdp\"\n"));
+    assert_eq!(port["driver"], "net_af_xdp");
+    assert!(port["spread"].as_str().expect("text").starts_with("hand-over"), "{port}");
+    let queues = port["queues"].as_array().expect("queues");
+    assert_eq!(queues.len(), 2, "as many as the interface has");
+    for queue in queues {
+        assert!(queue["received"].as_u64() > Some(500), "{port}");
+        assert!(queue["handed_out"].as_u64() > Some(100), "{port}");
+    }
+}
+
+#[test]
+fn a_core_that_helps_a_packet_socket_takes_its_share() {
+    let Some(net) = Net::new() else { return };
+    let port = the_example_comes_out(&net, &Site::with_port("cores = 2\n"));
+    let [polls, helps] = [0, 1].map(|number| &port["queues"][number]);
+    assert_eq!((&polls["queue"], &helps["queue"]), (&json!(0), &Value::Null));
+    assert_eq!(helps["handed_in"], polls["handed_out"]);
+    assert!(helps["inspected"].as_u64() > Some(500), "{port}");
+}
+
+#[test]
+fn a_quiet_sensor_gives_its_core_back() {
+    let Some(net) = Net::new() else { return };
+    for driver in ["af_packet", "af_xdp"] {
+        let site = Site::with_port(&format!("driver = \"{driver}\"\n"));
+        let mut sensor = Sensor::start(&net, site.folder.path());
+        let before = sensor.cpu_time();
+        std::thread::sleep(Duration::from_secs(2));
+        let taken = sensor.cpu_time() - before;
+        assert!(taken < Duration::from_millis(600), "{driver}: {taken:?} in two seconds");
+        sensor.stop();
+    }
+}
+
+/// Sends the example past a sensor, whose alerts and fates are then those of the manifest; its port
+/// in the ledger.
+#[track_caller]
+fn the_example_comes_out(net: &Net, site: &Site) -> Value {
     let resources = repository("deploy/examples/resources/40-deep-packet-inspections.yaml");
     fs::copy(resources, site.path("resources/40-scope.yaml")).expect("copied");
     let example = Example::new(1).expect("an example");
     let capture = site.path("example.pcap");
     write_capture(&capture, &example.packets);
-    let mut sensor = Sensor::start(&net, site.folder.path());
+    let before = net.taken();
+    let mut sensor = Sensor::start(net, site.folder.path());
     let sent = net.send(&capture, 1500);
     assert_eq!(sent, example.packets.len() as u64);
+    assert_eq!(net.taken() - before, sent, "by the interface's own counter");
     std::thread::sleep(Duration::from_millis(1500));
     sensor.stop();
     let alerts = sensor.results.alerts();
@@ -240,6 +295,7 @@ fn the_example_live_is_what_it_is_in_replay_fragments_too() {
     assert_eq!(ledger.total("unscoped"), fates.unscoped);
     assert_eq!(ledger.total("inspected") + ledger.dropped("fragment_timeout"), fates.scoped);
     assert_eq!(ledger.dropped("malformed"), fates.malformed);
+    ledger.0["ports"][0].clone()
 }
 
 #[test]

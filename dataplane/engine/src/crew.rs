@@ -16,7 +16,8 @@ use crate::handover::exchanges;
 use crate::mailbox::{Delivery, Sender, mailbox};
 use crate::pipeline::{CoreConfig, Place};
 use crate::snapshot::Snapshot;
-use crate::worker::{self, Shared, TimeSource, Watch, Worker, WorkerConfig};
+use crate::spread::Spread;
+use crate::worker::{self, Idle, Shared, TimeSource, Watch, Worker, WorkerConfig};
 
 /// What a worker is to work on.
 #[derive(Debug)]
@@ -27,8 +28,21 @@ pub struct Seat {
     pub port: u16,
     /// The CPU to pin the worker to.
     pub cpu: Option<usize>,
+    /// Who owns the packets that come to it.
+    pub spread: Spread,
+    /// What the worker does while nothing comes.
+    pub idle: Idle,
     /// Link type of the port's packets, where they do not say.
     pub link: LinkType,
+}
+
+impl Seat {
+    /// A seat with a queue of a port, or with none: not pinned, polling without rest, for Ethernet,
+    /// owning its share of all packets by their hash.
+    pub fn new(queue: Option<RxQueue>, port: u16) -> Self {
+        let (spread, idle) = (Spread::default(), Idle::default());
+        Self { queue, port, cpu: None, spread, idle, link: LinkType::Ethernet }
+    }
 }
 
 /// How a crew works.
@@ -110,11 +124,13 @@ impl Crew {
             let core = CoreConfig {
                 flows: config.flows.clone(),
                 place: Place { worker: number, workers: count },
+                spread: seat.spread,
                 port: seat.port,
             };
             let worker_config = WorkerConfig {
                 core,
                 cpu: seat.cpu,
+                idle: seat.idle,
                 queue: seat.queue,
                 meta: config.meta,
                 link: seat.link,

@@ -22,6 +22,7 @@ pub mod pipeline;
 pub mod scope;
 pub mod settings;
 pub mod snapshot;
+pub mod spread;
 pub mod threshold;
 pub mod worker;
 

@@ -18,6 +18,7 @@ use crate::part::{Datagram, PacketInfo, Part, Whole, carriers, source_of};
 use crate::scope::Hits;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
+use crate::spread::Spread;
 
 /// Where the worker is to send a packet.
 #[derive(Debug)]
@@ -57,12 +58,6 @@ const fn may_carry(protocol: u8) -> bool {
     matches!(protocol, 4 | 17 | 41 | 47)
 }
 
-/// The worker that owns an address pair with this [`Decoded::spread_hash`].
-#[inline]
-pub fn owner(hash: u32, workers: usize) -> usize {
-    ((u64::from(hash) * workers as u64) >> 32) as usize
-}
-
 /// Sizes that are fixed when a core starts.
 #[derive(Debug, Clone)]
 pub struct CoreConfig {
@@ -70,6 +65,8 @@ pub struct CoreConfig {
     pub flows: FlowConfig,
     /// Place among the workers.
     pub place: Place,
+    /// Who owns which packets.
+    pub spread: Spread,
     /// The port's number.
     pub port: u16,
 }
@@ -281,7 +278,7 @@ impl Core {
     ) -> Fate {
         let Place { worker, workers } = self.config.place;
         if workers > 1 && !handed_in {
-            let owner = owner(decoded.spread_hash(), workers);
+            let owner = self.config.spread.owner(decoded, workers);
             if owner != worker {
                 return Fate::HandOver(owner);
             }
@@ -413,7 +410,7 @@ impl Core {
                 if hits.scoped() {
                     self.counters.inspected.add(open);
                     let Place { worker, workers } = self.config.place;
-                    let owner = owner(inner.spread_hash(), workers);
+                    let owner = self.config.spread.owner(&inner, workers);
                     if owner == worker {
                         self.inspect(snapshot, &whole.part(&inner), info, hits);
                     } else {

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use dpdk::{Burst, Eal, Mbuf, MetaField, PacketMeta, RxQueue};
 use wire::{LinkType, Nanos};
@@ -94,6 +95,25 @@ pub trait Watch: std::fmt::Debug + Send {
     fn idle(&mut self) {}
 }
 
+/// What a worker does while nothing comes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// It goes on polling: the core is its own.
+    #[default]
+    Poll,
+    /// It sleeps between polls, longer and longer up to this: shorter than its queue takes to fill.
+    Sleep(Duration),
+    /// It waits for the queue's interrupt, at most a few milliseconds; without interrupts, or with
+    /// other workers who may hand something over, it sleeps.
+    Interrupt(Duration),
+}
+
+/// Polls without a packet before a worker is idle.
+const IDLE_POLLS: u32 = 2000;
+
+/// The longest wait for an interrupt: what is not a packet (a generation, the end) must not wait.
+const INTERRUPT_MS: u16 = 10;
+
 /// Everything a worker is handed.
 #[derive(Debug)]
 pub struct WorkerConfig {
@@ -101,6 +121,8 @@ pub struct WorkerConfig {
     pub core: CoreConfig,
     /// The CPU to pin it to; None: wherever the scheduler puts it.
     pub cpu: Option<usize>,
+    /// What it does while nothing comes.
+    pub idle: Idle,
     /// Its queue; None for a worker that only takes what others hand over.
     pub queue: Option<RxQueue>,
     /// The metadata of packets.
@@ -146,6 +168,9 @@ pub fn spawn(
         {
             return Err(format!("cannot pin a worker to CPU {id}: is it online and allowed?"));
         }
+        if config.idle != Idle::Poll {
+            dpdk::sharpen_sleep();
+        }
         let registration = eal.register_thread().map_err(|e| e.to_string())?;
         let Some(delivery) = mailbox.first(&|| shared.stop.load(Ordering::Relaxed)) else {
             return Ok(());
@@ -161,6 +186,7 @@ pub fn spawn(
             shared: &shared,
             ledgers: &ledgers,
             order: 0,
+            idle_polls: 0,
             clock: 0,
             promises: vec![0; peers],
             reached: vec![0; peers],
@@ -205,6 +231,8 @@ struct Loop<'a> {
     ledgers: &'a [Arc<Counters>],
     /// Running number of packets that carry none.
     order: u64,
+    /// Polls in a row that brought nothing.
+    idle_polls: u32,
     /// The latest clock of its own queue.
     clock: Nanos,
     /// By peer: before when it has handed over everything, read before its ring is.
@@ -270,17 +298,40 @@ impl Loop<'_> {
                 if let Some(watch) = &mut self.config.watch {
                     watch.idle();
                 }
-                std::hint::spin_loop();
-                if matches!(self.config.time, TimeSource::Packets(_)) {
-                    // The feeder may need this very CPU.
-                    std::thread::yield_now();
-                }
+                self.rest();
+            } else {
+                self.idle_polls = 0;
             }
         }
         self.guarded(|this| {
             this.core.finish();
             Ok(())
         })
+    }
+
+    /// Nothing came. The core is given up for a moment, if others may have it.
+    fn rest(&mut self) {
+        std::hint::spin_loop();
+        if matches!(self.config.time, TimeSource::Packets(_)) {
+            // The feeder may need this very CPU.
+            std::thread::yield_now();
+            return;
+        }
+        self.idle_polls = self.idle_polls.saturating_add(1);
+        let Some(beyond) = self.idle_polls.checked_sub(IDLE_POLLS) else { return };
+        let longest = match self.config.idle {
+            Idle::Poll => return,
+            Idle::Sleep(longest) => longest,
+            Idle::Interrupt(longest) => {
+                if self.exchange.peers() == 0
+                    && self.config.queue.as_mut().is_some_and(|queue| queue.wait(INTERRUPT_MS))
+                {
+                    return;
+                }
+                longest
+            }
+        };
+        std::thread::sleep(longest.min(Duration::from_micros(1 << (beyond / 64).min(16))));
     }
 
     /// Takes down up to when each other worker has handed over what is this one's.

@@ -156,28 +156,82 @@ pub struct PortConfig {
     /// An interface (`eth1`), a DPDK device (`0000:3b:00.0`) or a DPDK virtual device
     /// (`net_af_packet0,iface=veth0`).
     pub device: String,
-    /// Receive queues, each polled by a core of its own.
-    pub queues: u16,
-    /// The cores that poll them.
+    /// How packets come from a kernel interface.
+    pub driver: DriverSetting,
+    /// Receive queues, each polled by a core of its own; `None`: one for each core, as far as the
+    /// driver has them.
+    pub queues: Option<u16>,
+    /// The cores that work on its packets.
     pub cores: Cores,
     /// Receive descriptors of a queue.
     pub descriptors: u16,
     /// The largest frame's payload in bytes.
     pub mtu: u16,
+    /// Whether frames to other addresses than its own are taken.
+    pub promiscuous: bool,
+    /// Who spreads packets over the cores.
+    pub spread: SpreadSetting,
+    /// What a core does while nothing comes.
+    pub idle: IdleSetting,
 }
 
 impl Default for PortConfig {
     fn default() -> Self {
-        Self { device: String::new(), queues: 1, cores: Cores::Auto, descriptors: 1024, mtu: 1500 }
+        Self {
+            device: String::new(),
+            driver: DriverSetting::AfPacket,
+            queues: None,
+            cores: Cores::Auto,
+            descriptors: 1024,
+            mtu: 1500,
+            promiscuous: true,
+            spread: SpreadSetting::Auto,
+            idle: IdleSetting::Auto,
+        }
     }
+}
+
+/// How packets come from a kernel interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DriverSetting {
+    /// Through a packet socket: every interface, one queue.
+    AfPacket,
+    /// Through AF_XDP sockets: a queue of ours for each of the interface's.
+    AfXdp,
+}
+
+/// Who spreads packets over the cores of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpreadSetting {
+    /// The NIC where it can, else the cores.
+    Auto,
+    /// The NIC; nothing starts where it cannot.
+    Nic,
+    /// The cores, who hand over what is another's.
+    HandOver,
+}
+
+/// What a core does while nothing comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdleSetting {
+    /// Poll a NIC; sleep for moments where the kernel keeps packets.
+    Auto,
+    /// Poll.
+    Poll,
+    /// Sleep for moments.
+    Sleep,
+    /// Wait for the queue's interrupt, where the driver has one; else sleep.
+    Interrupt,
 }
 
 /// The cores of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cores {
-    /// Chosen among those that the process may use.
+    /// One for each queue, chosen among those that the process may use, near the NIC.
     Auto,
-    /// These; as many as the port has queues.
+    /// So many, chosen likewise.
+    Count(u16),
+    /// These; at least as many as the port has queues.
     List(Vec<u16>),
 }
 
@@ -304,15 +358,15 @@ pub struct FileConfig {
 pub struct MemoryConfig {
     /// Whether hugepages are used.
     pub hugepages: Hugepages,
-    /// Bytes that DPDK takes at the start.
-    pub size: u64,
-    /// Packet buffers of a port.
-    pub packets: u32,
+    /// Bytes that DPDK takes at the start; `None`: what the ports' buffers need.
+    pub size: Option<u64>,
+    /// Packet buffers of a port; `None`: what its queues and cores can hold.
+    pub packets: Option<u32>,
 }
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { hugepages: Hugepages::Auto, size: 256 << 20, packets: 16_383 }
+        Self { hugepages: Hugepages::Auto, size: None, packets: None }
     }
 }
 

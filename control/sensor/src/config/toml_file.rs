@@ -80,9 +80,10 @@ impl Walk<'_> {
             self.table(&format!("ports.{index}"), table);
             if let Some(port) = self.config.ports.get(index)
                 && let super::Cores::List(cores) = &port.cores
-                && cores.len() != usize::from(port.queues)
+                && let Some(queues) = port.queues
+                && cores.len() < usize::from(queues)
             {
-                let (cores, queues) = (cores.len(), port.queues);
+                let cores = cores.len();
                 self.error(start, format!("{cores} cores are given for {queues} queues"));
             }
         }
@@ -188,7 +189,7 @@ mod tests {
         assert_eq!(config.sensor.grace.as_millis(), 500);
         assert_eq!(config.ports.len(), 2);
         assert_eq!(config.ports[0].cores, Cores::List(vec![2, 3]));
-        assert_eq!(config.ports[1].queues, 1);
+        assert_eq!(config.ports[1].queues, None);
         assert_eq!(config.rules.paths.len(), 2);
         let home = &config.vars.address_groups["HOME_NET"];
         assert_eq!(
@@ -236,8 +237,11 @@ mod tests {
 
     #[test]
     fn cores_must_fit_the_queues() {
-        let errors = read("[[ports]]\ndevice = \"a\"\ncores = [1, 2]\n").expect_err("an error");
+        let ports = "[[ports]]\ndevice = \"a\"\nqueues = 3\ncores = [1, 2]\n";
+        let errors = read(ports).expect_err("an error");
         assert_eq!(errors.len(), 1);
-        assert!(errors[0].ends_with("2 cores are given for 1 queues"), "{errors:?}");
+        assert!(errors[0].ends_with("2 cores are given for 3 queues"), "{errors:?}");
+        let more = read("[[ports]]\ndevice = \"a\"\nqueues = 1\ncores = 2\n").expect("helpers");
+        assert_eq!(more.ports[0].cores, Cores::Count(2));
     }
 }

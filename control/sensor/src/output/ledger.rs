@@ -14,12 +14,61 @@ use super::totals::{AlertTotals, Loss};
 /// A port as the sensor knows it.
 #[derive(Debug, Clone)]
 pub struct PortView<'a> {
-    /// Its device's name.
-    pub name: &'a str,
+    /// Its device's name, and what else does not change with every packet.
+    pub facts: PortFacts,
     /// What its driver counted.
     pub nic: NicCounters,
+    /// Everything that its driver counted, by its own names.
+    pub xstats: BTreeMap<String, u64>,
     /// Its queues.
     pub queues: Vec<QueueView<'a>>,
+}
+
+/// What a port is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PortFacts {
+    /// Its device's name.
+    pub name: String,
+    /// DPDK's driver.
+    pub driver: String,
+    /// The NUMA node of its NIC; None for virtual devices.
+    pub numa_node: Option<u32>,
+    /// The state of the wire.
+    pub link: LinkState,
+    /// Who spreads its packets over the workers, in words.
+    pub spread: String,
+}
+
+impl PortFacts {
+    /// A port of this name, of which nothing else is known.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
+/// The state of a port's wire.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkState {
+    /// Whether packets can come.
+    pub up: bool,
+    /// Megabits per second; null if the driver does not tell.
+    pub speed_mbps: Option<u32>,
+}
+
+impl From<dpdk::Link> for LinkState {
+    fn from(link: dpdk::Link) -> Self {
+        Self { up: link.up, speed_mbps: link.speed_mbps }
+    }
+}
+
+impl std::fmt::Display for LinkState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.up, self.speed_mbps) {
+            (false, _) => f.write_str("down"),
+            (true, None) => f.write_str("up"),
+            (true, Some(speed)) => write!(f, "up, {speed} Mbit/s"),
+        }
+    }
 }
 
 /// A queue and the core that serves it.
@@ -74,8 +123,23 @@ pub struct Ledger {
 pub struct PortLedger {
     /// Its device's name.
     pub name: String,
+    /// DPDK's driver.
+    #[serde(default)]
+    pub driver: String,
+    /// The NUMA node of its NIC; null for virtual devices.
+    #[serde(default)]
+    pub numa_node: Option<u32>,
+    /// The state of the wire.
+    #[serde(default)]
+    pub link: LinkState,
+    /// Who spreads its packets over the workers, in words.
+    #[serde(default)]
+    pub spread: String,
     /// What its driver counted.
     pub nic: NicCounters,
+    /// Everything that its driver counted, by its own names; only what is not 0.
+    #[serde(default)]
+    pub xstats: BTreeMap<String, u64>,
     /// By queue.
     pub queues: Vec<QueueLedger>,
 }
@@ -224,7 +288,18 @@ impl Ledger {
             }
             let queues: Vec<_> = port.queues.iter().map(QueueLedger::of).collect();
             queues.iter().for_each(|queue| ledger.totals.add(queue));
-            ledger.ports.push(PortLedger { name: port.name.to_owned(), nic: port.nic, queues });
+            let PortFacts { name, driver, numa_node, link, spread } = port.facts.clone();
+            let (nic, xstats) = (port.nic, port.xstats.clone());
+            ledger.ports.push(PortLedger {
+                name,
+                driver,
+                numa_node,
+                link,
+                spread,
+                nic,
+                xstats,
+                queues,
+            });
         }
         ledger.generation = generation.unwrap_or(0);
         ledger

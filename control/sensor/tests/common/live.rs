@@ -46,7 +46,10 @@ impl Net {
         // Without IPv6 the kernel sends nothing of its own.
         let off = ["net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1"];
         net.must(&[&["sysctl", "-qw"][..], &off].concat());
-        net.must(&["ip", "link", "add", TAP, "type", "veth", "peer", "name", SEND]);
+        let queues = ["numrxqueues", "2", "numtxqueues", "2"];
+        let link = ["ip", "link", "add", TAP];
+        let peer = ["type", "veth", "peer", "name", SEND];
+        net.must(&[&link[..], &queues, &peer, &queues].concat());
         for interface in [TAP, SEND] {
             net.must(&["ip", "link", "set", interface, "mtu", "1600", "arp", "off", "up"]);
         }
@@ -148,6 +151,17 @@ impl Sensor {
     /// The generation in force, by the ledger.
     pub(crate) fn generation(&self) -> u64 {
         self.results.ledger_now().0["generation"].as_u64().expect("a generation")
+    }
+
+    /// The CPU time that it has taken.
+    #[track_caller]
+    pub(crate) fn cpu_time(&self) -> Duration {
+        // `ip netns exec` becomes the program that it runs.
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs");
+        let fields: Vec<&str> = text.rsplit(')').next().expect("a line").split(' ').collect();
+        let ticks = |at: usize| fields[at].parse::<u64>().expect("a number");
+        // Fields 14 and 15 of the line, 100 to the second.
+        Duration::from_millis((ticks(12) + ticks(13)) * 10)
     }
 
     /// Packets received so far, by the ledger.

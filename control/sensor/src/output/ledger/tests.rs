@@ -40,7 +40,7 @@ fn view<'a>(cores: &'a [Counters; 2], nic: NicCounters) -> [PortView<'a>; 1] {
         .enumerate()
         .map(|(i, counters)| QueueView { queue: Some(i as u16), core: Some(i + 1), counters })
         .collect();
-    [PortView { name: "net_ring0", nic, queues }]
+    [PortView { facts: PortFacts::named("net_ring0"), xstats: BTreeMap::new(), nic, queues }]
 }
 
 #[test]
@@ -55,6 +55,8 @@ fn the_ledger_has_the_shape_that_outside_checks_rely_on() {
         value["ports"],
         json!([{
             "name": "net_ring0",
+            "driver": "", "numa_node": null, "link": {"up": false, "speed_mbps": null},
+            "spread": "", "xstats": {},
             "nic": {"imissed": 0, "ierrors": null, "rx_nombuf": null},
             "queues": [
                 {"queue": 0, "core": 1, "received": 100, "handed_in": 0, "handed_out": 10,

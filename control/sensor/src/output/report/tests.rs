@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use engine::counters::{Counters, Drop};
 
 use super::*;
-use crate::output::ledger::{NicCounters, PortView, QueueView};
+use crate::output::ledger::{NicCounters, PortFacts, PortView, QueueView};
 use crate::output::names::NameBook;
 use crate::output::testing;
 use crate::output::totals::NameCounts;
@@ -41,7 +43,12 @@ fn ledger(alerts: &AlertTotals) -> Ledger {
     counters.flows.add(1_234);
     counters.encrypted.add(1_500_000);
     let queues = vec![QueueView { queue: Some(0), core: Some(1), counters: &counters }];
-    let ports = [PortView { name: "net_ring0", nic: NicCounters::default(), queues }];
+    let ports = [PortView {
+        facts: PortFacts::named("net_ring0"),
+        xstats: BTreeMap::new(),
+        nic: NicCounters::default(),
+        queues,
+    }];
     Ledger::collect(&ports, alerts, 2.0)
 }
 

@@ -116,6 +116,7 @@ fn losses_are_told_in_orders_of_magnitude() {
                 dropped: [("stream_memcap".into(), 12), ("non_ip".into(), 99)].into(),
                 ..QueueLedger::default()
             }],
+            ..PortLedger::default()
         }],
         ..Ledger::default()
     };
