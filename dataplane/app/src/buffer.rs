@@ -19,6 +19,68 @@ pub enum AppBuffer {
     HttpHost,
     /// The host as sent: the URI's (decoded), else the value of the Host field.
     HttpHostRaw,
+    /// The fields of a request as they were understood, `Name: value` and CRLF each, cookies left out.
+    HttpHeader,
+    /// The fields of a request as sent, with the empty line that ends them.
+    HttpHeaderRaw,
+    /// CRLF, then the name of each field of a request and CRLF, then CRLF.
+    HttpHeaderNames,
+    /// Each field of a request, `Name: value`.
+    HttpRequestHeader,
+    /// The Cookie field.
+    HttpCookie,
+    /// The User-Agent field.
+    HttpUserAgent,
+    /// The Referer field.
+    HttpReferer,
+    /// The Accept field.
+    HttpAccept,
+    /// The Accept-Encoding field.
+    HttpAcceptEnc,
+    /// The Accept-Language field.
+    HttpAcceptLang,
+    /// The Connection field of a request.
+    HttpConnection,
+    /// The Content-Type field of a request.
+    HttpContentType,
+    /// The Content-Length field of a request.
+    HttpContentLen,
+    /// The protocol in the request line.
+    HttpProtocol,
+    /// The request line and the fields, each with CRLF, and CRLF.
+    HttpStart,
+    /// The request line without its end.
+    HttpRequestLine,
+    /// The fields of a response, as [`HttpHeader`](Self::HttpHeader).
+    HttpReplyHeader,
+    /// The fields of a response as sent.
+    HttpReplyHeaderRaw,
+    /// The names of a response's fields, as [`HttpHeaderNames`](Self::HttpHeaderNames).
+    HttpReplyHeaderNames,
+    /// Each field of a response, `Name: value`.
+    HttpResponseHeader,
+    /// The Set-Cookie field.
+    HttpReplyCookie,
+    /// The Connection field of a response.
+    HttpReplyConnection,
+    /// The Content-Type field of a response.
+    HttpReplyContentType,
+    /// The Content-Length field of a response.
+    HttpReplyContentLen,
+    /// The protocol in the status line.
+    HttpReplyProtocol,
+    /// The status line and the fields of a response.
+    HttpReplyStart,
+    /// The status line without its end.
+    HttpResponseLine,
+    /// The status code, as sent.
+    HttpStatCode,
+    /// The reason phrase.
+    HttpStatMsg,
+    /// The Server field.
+    HttpServer,
+    /// The Location field.
+    HttpLocation,
     /// The name of each question of a DNS query, labels joined by dots, case as sent.
     DnsQuery,
     /// The server name of a TLS ClientHello, as sent.
@@ -45,6 +107,37 @@ impl AppBuffer {
         Self::HttpUriRaw,
         Self::HttpHost,
         Self::HttpHostRaw,
+        Self::HttpHeader,
+        Self::HttpHeaderRaw,
+        Self::HttpHeaderNames,
+        Self::HttpRequestHeader,
+        Self::HttpCookie,
+        Self::HttpUserAgent,
+        Self::HttpReferer,
+        Self::HttpAccept,
+        Self::HttpAcceptEnc,
+        Self::HttpAcceptLang,
+        Self::HttpConnection,
+        Self::HttpContentType,
+        Self::HttpContentLen,
+        Self::HttpProtocol,
+        Self::HttpStart,
+        Self::HttpRequestLine,
+        Self::HttpReplyHeader,
+        Self::HttpReplyHeaderRaw,
+        Self::HttpReplyHeaderNames,
+        Self::HttpResponseHeader,
+        Self::HttpReplyCookie,
+        Self::HttpReplyConnection,
+        Self::HttpReplyContentType,
+        Self::HttpReplyContentLen,
+        Self::HttpReplyProtocol,
+        Self::HttpReplyStart,
+        Self::HttpResponseLine,
+        Self::HttpStatCode,
+        Self::HttpStatMsg,
+        Self::HttpServer,
+        Self::HttpLocation,
         Self::DnsQuery,
         Self::TlsSni,
     ];
@@ -67,6 +160,28 @@ impl AppBuffer {
             Self::HttpUriRaw => "http.uri.raw",
             Self::HttpHost => "http.host",
             Self::HttpHostRaw => "http.host.raw",
+            Self::HttpHeader | Self::HttpReplyHeader => "http.header",
+            Self::HttpHeaderRaw | Self::HttpReplyHeaderRaw => "http.header.raw",
+            Self::HttpHeaderNames | Self::HttpReplyHeaderNames => "http.header_names",
+            Self::HttpRequestHeader => "http.request_header",
+            Self::HttpCookie | Self::HttpReplyCookie => "http.cookie",
+            Self::HttpUserAgent => "http.user_agent",
+            Self::HttpReferer => "http.referer",
+            Self::HttpAccept => "http.accept",
+            Self::HttpAcceptEnc => "http.accept_enc",
+            Self::HttpAcceptLang => "http.accept_lang",
+            Self::HttpConnection | Self::HttpReplyConnection => "http.connection",
+            Self::HttpContentType | Self::HttpReplyContentType => "http.content_type",
+            Self::HttpContentLen | Self::HttpReplyContentLen => "http.content_len",
+            Self::HttpProtocol | Self::HttpReplyProtocol => "http.protocol",
+            Self::HttpStart | Self::HttpReplyStart => "http.start",
+            Self::HttpRequestLine => "http.request_line",
+            Self::HttpResponseHeader => "http.response_header",
+            Self::HttpResponseLine => "http.response_line",
+            Self::HttpStatCode => "http.stat_code",
+            Self::HttpStatMsg => "http.stat_msg",
+            Self::HttpServer => "http.server",
+            Self::HttpLocation => "http.location",
             Self::DnsQuery => "dns.query",
             Self::TlsSni => "tls.sni",
         }
@@ -74,22 +189,78 @@ impl AppBuffer {
 
     /// Whether a transaction can have several of it, asked for by index.
     pub const fn is_multi(self) -> bool {
-        matches!(self, Self::DnsQuery)
+        matches!(self, Self::DnsQuery | Self::HttpRequestHeader | Self::HttpResponseHeader)
     }
 }
 
 /// Where and when `buffer` can be inspected.
 pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
-    let (proto, min_progress) = match buffer {
-        AppBuffer::HttpMethod | AppBuffer::HttpUri | AppBuffer::HttpUriRaw => {
-            (AppProto::Http1, http1::progress::HEADERS)
-        }
-        AppBuffer::HttpHost | AppBuffer::HttpHostRaw => (AppProto::Http1, http1::progress::BODY),
-        AppBuffer::DnsQuery => (AppProto::Dns, dns::COMPLETE),
-        AppBuffer::TlsSni => (AppProto::Tls, tls::progress::HELLO),
+    use Direction::{ToClient, ToServer};
+    use http1::progress::{BODY, HEADERS};
+    let (proto, dir, min_progress) = match buffer {
+        AppBuffer::HttpMethod
+        | AppBuffer::HttpUri
+        | AppBuffer::HttpUriRaw
+        | AppBuffer::HttpProtocol
+        | AppBuffer::HttpRequestLine => (AppProto::Http1, ToServer, HEADERS),
+        AppBuffer::HttpHost
+        | AppBuffer::HttpHostRaw
+        | AppBuffer::HttpHeader
+        | AppBuffer::HttpHeaderRaw
+        | AppBuffer::HttpHeaderNames
+        | AppBuffer::HttpRequestHeader
+        | AppBuffer::HttpCookie
+        | AppBuffer::HttpUserAgent
+        | AppBuffer::HttpReferer
+        | AppBuffer::HttpAccept
+        | AppBuffer::HttpAcceptEnc
+        | AppBuffer::HttpAcceptLang
+        | AppBuffer::HttpConnection
+        | AppBuffer::HttpContentType
+        | AppBuffer::HttpContentLen
+        | AppBuffer::HttpStart => (AppProto::Http1, ToServer, BODY),
+        AppBuffer::HttpReplyProtocol
+        | AppBuffer::HttpResponseLine
+        | AppBuffer::HttpStatCode
+        | AppBuffer::HttpStatMsg => (AppProto::Http1, ToClient, HEADERS),
+        AppBuffer::HttpReplyHeader
+        | AppBuffer::HttpReplyHeaderRaw
+        | AppBuffer::HttpReplyHeaderNames
+        | AppBuffer::HttpResponseHeader
+        | AppBuffer::HttpReplyCookie
+        | AppBuffer::HttpReplyConnection
+        | AppBuffer::HttpReplyContentType
+        | AppBuffer::HttpReplyContentLen
+        | AppBuffer::HttpReplyStart
+        | AppBuffer::HttpServer
+        | AppBuffer::HttpLocation => (AppProto::Http1, ToClient, BODY),
+        AppBuffer::DnsQuery => (AppProto::Dns, ToServer, dns::COMPLETE),
+        AppBuffer::TlsSni => (AppProto::Tls, ToServer, tls::progress::HELLO),
     };
-    BufferSpec { proto, dir: Direction::ToServer, min_progress }
+    BufferSpec { proto, dir, min_progress }
 }
+
+/// Buffers that are asked for, so that a parser makes no others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BufferSet(u128);
+
+impl BufferSet {
+    /// All of them.
+    pub const ALL: Self = Self(u128::MAX);
+
+    /// Adds one.
+    pub fn insert(&mut self, buffer: AppBuffer) {
+        self.0 |= 1 << buffer.index();
+    }
+
+    /// Is it asked for?
+    #[inline]
+    pub const fn contains(self, buffer: AppBuffer) -> bool {
+        self.0 >> buffer.index() & 1 == 1
+    }
+}
+
+const _: () = assert!(AppBuffer::COUNT <= 128, "a set of buffers has a bit for each");
 
 #[cfg(test)]
 mod tests {

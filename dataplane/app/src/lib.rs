@@ -23,7 +23,7 @@ mod txs;
 #[cfg(test)]
 mod tests;
 
-pub use buffer::{AppBuffer, BufferSpec, buffer_spec};
+pub use buffer::{AppBuffer, BufferSet, BufferSpec, buffer_spec};
 pub use event::{AppEvent, DnsEvent, EventSet, FlowEvent, HttpEvent, TlsEvent};
 pub use http1::progress as http_progress;
 pub use limits::Limits;

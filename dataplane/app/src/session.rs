@@ -2,6 +2,7 @@
 
 use wire::Direction;
 
+use crate::buffer::BufferSet;
 use crate::limits::Limits;
 use crate::proto::{AppProto, Transport};
 use crate::txs::{Tx, TxList};
@@ -67,6 +68,15 @@ impl Session {
             Kind::Http(_) => AppProto::Http1,
             Kind::Dns(_) => AppProto::Dns,
             Kind::Tls(_) => AppProto::Tls,
+        }
+    }
+
+    /// Says which buffers rules look at: no others are made from here on.
+    #[inline]
+    pub fn want(&mut self, wanted: BufferSet) {
+        match &mut self.kind {
+            Kind::Http(c) => c.want(wanted),
+            Kind::Dns(_) | Kind::Tls(_) => {}
         }
     }
 

@@ -153,7 +153,7 @@ mod hostile {
                 let _ = s.data(ToServer, &piece);
                 for id in s.first_tx()..s.next_tx() {
                     let tx = s.tx(id).unwrap();
-                    for b in AppBuffer::ALL.into_iter().filter(|b| b.name().starts_with("http")) {
+                    for b in AppBuffer::ALL.into_iter().filter(|b| crate::buffer_spec(*b).dir == ToServer) {
                         if tx.progress(ToServer) >= crate::buffer_spec(b).min_progress {
                             let now = tx.buffer(b, 0).map(<[u8]>::to_vec);
                             let before = seen.entry((id, b)).or_insert_with(|| now.clone());

@@ -63,7 +63,7 @@ impl Tx {
     /// ([`AppBuffer::is_multi`]) and is 0 for the others; `None` ends the count.
     pub fn buffer(&self, buffer: AppBuffer, index: usize) -> Option<&[u8]> {
         match &self.kind {
-            TxKind::Http(t) if index == 0 => t.buffer(buffer),
+            TxKind::Http(t) => t.buffer(buffer, index),
             TxKind::Dns(t) if buffer == AppBuffer::DnsQuery => t.query_name(index),
             TxKind::Tls(t) if buffer == AppBuffer::TlsSni && index == 0 => t.sni(),
             _ => None,

@@ -241,6 +241,7 @@ impl Work<'_> {
                 Chunk::Data(data) => match (&mut user.session, user.proto) {
                     (Some(parser), _) => {
                         progressed = true;
+                        parser.want(self.snapshot.wanted);
                         let bytes = data.len() as u64;
                         match parser.data(way, data) {
                             Outcome::Ok => bytes,
@@ -344,6 +345,7 @@ impl Work<'_> {
             user.note_side(direction, shown, udp);
         }
         if let Some(parser) = &mut user.session {
+            parser.want(self.snapshot.wanted);
             // A datagram that the parser cannot read leaves the next one to be read.
             let _: Outcome = parser.data(direction, payload);
             if parser.take_progress() {
@@ -362,6 +364,7 @@ impl Work<'_> {
             self.feed(flow, way, (client.1, server.1));
         }
         if let Some(parser) = &mut flow.user.session {
+            parser.want(self.snapshot.wanted);
             for way in Direction::BOTH {
                 parser.close(way);
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use app::{AppBuffer, AppEvent, AppProto, buffer_spec};
+use app::{AppBuffer, AppEvent, AppProto, BufferSet, buffer_spec};
 use rules::ruleset::Ruleset;
 use rules::signature::Buffer;
 use wire::Direction;
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub rules: Arc<Ruleset>,
     /// How.
     pub settings: Settings,
+    /// The application buffers that rules look at; parsers make no others.
+    pub wanted: BufferSet,
     plans: Vec<TransactionPlan>,
     /// Signatures that ask for an event of a flow.
     flow_events: Vec<u32>,
@@ -43,16 +45,43 @@ pub struct TransactionPlan {
 /// The protocols whose transactions are inspected.
 const PROTOCOLS: [AppProto; 3] = [AppProto::Http1, AppProto::Dns, AppProto::Tls];
 
-/// The application parser's name of a rule's buffer.
-pub fn app_buffer(buffer: Buffer) -> Option<AppBuffer> {
+/// The application parser's name of a rule's buffer in one direction.
+pub fn app_buffer(buffer: Buffer, direction: Direction) -> Option<AppBuffer> {
+    let by_side = |request, response| match direction {
+        Direction::ToServer => request,
+        Direction::ToClient => response,
+    };
     Some(match buffer {
         Buffer::HttpMethod => AppBuffer::HttpMethod,
         Buffer::HttpUri => AppBuffer::HttpUri,
         Buffer::HttpUriRaw => AppBuffer::HttpUriRaw,
         Buffer::HttpHost => AppBuffer::HttpHost,
         Buffer::HttpHostRaw => AppBuffer::HttpHostRaw,
+        Buffer::HttpRequestHeader => AppBuffer::HttpRequestHeader,
+        Buffer::HttpResponseHeader => AppBuffer::HttpResponseHeader,
+        Buffer::HttpUserAgent => AppBuffer::HttpUserAgent,
+        Buffer::HttpReferer => AppBuffer::HttpReferer,
+        Buffer::HttpAccept => AppBuffer::HttpAccept,
+        Buffer::HttpAcceptEnc => AppBuffer::HttpAcceptEnc,
+        Buffer::HttpAcceptLang => AppBuffer::HttpAcceptLang,
+        Buffer::HttpRequestLine => AppBuffer::HttpRequestLine,
+        Buffer::HttpResponseLine => AppBuffer::HttpResponseLine,
+        Buffer::HttpStatCode => AppBuffer::HttpStatCode,
+        Buffer::HttpStatMsg => AppBuffer::HttpStatMsg,
+        Buffer::HttpServer => AppBuffer::HttpServer,
+        Buffer::HttpLocation => AppBuffer::HttpLocation,
         Buffer::DnsQuery => AppBuffer::DnsQuery,
         Buffer::TlsSni => AppBuffer::TlsSni,
+        Buffer::HttpHeader => by_side(AppBuffer::HttpHeader, AppBuffer::HttpReplyHeader),
+        Buffer::HttpHeaderRaw => by_side(AppBuffer::HttpHeaderRaw, AppBuffer::HttpReplyHeaderRaw),
+        Buffer::HttpHeaderNames => by_side(AppBuffer::HttpHeaderNames, AppBuffer::HttpReplyHeaderNames),
+        Buffer::HttpCookie => by_side(AppBuffer::HttpCookie, AppBuffer::HttpReplyCookie),
+        Buffer::HttpConnection => by_side(AppBuffer::HttpConnection, AppBuffer::HttpReplyConnection),
+        Buffer::HttpContentType => by_side(AppBuffer::HttpContentType, AppBuffer::HttpReplyContentType),
+        Buffer::HttpContentLen => by_side(AppBuffer::HttpContentLen, AppBuffer::HttpReplyContentLen),
+        Buffer::HttpProtocol => by_side(AppBuffer::HttpProtocol, AppBuffer::HttpReplyProtocol),
+        Buffer::HttpStart => by_side(AppBuffer::HttpStart, AppBuffer::HttpReplyStart),
+        Buffer::HttpRequestBody | Buffer::FileData => return None,
         Buffer::Payload
         | Buffer::Ipv4Hdr
         | Buffer::Ipv6Hdr
@@ -64,6 +93,24 @@ pub fn app_buffer(buffer: Buffer) -> Option<AppBuffer> {
         | Buffer::IpDst
         | Buffer::Base64Data => return None,
     })
+}
+
+/// The buffers that rules look at.
+fn wanted(rules: &Ruleset) -> BufferSet {
+    let mut wanted = BufferSet::default();
+    for signature in &rules.signatures {
+        let ways = [
+            (signature.to_server, Direction::ToServer),
+            (signature.to_client, Direction::ToClient),
+        ];
+        for tests in &signature.buffers {
+            let ways = ways.iter().filter(|(may, _)| *may);
+            for buffer in ways.filter_map(|&(_, way)| app_buffer(tests.buffer, way)) {
+                wanted.insert(buffer);
+            }
+        }
+    }
+    wanted
 }
 
 impl Snapshot {
@@ -78,7 +125,7 @@ impl Snapshot {
                     .enumerate()
                     .filter(|(_, list)| list.direction == direction.index())
                     .filter_map(|(i, list)| {
-                        let buffer = app_buffer(list.buffer)?;
+                        let buffer = app_buffer(list.buffer, direction)?;
                         let spec = buffer_spec(buffer);
                         (spec.proto == proto).then_some((i, buffer, spec.min_progress))
                     })
@@ -107,7 +154,8 @@ impl Snapshot {
             verify_transport: false,
             ..settings.decoder.clone()
         });
-        Self { generation, scope, rules, settings, plans, flow_events, decoders }
+        let wanted = wanted(&rules);
+        Self { generation, scope, rules, settings, wanted, plans, flow_events, decoders }
     }
 
     /// The decoder's settings; with or without a look at the checksums of IP headers. Those of

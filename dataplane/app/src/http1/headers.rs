@@ -10,19 +10,38 @@ const STRUCTURAL: [&[u8]; 5] =
 const MAX_REPETITIONS: u16 = 64;
 
 /// Header fields in the order of their first appearance.
+///
+/// They are kept as rules see them in `http.header`, `Name: value` and CRLF each; the cookies, which
+/// that buffer leaves out, are kept apart.
 #[derive(Debug, Default)]
 pub(super) struct Headers {
-    arena: Vec<u8>,
+    plain: Vec<u8>,
+    cookies: Vec<u8>,
     fields: Vec<Field>,
     repetitions: u16,
+    /// Values were joined: what they were before is still in between.
+    untidy: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Field {
     /// Of the name in lower case: most names are told apart by it.
     hash: u32,
-    name: (u32, u32),
-    value: (u32, u32),
+    /// It is among the cookies.
+    cookie: bool,
+    /// Where it begins, where its value begins and where that ends.
+    start: u32,
+    value: u32,
+    end: u32,
+    /// Length of the name.
+    name: u32,
+}
+
+/// How much of a message's header is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room {
+    pub(super) fields: usize,
+    pub(super) bytes: usize,
 }
 
 /// There are more fields than allowed.
@@ -54,77 +73,146 @@ fn trim_lws(mut s: &[u8]) -> &[u8] {
 
 impl Headers {
     /// Adds a field. The value of a repeated one is joined to the first with a comma, except
-    /// Content-Length, of which the first counts.
+    /// Content-Length, of which the first counts. `cookie` is the name of the field that
+    /// `http.header` leaves out.
     pub(super) fn add(
         &mut self,
         name: &[u8],
         value: &[u8],
-        max_fields: usize,
-        max_bytes: usize,
+        cookie: &[u8],
+        room: Room,
     ) -> Result<(), TooMany> {
         let hash = hash(name);
         let structural = STRUCTURAL.iter().any(|s| name.eq_ignore_ascii_case(s));
         if !name.is_empty()
             && let Some(at) = self.find(name, hash)
         {
-            if structural && name.eq_ignore_ascii_case(b"content-length") {
-                return Ok(());
+            if !(structural && name.eq_ignore_ascii_case(b"content-length")) {
+                self.join(at, value, room);
             }
-            self.repetitions = self.repetitions.saturating_add(1);
-            let old = self.fields[at].value;
-            let joined = old.1.saturating_sub(old.0) as usize + 2 + value.len();
-            if self.repetitions > MAX_REPETITIONS || self.arena.len() + joined > max_bytes {
-                return Ok(());
-            }
-            let start = self.arena.len();
-            self.arena.extend_from_within(old.0 as usize..old.1 as usize);
-            self.arena.extend_from_slice(b", ");
-            self.arena.extend_from_slice(value);
-            self.fields[at].value = (start as u32, self.arena.len() as u32);
             return Ok(());
         }
-        if self.fields.len() >= max_fields {
+        if self.fields.len() >= room.fields {
             return Err(TooMany);
         }
-        if !structural && self.arena.len() + name.len() + value.len() > max_bytes {
+        if !structural && self.bytes() + name.len() + value.len() > room.bytes {
             return Ok(());
         }
-        let name = self.push(name);
-        let value = self.push(value);
-        self.fields.push(Field { hash, name, value });
+        let cookie = name.eq_ignore_ascii_case(cookie);
+        let field = write(if cookie { &mut self.cookies } else { &mut self.plain }, name, value);
+        self.fields.push(Field { hash, cookie, ..field });
         Ok(())
     }
 
-    fn push(&mut self, bytes: &[u8]) -> (u32, u32) {
-        let start = self.arena.len() as u32;
-        self.arena.extend_from_slice(bytes);
-        (start, self.arena.len() as u32)
+    /// Adds to the value of a field.
+    fn join(&mut self, at: usize, value: &[u8], room: Room) {
+        self.repetitions = self.repetitions.saturating_add(1);
+        let field = self.fields[at];
+        let length = (field.end - field.start) as usize + 4 + value.len();
+        if self.repetitions > MAX_REPETITIONS || self.bytes() + length > room.bytes {
+            return;
+        }
+        let text = if field.cookie { &mut self.cookies } else { &mut self.plain };
+        let start = text.len() as u32;
+        text.extend_from_within(field.start as usize..field.end as usize);
+        text.extend_from_slice(b", ");
+        text.extend_from_slice(value);
+        let end = text.len() as u32;
+        text.extend_from_slice(b"\r\n");
+        let value = start + (field.value - field.start);
+        self.fields[at] = Field { start, value, end, ..field };
+        self.untidy = true;
     }
 
-    fn slice(&self, range: (u32, u32)) -> &[u8] {
-        self.arena.get(range.0 as usize..range.1 as usize).unwrap_or_default()
+    /// All fields are there: [`text`](Self::text) is right from here on.
+    pub(super) fn seal(&mut self) {
+        if !std::mem::take(&mut self.untidy) {
+            return;
+        }
+        let (plain, cookies) =
+            (std::mem::take(&mut self.plain), std::mem::take(&mut self.cookies));
+        for field in &mut self.fields {
+            let (from, to) = if field.cookie {
+                (&cookies, &mut self.cookies)
+            } else {
+                (&plain, &mut self.plain)
+            };
+            let line = from.get(field.start as usize..field.end as usize).unwrap_or_default();
+            let moved = to.len() as u32;
+            to.extend_from_slice(line);
+            field.value = field.value - field.start + moved;
+            field.start = moved;
+            field.end = to.len() as u32;
+            to.extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.plain.len() + self.cookies.len()
+    }
+
+    fn slice(&self, field: &Field, from: u32, to: u32) -> &[u8] {
+        let text = if field.cookie { &self.cookies } else { &self.plain };
+        text.get(from as usize..to as usize).unwrap_or_default()
+    }
+
+    fn name(&self, field: &Field) -> &[u8] {
+        self.slice(field, field.start, field.start + field.name)
     }
 
     fn find(&self, name: &[u8], hash: u32) -> Option<usize> {
-        self.fields
-            .iter()
-            .position(|f| f.hash == hash && self.slice(f.name).eq_ignore_ascii_case(name))
+        self.fields.iter().position(|f| f.hash == hash && self.name(f).eq_ignore_ascii_case(name))
     }
 
     /// The value of a field, by its name in any case.
     pub(super) fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        self.find(name, hash(name)).map(|at| self.slice(self.fields[at].value))
+        let field = &self.fields[self.find(name, hash(name))?];
+        Some(self.slice(field, field.value, field.end))
+    }
+
+    /// All fields but cookies, `Name: value` and CRLF each, once they are sealed.
+    pub(super) fn text(&self) -> Option<&[u8]> {
+        (!self.plain.is_empty()).then_some(&self.plain)
+    }
+
+    /// One field, `Name: value`.
+    pub(super) fn line(&self, index: usize) -> Option<&[u8]> {
+        self.fields.get(index).map(|field| self.slice(field, field.start, field.end))
+    }
+
+    /// Every field, in order.
+    pub(super) fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.fields.len()).map_while(|at| self.line(at))
+    }
+
+    /// Every name, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().map(|field| self.name(field))
     }
 
     /// Bytes held.
     pub(super) fn kept(&self) -> usize {
-        self.arena.capacity() + self.fields.capacity() * size_of::<Field>()
+        self.plain.capacity()
+            + self.cookies.capacity()
+            + self.fields.capacity() * size_of::<Field>()
     }
 
     /// Forgets all fields (those of an interim response).
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
+}
+
+/// Writes a field behind others.
+fn write(text: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Field {
+    let start = text.len() as u32;
+    text.extend_from_slice(name);
+    text.extend_from_slice(b": ");
+    let at = text.len() as u32;
+    text.extend_from_slice(value);
+    let end = text.len() as u32;
+    text.extend_from_slice(b"\r\n");
+    Field { hash: 0, cookie: false, start, value: at, end, name: name.len() as u32 }
 }
 
 /// FNV-1a over the name in lower case.
@@ -152,6 +240,24 @@ pub(super) fn has_token(value: &[u8], token: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    const ROOM: Room = Room { fields: 10, bytes: 1000 };
+    const SMALL: Room = Room { fields: 100, bytes: 500 };
+
+    #[test]
+    fn what_rules_see_has_every_field_once_and_no_cookie() {
+        let mut h = Headers::default();
+        for (n, v) in [("Host", "a"), ("Cookie", "k=1"), ("X", "y"), ("host", "b"), ("", "odd")] {
+            h.add(n.as_bytes(), v.as_bytes(), b"cookie", ROOM).unwrap();
+        }
+        h.add(b"cookie", b"l=2", b"cookie", ROOM).unwrap();
+        h.seal();
+        assert_eq!(h.text(), Some(&b"Host: a, b\r\nX: y\r\n: odd\r\n"[..]));
+        assert_eq!(h.get(b"cookie"), Some(&b"k=1, l=2"[..]));
+        let lines: Vec<_> = h.lines().collect();
+        assert_eq!(lines, [&b"Host: a, b"[..], b"Cookie: k=1, l=2", b"X: y", b": odd"]);
+        assert_eq!(h.names().collect::<Vec<_>>(), [&b"Host"[..], b"Cookie", b"X", b""]);
+    }
+
     #[test]
     fn fields_split_at_the_colon_leniently() {
         assert_eq!(split_field(b"Host:  a.b \t"), (&b"Host"[..], &b"a.b"[..]));
@@ -168,7 +274,7 @@ mod tests {
         for (n, v) in
             [("Host", "One"), ("host", "Two"), ("Content-Length", "1"), ("content-length", "2")]
         {
-            h.add(n.as_bytes(), v.as_bytes(), 10, 1000).unwrap();
+            h.add(n.as_bytes(), v.as_bytes(), b"cookie", ROOM).unwrap();
         }
         assert_eq!(h.get(b"HOST"), Some(&b"One, Two"[..]));
         assert_eq!(h.get(b"content-length"), Some(&b"1"[..]));
@@ -179,13 +285,13 @@ mod tests {
     fn what_is_kept_is_bounded_but_framing_fields_stay() {
         let mut h = Headers::default();
         for i in 0..20 {
-            h.add(format!("x{i}").as_bytes(), &[b'v'; 100], 100, 500).unwrap();
+            h.add(format!("x{i}").as_bytes(), &[b'v'; 100], b"", SMALL).unwrap();
         }
-        h.add(b"Content-Length", b"7", 100, 500).unwrap();
-        assert!(h.arena.len() < 600);
+        h.add(b"Content-Length", b"7", b"", SMALL).unwrap();
+        assert!(h.bytes() < 600);
         assert_eq!(h.get(b"content-length"), Some(&b"7"[..]));
         for i in 0..1000 {
-            if h.add(format!("y{i}").as_bytes(), b"", 100, 50_000).is_err() {
+            if h.add(format!("y{i}").as_bytes(), b"", b"", Room { bytes: 50_000, ..SMALL }).is_err() {
                 return;
             }
         }

@@ -2,6 +2,7 @@
 //! are, pairing requests with responses in order (RFC 9112; behaviour observed on Suricata 7).
 
 mod bestfit;
+mod half;
 mod headers;
 mod host;
 mod request;
@@ -13,6 +14,7 @@ mod uri;
 
 use wire::Direction;
 
+use crate::buffer::BufferSet;
 use crate::limits::Limits;
 use crate::session::{Outcome, Tunnel};
 use crate::txs::TxList;
@@ -66,6 +68,8 @@ enum Signal {
 #[derive(Debug)]
 pub(crate) struct Conn {
     limits: Limits,
+    /// What rules look at.
+    wanted: BufferSet,
     request: request::Request,
     response: response::Response,
     dead: bool,
@@ -76,11 +80,17 @@ impl Conn {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             limits: *limits,
+            wanted: BufferSet::ALL,
             request: request::Request::default(),
             response: response::Response::default(),
             dead: false,
             tunnel: None,
         }
+    }
+
+    /// Only these buffers need to be made from here on.
+    pub(crate) fn want(&mut self, wanted: BufferSet) {
+        self.wanted = wanted;
     }
 
     pub(crate) fn data(&mut self, txs: &mut TxList, dir: Direction, bytes: &[u8]) -> Outcome {
@@ -91,7 +101,7 @@ impl Conn {
             return Outcome::Ok;
         }
         let done = match dir {
-            Direction::ToServer => self.request.feed(txs, &self.limits, bytes, false),
+            Direction::ToServer => self.request.feed(txs, &self.limits, self.wanted, bytes, false),
             Direction::ToClient => self.respond(txs, bytes, false),
         };
         self.settle(txs, done)
@@ -100,13 +110,13 @@ impl Conn {
     fn respond(&mut self, txs: &mut TxList, bytes: &[u8], closed: bool) -> Result<(), Fatal> {
         let mut rest = bytes;
         loop {
-            match self.response.feed(txs, &self.limits, &mut rest, closed)? {
+            match self.response.feed(txs, &self.limits, self.wanted, &mut rest, closed)? {
                 None => return Ok(()),
-                Some(Signal::ConnectRefused) => self.request.resume(txs),
-                Some(Signal::BodyRefused) => self.request.skip_body(txs),
+                Some(Signal::ConnectRefused) => self.request.resume(txs, self.wanted),
+                Some(Signal::BodyRefused) => self.request.skip_body(txs, self.wanted),
                 Some(Signal::Tunnel(kind)) => {
-                    self.request.end(txs);
-                    self.response.end(txs);
+                    self.request.end(txs, self.wanted);
+                    self.response.end(txs, self.wanted);
                     self.tunnel = Some(kind);
                     return Ok(());
                 }
@@ -120,8 +130,8 @@ impl Conn {
             return Outcome::Ok;
         }
         self.dead = true;
-        self.request.end(txs);
-        self.response.end(txs);
+        self.request.end(txs, self.wanted);
+        self.response.end(txs, self.wanted);
         txs.touch();
         Outcome::Error
     }
@@ -131,8 +141,8 @@ impl Conn {
             return;
         }
         match dir {
-            Direction::ToServer => self.request.gap(txs, len),
-            Direction::ToClient => self.response.gap(txs, len),
+            Direction::ToServer => self.request.gap(txs, self.wanted, len),
+            Direction::ToClient => self.response.gap(txs, self.wanted, len),
         }
     }
 
@@ -141,7 +151,7 @@ impl Conn {
             return;
         }
         let done = match dir {
-            Direction::ToServer => self.request.feed(txs, &self.limits, b"", true),
+            Direction::ToServer => self.request.feed(txs, &self.limits, self.wanted, b"", true),
             Direction::ToClient => self.respond(txs, b"", true),
         };
         let _ = self.settle(txs, done);

@@ -1,27 +1,26 @@
 //! The request side of a connection: request lines, header fields and bodies out of chunks.
 
-use super::headers::{content_length, has_token, split_field};
+use wire::Direction;
+
+use super::half::Half;
+use super::headers::{content_length, has_token};
 use super::host::{self, is_space, trim};
 use super::tx::HttpTx;
 use super::uri::Parts;
 use super::{Fatal, METHODS, chunk_size, progress};
+use crate::buffer::BufferSet;
 use crate::limits::Limits;
-use crate::line::{LineBuf, chomp, is_empty_line};
+use crate::line::{chomp, is_empty_line};
 use crate::txs::{TxKind, TxList};
 
 /// Most white space that may follow a request line without protocol for it to count as HTTP/0.9.
 const SHORT_REQUEST_SLACK: usize = 16;
 
 /// The parser of one connection's requests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Request {
     state: State,
-    /// The transaction being filled.
-    tx: Option<u64>,
-    line: LineBuf,
-    field: FieldBuf,
-    /// Bytes of the body, or of the chunk, still to come.
-    left: u64,
+    half: Half,
     /// The length that the header announced, while none of the body has come.
     untouched: Option<u64>,
 }
@@ -45,33 +44,9 @@ enum State {
     Ignore,
 }
 
-/// A header field that may go on in the next line.
-#[derive(Debug, Default)]
-pub(super) struct FieldBuf {
-    field: Option<Vec<u8>>,
-}
-
-impl FieldBuf {
-    /// Takes a line of a header. Returns the field that it shows to be complete.
-    pub(super) fn line(&mut self, line: &[u8], limit: usize) -> Result<Option<Vec<u8>>, Fatal> {
-        let line = chomp(line);
-        if let (Some(b' ' | b'\t'), Some(field)) = (line.first(), &mut self.field) {
-            if field.len() + line.len() > limit {
-                return Err(Fatal);
-            }
-            field.extend_from_slice(line);
-            return Ok(None);
-        }
-        // a continuation of nothing is a field of its own
-        Ok(self.field.replace(line.trim_ascii_start().to_vec()))
-    }
-
-    pub(super) fn take(&mut self) -> Option<Vec<u8>> {
-        self.field.take()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.field.as_ref().map_or(0, Vec::len)
+impl Default for Request {
+    fn default() -> Self {
+        Self { state: State::default(), half: Half::new(Direction::ToServer), untouched: None }
     }
 }
 
@@ -81,6 +56,7 @@ impl Request {
         &mut self,
         txs: &mut TxList,
         limits: &Limits,
+        wanted: BufferSet,
         bytes: &[u8],
         closed: bool,
     ) -> Result<(), Fatal> {
@@ -92,48 +68,44 @@ impl Request {
                         return Ok(());
                     }
                     super::check_room(txs, limits)?;
-                    let tx = HttpTx { request_progress: progress::LINE, ..HttpTx::default() };
-                    self.tx = Some(txs.push(TxKind::Http(Box::new(tx))));
+                    let mut tx = HttpTx::default();
+                    tx.request.progress = progress::LINE;
+                    self.half.tx = Some(txs.push(TxKind::Http(Box::new(tx))));
                     self.state = State::Line;
                 }
-                State::Line => match self.line.next(&mut rest, limits.http_field)? {
+                State::Line => match self.half.line.next(&mut rest, limits.http_field)? {
                     Some(line) if is_empty_line(&line) => {}
-                    Some(line) => self.request_line(txs, limits, &line, rest),
+                    Some(line) => self.request_line(txs, limits, wanted, &line, rest),
                     None => {
-                        if closed && !self.line.is_empty() {
-                            let line = self.line.take();
-                            self.request_line(txs, limits, &line, rest);
+                        if closed && !self.half.line.is_empty() {
+                            let line = self.half.line.take();
+                            self.request_line(txs, limits, wanted, &line, rest);
                             continue;
                         }
                         return Ok(());
                     }
                 },
                 State::Headers | State::Trailer => {
-                    match self.line.next(&mut rest, limits.http_field)? {
+                    match self.half.line.next(&mut rest, limits.http_field)? {
                         Some(line) if is_empty_line(&line) => {
-                            self.flush_field(txs, limits)?;
+                            self.half.raw(txs, limits, wanted, &line);
+                            self.half.flush_field(txs, limits)?;
                             if self.state == State::Trailer {
                                 self.finish_message(txs);
                             } else {
+                                self.half.seal(txs, wanted);
                                 self.header_complete(txs)?;
                             }
                         }
-                        Some(line) => {
-                            if let Some(field) = self.field.line(&line, limits.http_field)? {
-                                self.add_field(txs, limits, &field)?;
-                            }
-                        }
+                        Some(line) => self.half.header_line(txs, limits, wanted, &line)?,
                         None => {
                             if closed {
-                                let line = self.line.take();
-                                if !line.is_empty()
-                                    && let Some(field) =
-                                        self.field.line(&line, limits.http_field)?
-                                {
-                                    self.add_field(txs, limits, &field)?;
+                                let line = self.half.line.take();
+                                if !line.is_empty() {
+                                    self.half.header_line(txs, limits, wanted, &line)?;
                                 }
-                                self.flush_field(txs, limits)?;
-                                self.complete(txs);
+                                self.half.flush_field(txs, limits)?;
+                                self.complete(txs, wanted);
                             }
                             return Ok(());
                         }
@@ -141,45 +113,45 @@ impl Request {
                 }
                 State::Connect | State::Ignore => {
                     if closed {
-                        self.complete(txs);
+                        self.complete(txs, wanted);
                     }
                     return Ok(());
                 }
                 State::Body | State::ChunkData => {
                     if rest.is_empty() {
                         if closed {
-                            self.complete(txs);
+                            self.complete(txs, wanted);
                         }
                         return Ok(());
                     }
-                    let n = self.left.min(rest.len() as u64);
+                    let n = self.half.left.min(rest.len() as u64);
                     rest = &rest[n as usize..];
                     self.body(txs, n);
                 }
                 State::ChunkSize | State::ChunkEnd => {
-                    match self.line.next(&mut rest, limits.http_field)? {
+                    match self.half.line.next(&mut rest, limits.http_field)? {
                         Some(_) if self.state == State::ChunkEnd => self.state = State::ChunkSize,
                         Some(line) => match chunk_size(&line)? {
                             None => {}
                             Some(0) => {
                                 self.state = State::Trailer;
-                                self.step(txs, progress::TRAILER);
+                                self.half.step(txs, progress::TRAILER);
                             }
                             Some(size) => {
-                                self.left = size;
+                                self.half.left = size;
                                 self.state = State::ChunkData;
                             }
                         },
                         None => {
                             if closed {
-                                self.complete(txs);
+                                self.complete(txs, wanted);
                             }
                             return Ok(());
                         }
                     }
                 }
                 State::After => {
-                    if !self.after(txs, limits, &mut rest, closed)? {
+                    if !self.after(txs, limits, wanted, &mut rest, closed)? {
                         return Ok(());
                     }
                 }
@@ -187,24 +159,26 @@ impl Request {
         }
     }
 
-    fn with(&self, txs: &mut TxList, change: impl FnOnce(&mut HttpTx)) {
-        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
-            change(tx);
-        }
-    }
-
-    fn step(&self, txs: &mut TxList, to: u8) {
-        self.with(txs, |tx| tx.request_progress = tx.request_progress.max(to));
-        txs.touch();
-    }
-
-    fn request_line(&mut self, txs: &mut TxList, limits: &Limits, line: &[u8], rest: &[u8]) {
-        let line = RequestLine::parse(chomp(line), limits.http_space_in_uri);
-        self.with(txs, |tx| {
-            tx.method = Some(line.method.to_vec());
-            tx.protocol = line.protocol.map(<[u8]>::to_vec);
+    fn request_line(
+        &mut self,
+        txs: &mut TxList,
+        limits: &Limits,
+        wanted: BufferSet,
+        line: &[u8],
+        rest: &[u8],
+    ) {
+        let text = chomp(line);
+        let line = RequestLine::parse(text, limits.http_space_in_uri);
+        self.half.with(txs, |tx| {
+            tx.request.line = text.to_vec();
+            let mut end = 0;
+            tx.request.parts = [Some(line.method), line.uri, line.protocol].map(|part| {
+                // the parts stand one behind the other
+                let at = end + memchr::memmem::find(&text[end..], part?)?;
+                end = at + part?.len();
+                Some((at as u32, end as u32))
+            });
             if let Some(uri) = line.uri {
-                tx.uri_raw = Some(uri.to_vec());
                 if line.method == b"CONNECT" {
                     if let Some((host, port)) = host::parse(uri) {
                         tx.uri_host = Some(host.to_ascii_lowercase());
@@ -221,38 +195,23 @@ impl Request {
         // Without a protocol it is HTTP/0.9, unless more than white space follows at once.
         let blank = rest.iter().take_while(|&&b| is_space(b)).count();
         if line.protocol.is_none() && blank == rest.len() && blank <= SHORT_REQUEST_SLACK {
-            self.with(txs, |tx| tx.short = true);
-            self.step(txs, progress::BODY);
-            self.complete(txs);
+            self.half.with(txs, |tx| tx.short = true);
+            self.half.step(txs, progress::BODY);
+            self.complete(txs, wanted);
             self.state = State::Ignore;
         } else {
             self.state = State::Headers;
-            self.step(txs, progress::HEADERS);
+            self.half.step(txs, progress::HEADERS);
         }
-    }
-
-    fn flush_field(&mut self, txs: &mut TxList, limits: &Limits) -> Result<(), Fatal> {
-        match self.field.take() {
-            Some(field) => self.add_field(txs, limits, &field),
-            None => Ok(()),
-        }
-    }
-
-    fn add_field(&self, txs: &mut TxList, limits: &Limits, field: &[u8]) -> Result<(), Fatal> {
-        let (name, value) = split_field(field);
-        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
-            tx.request_headers.add(name, value, limits.http_headers, limits.http_header_bytes)?;
-        }
-        Ok(())
     }
 
     /// All header fields are there: the host is known, and how the body is framed.
     fn header_complete(&mut self, txs: &mut TxList) -> Result<(), Fatal> {
         let mut framing = Ok(State::After);
         let mut left = 0;
-        self.with(txs, |tx| {
+        self.half.with(txs, |tx| {
             tx.header_complete = true;
-            let field = tx.request_headers.get(b"host").and_then(host::parse);
+            let field = tx.request.headers.get(b"host").and_then(host::parse);
             match &tx.uri_host {
                 Some(host) => {
                     tx.host = Some(host.clone());
@@ -265,30 +224,30 @@ impl Request {
                     }
                 }
             }
-            if tx.method.as_deref() == Some(b"CONNECT") {
+            if tx.method() == Some(b"CONNECT") {
                 framing = Ok(State::Connect);
-            } else if let Some(coding) = tx.request_headers.get(b"transfer-encoding") {
+            } else if let Some(coding) = tx.request.headers.get(b"transfer-encoding") {
                 let chunked = has_token(coding, b"chunked");
                 framing = if chunked { Ok(State::ChunkSize) } else { Err(Fatal) };
-            } else if let Some(value) = tx.request_headers.get(b"content-length") {
+            } else if let Some(value) = tx.request.headers.get(b"content-length") {
                 framing = content_length(value).ok_or(Fatal).map(|len| {
                     left = len;
                     if len > 0 { State::Body } else { State::After }
                 });
             }
         });
-        self.step(txs, progress::BODY);
+        self.half.step(txs, progress::BODY);
         self.state = framing?;
-        self.left = left;
+        self.half.left = left;
         self.untouched = (self.state == State::Body).then_some(left);
         Ok(())
     }
 
     fn body(&mut self, txs: &mut TxList, n: u64) {
-        self.with(txs, |tx| tx.request_len = tx.request_len.saturating_add(n));
+        self.half.count(txs, n);
         self.untouched = None;
-        self.left -= n;
-        if self.left == 0 {
+        self.half.left -= n;
+        if self.half.left == 0 {
             self.state = if self.state == State::Body { State::After } else { State::ChunkEnd };
         }
     }
@@ -299,31 +258,32 @@ impl Request {
         &mut self,
         txs: &mut TxList,
         limits: &Limits,
+        wanted: BufferSet,
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<bool, Fatal> {
-        if rest.is_empty() && (closed || self.line.is_empty()) {
-            let stray = self.line.take().len() as u64;
-            self.with(txs, |tx| tx.request_len = tx.request_len.saturating_add(stray));
-            self.complete(txs);
+        if rest.is_empty() && (closed || self.half.line.is_empty()) {
+            let stray = self.half.line.take().len() as u64;
+            self.half.count(txs, stray);
+            self.complete(txs, wanted);
             return Ok(false);
         }
         let Some(end) = memchr::memchr(b'\n', rest) else {
             // keeps it, as there is no line feed; an empty rest means: wait
-            self.line.next(rest, limits.http_field)?;
+            self.half.line.next(rest, limits.http_field)?;
             return Ok(false);
         };
-        let mut first_word = self.line.pending().to_vec();
+        let mut first_word = self.half.line.pending().to_vec();
         if first_word.len() + end > limits.http_field {
             return Err(Fatal);
         }
         first_word.extend_from_slice(&rest[..end]);
         let word = trim(&first_word).split(|&b| is_space(b)).next().unwrap_or_default();
         if first_word.is_empty() || METHODS.contains(&word) {
-            self.complete(txs);
-        } else if let Some(line) = self.line.next(rest, limits.http_field)? {
+            self.complete(txs, wanted);
+        } else if let Some(line) = self.half.line.next(rest, limits.http_field)? {
             let n = line.len() as u64;
-            self.with(txs, |tx| tx.request_len = tx.request_len.saturating_add(n));
+            self.half.count(txs, n);
         }
         Ok(true)
     }
@@ -334,12 +294,8 @@ impl Request {
     }
 
     /// The request is over; the next bytes begin another.
-    fn complete(&mut self, txs: &mut TxList) {
-        if self.tx.is_some() {
-            self.step(txs, progress::COMPLETE);
-        }
-        self.tx = None;
-        self.left = 0;
+    fn complete(&mut self, txs: &mut TxList, wanted: BufferSet) {
+        self.half.complete(txs, wanted);
         self.untouched = None;
         if self.state != State::Ignore {
             self.state = State::Idle;
@@ -347,38 +303,37 @@ impl Request {
     }
 
     /// A CONNECT request was refused.
-    pub(super) fn resume(&mut self, txs: &mut TxList) {
+    pub(super) fn resume(&mut self, txs: &mut TxList, wanted: BufferSet) {
         if self.state == State::Connect {
-            self.complete(txs);
+            self.complete(txs, wanted);
         }
     }
 
     /// The body that was announced will not be sent, if none of it has been yet.
-    pub(super) fn skip_body(&mut self, txs: &mut TxList) {
+    pub(super) fn skip_body(&mut self, txs: &mut TxList, wanted: BufferSet) {
         if self.untouched.is_some() {
-            self.complete(txs);
+            self.complete(txs, wanted);
         }
     }
 
     /// No more is parsed: what there is, is all.
-    pub(super) fn end(&mut self, txs: &mut TxList) {
-        self.complete(txs);
-        self.line = LineBuf::default();
-        self.field = FieldBuf::default();
+    pub(super) fn end(&mut self, txs: &mut TxList, wanted: BufferSet) {
+        self.complete(txs, wanted);
+        self.half.clear();
     }
 
     /// Bytes are missing. In a body they are counted; elsewhere what comes is read on from here.
-    pub(super) fn gap(&mut self, txs: &mut TxList, len: u64) {
+    pub(super) fn gap(&mut self, txs: &mut TxList, wanted: BufferSet, len: u64) {
         if matches!(self.state, State::Body | State::ChunkData) {
-            self.body(txs, self.left.min(len));
+            self.body(txs, self.half.left.min(len));
         }
         if self.state == State::After {
-            self.complete(txs);
+            self.complete(txs, wanted);
         }
     }
 
     pub(super) fn buffered(&self) -> usize {
-        self.line.pending().len() + self.field.len()
+        self.half.buffered()
     }
 }
 

@@ -1,27 +1,26 @@
 //! The response side of a connection: enough of it to pair each response with its request and to
 //! know where the next one begins.
 
-use super::headers::{content_length, has_token, split_field};
-use super::host::{is_space, trim};
-use super::request::FieldBuf;
+use wire::Direction;
+
+use super::half::Half;
+use super::headers::{content_length, has_token};
+use super::host::is_space;
 use super::tx::HttpTx;
 use super::{Fatal, Signal, chunk_size, progress};
+use crate::buffer::BufferSet;
 use crate::limits::Limits;
-use crate::line::{Line, LineBuf, chomp, is_empty_line};
+use crate::line::{Line, chomp, is_empty_line};
 use crate::session::Tunnel;
 use crate::txs::{TxKind, TxList};
 
 /// The parser of one connection's responses.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Response {
     state: State,
-    /// The transaction being answered.
-    tx: Option<u64>,
+    half: Half,
     /// The id of the transaction that the next response answers.
     next: u64,
-    line: LineBuf,
-    field: FieldBuf,
-    left: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -42,12 +41,19 @@ enum State {
     After,
 }
 
+impl Default for Response {
+    fn default() -> Self {
+        Self { state: State::default(), half: Half::new(Direction::ToClient), next: 0 }
+    }
+}
+
 impl Response {
     /// Takes the next bytes off `rest`, until they are used up or the request side is concerned.
     pub(super) fn feed(
         &mut self,
         txs: &mut TxList,
         limits: &Limits,
+        wanted: BufferSet,
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<Option<Signal>, Fatal> {
@@ -65,24 +71,21 @@ impl Response {
                 },
                 State::Headers | State::Trailer => match self.next_line(rest, limits, closed)? {
                     Some(line) if is_empty_line(&line) => {
-                        self.flush_field(txs, limits)?;
+                        self.half.raw(txs, limits, wanted, &line);
+                        self.half.flush_field(txs, limits)?;
                         if self.state == State::Trailer {
                             self.state = State::After;
                             continue;
                         }
-                        if let Some(signal) = self.header_complete(txs)? {
+                        if let Some(signal) = self.header_complete(txs, wanted)? {
                             return Ok(Some(signal));
                         }
                     }
-                    Some(line) => {
-                        if let Some(field) = self.field.line(&line, limits.http_field)? {
-                            self.add_field(txs, limits, &field)?;
-                        }
-                    }
+                    Some(line) => self.half.header_line(txs, limits, wanted, &line)?,
                     None => {
                         if closed {
-                            self.flush_field(txs, limits)?;
-                            self.complete(txs);
+                            self.half.flush_field(txs, limits)?;
+                            self.complete(txs, wanted);
                         }
                         return Ok(None);
                     }
@@ -90,26 +93,26 @@ impl Response {
                 State::Body | State::ChunkData => {
                     if rest.is_empty() {
                         if closed {
-                            self.complete(txs);
+                            self.complete(txs, wanted);
                         }
                         return Ok(None);
                     }
-                    let n = self.left.min(rest.len() as u64);
+                    let n = self.half.left.min(rest.len() as u64);
                     *rest = &rest[n as usize..];
                     self.body(txs, n);
                 }
                 State::BodyToEnd => {
-                    self.count(txs, rest.len() as u64);
+                    self.half.count(txs, rest.len() as u64);
                     *rest = &[];
                     if closed {
-                        self.complete(txs);
+                        self.complete(txs, wanted);
                     }
                     return Ok(None);
                 }
                 State::ChunkSize | State::ChunkEnd => {
-                    match self.line.next(rest, limits.http_field)? {
+                    match self.half.line.next(rest, limits.http_field)? {
                         Some(line) => {
-                            self.count(txs, line.len() as u64);
+                            self.half.count(txs, line.len() as u64);
                             if self.state == State::ChunkEnd {
                                 self.state = State::ChunkSize;
                                 continue;
@@ -118,10 +121,10 @@ impl Response {
                                 Ok(None) => {}
                                 Ok(Some(0)) => {
                                     self.state = State::Trailer;
-                                    self.step(txs, progress::TRAILER);
+                                    self.half.step(txs, progress::TRAILER);
                                 }
                                 Ok(Some(size)) => {
-                                    self.left = size;
+                                    self.half.left = size;
                                     self.state = State::ChunkData;
                                 }
                                 // browsers show what they got
@@ -130,14 +133,14 @@ impl Response {
                         }
                         None => {
                             if closed {
-                                self.complete(txs);
+                                self.complete(txs, wanted);
                             }
                             return Ok(None);
                         }
                     }
                 }
                 State::After => {
-                    if !self.after(txs, limits, rest, closed)? {
+                    if !self.after(txs, limits, wanted, rest, closed)? {
                         return Ok(None);
                     }
                 }
@@ -152,9 +155,9 @@ impl Response {
         limits: &Limits,
         closed: bool,
     ) -> Result<Option<Line<'a>>, Fatal> {
-        let line = self.line.next(rest, limits.http_field)?;
-        if line.is_none() && closed && !self.line.is_empty() {
-            return Ok(Some(Line::Joined(self.line.take())));
+        let line = self.half.line.next(rest, limits.http_field)?;
+        if line.is_none() && closed && !self.half.line.is_empty() {
+            return Ok(Some(Line::Joined(self.half.line.take())));
         }
         Ok(line)
     }
@@ -166,31 +169,16 @@ impl Response {
             txs.push(TxKind::Http(Box::new(HttpTx::unasked())));
         }
         self.next = id + 1;
-        self.tx = Some(id);
+        self.half.tx = Some(id);
         let short = txs.http(id).is_some_and(|tx| tx.short);
         if short {
             self.state = State::BodyToEnd;
-            self.step(txs, progress::BODY);
+            self.half.step(txs, progress::BODY);
         } else {
             self.state = State::Line;
-            self.step(txs, progress::LINE);
+            self.half.step(txs, progress::LINE);
         }
         Ok(())
-    }
-
-    fn with(&self, txs: &mut TxList, change: impl FnOnce(&mut HttpTx)) {
-        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
-            change(tx);
-        }
-    }
-
-    fn step(&self, txs: &mut TxList, to: u8) {
-        self.with(txs, |tx| tx.response_progress = tx.response_progress.max(to));
-        txs.touch();
-    }
-
-    fn count(&self, txs: &mut TxList, n: u64) {
-        self.with(txs, |tx| tx.response_len = tx.response_len.saturating_add(n));
     }
 
     fn status_line(&mut self, txs: &mut TxList, line: &[u8], rest: &[u8]) {
@@ -201,61 +189,53 @@ impl Response {
             // junk before a status line is passed over, else it is a body without a header
             let next = rest.len() > 1 && (rest[0] == b'H' || chomp(line).len() <= 2);
             if !next {
-                self.count(txs, line.len() as u64);
+                self.half.count(txs, line.len() as u64);
                 if rest.is_empty() {
-                    self.step(txs, progress::BODY);
+                    self.half.step(txs, progress::BODY);
                     self.state = State::After;
                 }
             }
             return;
         }
-        let mut words = trim(line).split(|&b| is_space(b)).filter(|w| !w.is_empty());
-        let status = words.nth(1).map(|word| status_code(word).unwrap_or(0));
-        self.with(txs, |tx| tx.status = status);
+        self.half.with(txs, |tx| {
+            let (parts, status) = status_parts(chomp(line));
+            tx.response.line = chomp(line).to_vec();
+            tx.response.parts = parts;
+            tx.status = status;
+        });
         self.state = State::Headers;
-        self.step(txs, progress::HEADERS);
-    }
-
-    fn flush_field(&mut self, txs: &mut TxList, limits: &Limits) -> Result<(), Fatal> {
-        match self.field.take() {
-            Some(field) => self.add_field(txs, limits, &field),
-            None => Ok(()),
-        }
-    }
-
-    fn add_field(&self, txs: &mut TxList, limits: &Limits, field: &[u8]) -> Result<(), Fatal> {
-        let (name, value) = split_field(field);
-        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
-            tx.response_headers.add(name, value, limits.http_headers, limits.http_header_bytes)?;
-        }
-        Ok(())
+        self.half.step(txs, progress::HEADERS);
     }
 
     /// All header fields are there: what comes next depends on the request, the status and them
     /// (RFC 9112, 6.3).
-    fn header_complete(&mut self, txs: &mut TxList) -> Result<Option<Signal>, Fatal> {
-        let Some(tx) = self.tx.and_then(|id| txs.http(id)) else {
+    fn header_complete(
+        &mut self,
+        txs: &mut TxList,
+        wanted: BufferSet,
+    ) -> Result<Option<Signal>, Fatal> {
+        let Some(tx) = self.half.tx.and_then(|id| txs.http(id)) else {
             // the engine is done with it, and nothing tells how long its body is
             self.state = State::BodyToEnd;
             return Ok(None);
         };
         let status = tx.status.unwrap_or(0);
         let chunked =
-            tx.response_headers.get(b"transfer-encoding").map(|v| has_token(v, b"chunked"));
-        let length = tx.response_headers.get(b"content-length").map(content_length);
+            tx.response.headers.get(b"transfer-encoding").map(|v| has_token(v, b"chunked"));
+        let length = tx.response.headers.get(b"content-length").map(content_length);
         let framed = chunked.is_some() || length.is_some();
         let mut signal = None;
-        match (tx.method.as_deref(), status) {
-            (Some(b"CONNECT"), 200..300) => return self.tunnel(txs, Tunnel::Connect),
-            (_, 101) if !framed => return self.tunnel(txs, Tunnel::Upgrade),
+        match (tx.method(), status) {
+            (Some(b"CONNECT"), 200..300) => return self.tunnel(txs, wanted, Tunnel::Connect),
+            (_, 101) if !framed => return self.tunnel(txs, wanted, Tunnel::Upgrade),
             (_, 100) if chunked.is_none() && length.flatten().unwrap_or(0) == 0 => {
-                tx.response_headers.clear();
+                tx.response.clear();
                 self.state = State::Line;
                 return Ok(None);
             }
             (Some(b"CONNECT"), _) => signal = Some(Signal::ConnectRefused),
             (_, 400..500) => {
-                let expect = tx.request_headers.get(b"expect");
+                let expect = tx.request.headers.get(b"expect");
                 if expect.is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue")) {
                     signal = Some(Signal::BodyRefused);
                 }
@@ -263,30 +243,37 @@ impl Response {
             _ => {}
         }
         let no_body = matches!(status, 100..200 | 204 | 304) && !framed;
-        self.state = if tx.method.as_deref() == Some(b"HEAD") || no_body {
+        self.state = if tx.method() == Some(b"HEAD") || no_body {
             State::After
         } else if chunked == Some(true) {
             State::ChunkSize
         } else if let Some(length) = length {
-            self.left = length.ok_or(Fatal)?;
-            if self.left > 0 { State::Body } else { State::After }
+            self.half.left = length.ok_or(Fatal)?;
+            if self.half.left > 0 { State::Body } else { State::After }
         } else {
             State::BodyToEnd
         };
-        self.step(txs, progress::BODY);
+        self.half.seal(txs, wanted);
+        self.half.step(txs, progress::BODY);
         Ok(signal)
     }
 
-    fn tunnel(&mut self, txs: &mut TxList, kind: Tunnel) -> Result<Option<Signal>, Fatal> {
-        self.step(txs, progress::BODY);
-        self.complete(txs);
+    fn tunnel(
+        &mut self,
+        txs: &mut TxList,
+        wanted: BufferSet,
+        kind: Tunnel,
+    ) -> Result<Option<Signal>, Fatal> {
+        self.half.seal(txs, wanted);
+        self.half.step(txs, progress::BODY);
+        self.complete(txs, wanted);
         Ok(Some(Signal::Tunnel(kind)))
     }
 
     fn body(&mut self, txs: &mut TxList, n: u64) {
-        self.count(txs, n);
-        self.left -= n;
-        if self.left == 0 {
+        self.half.count(txs, n);
+        self.half.left -= n;
+        if self.half.left == 0 {
             self.state = if self.state == State::Body { State::After } else { State::ChunkEnd };
         }
     }
@@ -297,69 +284,65 @@ impl Response {
         &mut self,
         txs: &mut TxList,
         limits: &Limits,
+        wanted: BufferSet,
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<bool, Fatal> {
-        if rest.is_empty() && (closed || self.line.is_empty()) {
-            let stray = self.line.take().len() as u64;
-            self.count(txs, stray);
-            self.complete(txs);
+        if rest.is_empty() && (closed || self.half.line.is_empty()) {
+            let stray = self.half.line.take().len() as u64;
+            self.half.count(txs, stray);
+            self.complete(txs, wanted);
             return Ok(false);
         }
         let Some(end) = memchr::memchr(b'\n', rest) else {
-            self.line.next(rest, limits.http_field)?;
+            self.half.line.next(rest, limits.http_field)?;
             return Ok(false);
         };
-        let mut line = self.line.pending().to_vec();
+        let mut line = self.half.line.pending().to_vec();
         if line.len() + end > limits.http_field {
             return Err(Fatal);
         }
         line.extend_from_slice(&rest[..=end]);
         if is_status_line(&line) {
-            self.complete(txs);
-        } else if let Some(line) = self.line.next(rest, limits.http_field)? {
-            self.count(txs, line.len() as u64);
+            self.complete(txs, wanted);
+        } else if let Some(line) = self.half.line.next(rest, limits.http_field)? {
+            self.half.count(txs, line.len() as u64);
         }
         Ok(true)
     }
 
-    fn complete(&mut self, txs: &mut TxList) {
-        if self.tx.is_some() {
-            self.step(txs, progress::COMPLETE);
-        }
-        self.tx = None;
-        self.left = 0;
+    fn complete(&mut self, txs: &mut TxList, wanted: BufferSet) {
+        self.half.complete(txs, wanted);
         self.state = State::Idle;
     }
 
     /// No more is parsed: what there is, is all.
-    pub(super) fn end(&mut self, txs: &mut TxList) {
-        self.complete(txs);
-        self.line = LineBuf::default();
-        self.field = FieldBuf::default();
+    pub(super) fn end(&mut self, txs: &mut TxList, wanted: BufferSet) {
+        self.complete(txs, wanted);
+        self.half.clear();
         // transactions without an answer will not get one
         for kind in txs.iter_mut() {
             if let TxKind::Http(tx) = kind {
-                tx.response_progress = progress::COMPLETE;
+                tx.complete_response();
             }
         }
         txs.touch();
     }
 
     /// Bytes are missing. In a body they are counted; elsewhere what comes is read on from here.
-    pub(super) fn gap(&mut self, txs: &mut TxList, len: u64) {
+    pub(super) fn gap(&mut self, txs: &mut TxList, wanted: BufferSet, len: u64) {
         match self.state {
-            State::Body | State::ChunkData => self.body(txs, self.left.min(len)),
-            State::BodyToEnd => self.count(txs, len),
+            State::Body | State::ChunkData => self.body(txs, self.half.left.min(len)),
+            State::BodyToEnd => self.half.count(txs, len),
             _ => {}
         }
         if self.state == State::After {
-            self.complete(txs);
+            self.complete(txs, wanted);
         }
     }
 
     pub(super) fn buffered(&self) -> usize {
-        self.line.pending().len() + self.field.len()
+        self.half.buffered()
     }
 }
 
@@ -368,6 +351,27 @@ impl Response {
 fn is_status_line(line: &[u8]) -> bool {
     let blank = line.iter().take_while(|&&b| b == 0 || is_space(b)).count();
     line[blank..].get(..4).is_some_and(|w| w.eq_ignore_ascii_case(b"HTTP"))
+}
+
+/// Protocol, status and reason of a status line as they stand in it, and the status as a number.
+fn status_parts(line: &[u8]) -> ([Option<(u32, u32)>; 3], Option<u16>) {
+    let skip = |from: usize, blank: bool| {
+        let rest = line.get(from..).unwrap_or_default();
+        from + rest.iter().take_while(|&&b| is_space(b) == blank).count()
+    };
+    let mut parts = [None; 3];
+    let mut end = 0;
+    for (i, part) in parts.iter_mut().enumerate() {
+        let start = skip(end, true);
+        end = if i == 2 { line.len() } else { skip(start, false) };
+        if start < end {
+            *part = Some((start as u32, end as u32));
+        }
+    }
+    let status = parts[1].map(|(start, end)| {
+        status_code(line.get(start as usize..end as usize).unwrap_or_default()).unwrap_or(0)
+    });
+    (parts, status)
 }
 
 fn status_code(word: &[u8]) -> Option<u16> {

@@ -162,7 +162,7 @@ impl Tools {
             if state.matched.contains(&signature.sid) {
                 continue;
             }
-            match self.answer(unit, signature, flow, tx, progress) {
+            match self.answer(unit, signature, flow, tx, direction) {
                 Answer::Yes => {
                     state.matched.push(signature.sid);
                     self.matched(signature, flow, Match { number, tx: Some(id), stream: false });
@@ -184,7 +184,7 @@ impl Tools {
         signature: &Signature,
         flow: &FlowState,
         tx: &Tx,
-        progress: u8,
+        direction: Direction,
     ) -> Answer {
         if !unit.headers.fit(signature) || !self.conditions(unit, signature, Some(flow)) {
             return Answer::No;
@@ -195,7 +195,7 @@ impl Tools {
         self.verifier.begin();
         let mut later = false;
         for tests in &signature.buffers {
-            match self.tests_on(unit, tests, tx, progress) {
+            match self.tests_on(unit, tests, tx, direction) {
                 Answer::Yes => {}
                 Answer::No => return Answer::No,
                 Answer::Later => later = true,
@@ -204,9 +204,15 @@ impl Tools {
         if later { Answer::Later } else { Answer::Yes }
     }
 
-    fn tests_on(&mut self, unit: &Unit<'_>, tests: &BufferTests, tx: &Tx, progress: u8) -> Answer {
+    fn tests_on(
+        &mut self,
+        unit: &Unit<'_>,
+        tests: &BufferTests,
+        tx: &Tx,
+        direction: Direction,
+    ) -> Answer {
         let yes_no = |holds| if holds { Answer::Yes } else { Answer::No };
-        let Some(buffer) = app_buffer(tests.buffer) else {
+        let Some(buffer) = app_buffer(tests.buffer, direction) else {
             if tests.buffer == Buffer::Payload {
                 // The stream as far as it is there; what has left it cannot come again.
                 return match unit.window {
@@ -219,7 +225,7 @@ impl Tools {
             }
             return yes_no(self.header_buffer_holds(unit, tests));
         };
-        if buffer_spec(buffer).min_progress > progress {
+        if buffer_spec(buffer).min_progress > tx.progress(direction) {
             return Answer::Later;
         }
         let mut instance = 0;

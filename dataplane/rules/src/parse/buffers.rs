@@ -10,20 +10,6 @@ use crate::signature::{Buffer, Test};
 /// Uses of buffers in one rule, repeated ones of `dns.query` and of transformed ones.
 pub(crate) const MOST_LISTS: usize = 256;
 
-/// The application protocol whose transactions hold a buffer.
-pub(crate) fn app_of(buffer: Buffer) -> Option<&'static str> {
-    match buffer {
-        Buffer::HttpMethod
-        | Buffer::HttpUri
-        | Buffer::HttpUriRaw
-        | Buffer::HttpHost
-        | Buffer::HttpHostRaw => Some("http"),
-        Buffer::DnsQuery => Some("dns"),
-        Buffer::TlsSni => Some("tls"),
-        _ => None,
-    }
-}
-
 /// The IP protocol whose packets have a header buffer.
 fn carrier(buffer: Buffer) -> Option<u8> {
     match buffer {
@@ -45,9 +31,7 @@ pub(crate) fn sticky(
     if draft.lists.len() >= MOST_LISTS {
         return Err(format!("a rule looks at {MOST_LISTS} buffers at most"));
     }
-    if let Some(app) = app_of(buffer) {
-        draft.need_app(app)?;
-    }
+    draft.need_buffer(buffer)?;
     let protocol = &draft.protocol;
     let carried = carrier(buffer)
         .is_none_or(|ip| protocol.ip_protocols.is_empty() || protocol.ip_protocols.contains(&ip));
@@ -99,9 +83,7 @@ pub(crate) fn moved(
     if raw {
         return Err(format!("{keyword} does not go with rawbytes"));
     }
-    if let Some(app) = app_of(buffer) {
-        draft.need_app(app)?;
-    }
+    draft.need_buffer(buffer)?;
     let target = draft.open(buffer, &[]);
     let item = draft.lists.get_mut(payload).map(|list| list.items.remove(at));
     if let Some((list, item)) = draft.lists.get_mut(target).zip(item) {

@@ -147,7 +147,7 @@ impl<'s, 'c> Draft<'s, 'c> {
     /// The list of a buffer without transforms; a new one where there is none, or where every
     /// use of the buffer is looked for on its own (`dns.query`: another question may match).
     pub(crate) fn open(&mut self, buffer: Buffer, transforms: &[Transform]) -> usize {
-        let joins = transforms.is_empty() && buffer != Buffer::DnsQuery;
+        let joins = transforms.is_empty() && !buffer.is_multi();
         let same = |list: &List| list.buffer == buffer && list.transforms.is_empty();
         if let Some(at) = self.lists.iter().position(same).filter(|_| joins) {
             return at;
@@ -215,6 +215,18 @@ impl<'s, 'c> Draft<'s, 'c> {
         let (list, item) = self.last_content?;
         let items = self.lists.get(list)?.items.get(..item)?;
         items.iter().rev().find(|item| matches!(item.test, Test::Content(_) | Test::Pcre(_)))
+    }
+
+    /// Binds the rule to the application protocol of a buffer; where several have it, the rule
+    /// may be on one of them or on none.
+    pub(crate) fn need_buffer(&mut self, buffer: Buffer) -> Result<(), String> {
+        match (buffer.origin().map(|origin| origin.apps), self.protocol.app) {
+            (Some([app]), _) => self.need_app(app),
+            (Some(apps), Some(set)) if !apps.contains(&set) => {
+                Err(format!("a rule on {set} cannot look at this buffer"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Binds the rule to an application protocol.

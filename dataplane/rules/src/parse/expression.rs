@@ -1,6 +1,5 @@
 //! `pcre` (docs.suricata.io, "pcre (Perl Compatible Regular Expressions)").
 
-use super::buffers::app_of;
 use super::draft::Draft;
 use super::options::Value;
 use super::text::{shown, text};
@@ -41,9 +40,7 @@ pub(crate) fn pcre(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), S
             ));
         }
         (Some(buffer), None) => {
-            if let Some(app) = app_of(buffer) {
-                draft.need_app(app)?;
-            }
+            draft.need_buffer(buffer)?;
             draft.open(buffer, &[])
         }
         _ => draft.current(),
@@ -174,14 +171,14 @@ fn letters(flags: &[u8]) -> Result<Letters, String> {
             b'M' => Buffer::HttpMethod,
             b'W' => Buffer::HttpHost,
             b'Z' => Buffer::HttpHostRaw,
-            b'H' => return Err(unsupported(letter, "http.header")),
-            b'D' => return Err(unsupported(letter, "http.header.raw")),
-            b'P' => return Err(unsupported(letter, "http.request_body")),
-            b'Q' => return Err(unsupported(letter, "file.data")),
-            b'Y' => return Err(unsupported(letter, "http.stat_msg")),
-            b'S' => return Err(unsupported(letter, "http.stat_code")),
-            b'C' => return Err(unsupported(letter, "http.cookie")),
-            b'V' => return Err(unsupported(letter, "http.user_agent")),
+            b'H' => Buffer::HttpHeader,
+            b'D' => Buffer::HttpHeaderRaw,
+            b'P' => Buffer::HttpRequestBody,
+            b'Q' => Buffer::FileData,
+            b'Y' => Buffer::HttpStatMsg,
+            b'S' => Buffer::HttpStatCode,
+            b'C' => Buffer::HttpCookie,
+            b'V' => Buffer::HttpUserAgent,
             b',' | b' ' if flags.contains(&b',') => {
                 return Err("captures into variables are not evaluated".to_owned());
             }
@@ -196,10 +193,6 @@ fn letters(flags: &[u8]) -> Result<Letters, String> {
     }
     letters.buffer = buffer;
     Ok(letters)
-}
-
-fn unsupported(letter: u8, buffer: &str) -> String {
-    format!("flag `{}` looks at {buffer}, which is not evaluated", char::from(letter))
 }
 
 /// Groups named for a flow's or packet's variable would have to be kept.

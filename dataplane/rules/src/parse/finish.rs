@@ -9,7 +9,7 @@ use super::draft::{Draft, Item, List};
 use super::transforms;
 use crate::signature::{
     AddressSet, Buffer, Compare, Content, FastPattern, HeaderTest, Kind, Number, Origin, PortSet,
-    Signature, Test,
+    Signature, Test, filled,
 };
 
 /// What the header and the text give to the signature.
@@ -234,12 +234,16 @@ fn directions(draft: &mut Draft<'_, '_>) -> Result<(bool, bool), String> {
         draft.flow.to_client = false;
     }
     let (to_server, to_client) = (!draft.flow.to_client, !draft.flow.to_server);
-    // All transaction buffers that there are belong to requests.
-    if draft.lists.iter().any(|list| list.buffer.is_transaction()) {
-        if !to_server {
-            return Err("flow:to_client contradicts a buffer that belongs to requests".to_owned());
-        }
-        return Ok((true, false));
+    let (requests, responses) = filled(draft.lists.iter().map(|list| list.buffer));
+    if !requests && !responses {
+        let reason = "a buffer of requests and one of responses are never filled together";
+        return Err(reason.to_owned());
+    }
+    let (to_server, to_client) = (to_server && requests, to_client && responses);
+    if !to_server && !to_client {
+        let (way, whose) =
+            if requests { ("to_client", "requests") } else { ("to_server", "responses") };
+        return Err(format!("flow:{way} contradicts a buffer that belongs to {whose}"));
     }
     Ok((to_server, to_client))
 }

@@ -110,6 +110,40 @@ const EVALUATED: &[Keyword] = &[
     keyword("http.uri.raw", Takes::Nothing, Does::Sticky(Buffer::HttpUriRaw)),
     keyword("http.host", Takes::Nothing, Does::Sticky(Buffer::HttpHost)),
     keyword("http.host.raw", Takes::Nothing, Does::Sticky(Buffer::HttpHostRaw)),
+    keyword("http.header", Takes::Nothing, Does::Sticky(Buffer::HttpHeader)),
+    keyword("http.header.raw", Takes::Nothing, Does::Sticky(Buffer::HttpHeaderRaw)),
+    keyword("http.header_names", Takes::Nothing, Does::Sticky(Buffer::HttpHeaderNames)),
+    keyword("http.request_header", Takes::Nothing, Does::Sticky(Buffer::HttpRequestHeader)),
+    keyword("http.response_header", Takes::Nothing, Does::Sticky(Buffer::HttpResponseHeader)),
+    keyword("http.cookie", Takes::Nothing, Does::Sticky(Buffer::HttpCookie)),
+    keyword("http.user_agent", Takes::Nothing, Does::Sticky(Buffer::HttpUserAgent)),
+    keyword("http.referer", Takes::Nothing, Does::Sticky(Buffer::HttpReferer)),
+    keyword("http.accept", Takes::Nothing, Does::Sticky(Buffer::HttpAccept)),
+    keyword("http.accept_enc", Takes::Nothing, Does::Sticky(Buffer::HttpAcceptEnc)),
+    keyword("http.accept_lang", Takes::Nothing, Does::Sticky(Buffer::HttpAcceptLang)),
+    keyword("http.connection", Takes::Nothing, Does::Sticky(Buffer::HttpConnection)),
+    keyword("http.content_type", Takes::Nothing, Does::Sticky(Buffer::HttpContentType)),
+    keyword("http.content_len", Takes::Nothing, Does::Sticky(Buffer::HttpContentLen)),
+    keyword("http.protocol", Takes::Nothing, Does::Sticky(Buffer::HttpProtocol)),
+    keyword("http.start", Takes::Nothing, Does::Sticky(Buffer::HttpStart)),
+    keyword("http.request_line", Takes::Nothing, Does::Sticky(Buffer::HttpRequestLine)),
+    keyword("http.response_line", Takes::Nothing, Does::Sticky(Buffer::HttpResponseLine)),
+    keyword("http.stat_code", Takes::Nothing, Does::Sticky(Buffer::HttpStatCode)),
+    keyword("http.stat_msg", Takes::Nothing, Does::Sticky(Buffer::HttpStatMsg)),
+    keyword("http.server", Takes::Nothing, Does::Sticky(Buffer::HttpServer)),
+    keyword("http.location", Takes::Nothing, Does::Sticky(Buffer::HttpLocation)),
+    keyword("http_accept", Takes::Nothing, Does::Sticky(Buffer::HttpAccept)),
+    keyword("http_accept_enc", Takes::Nothing, Does::Sticky(Buffer::HttpAcceptEnc)),
+    keyword("http_accept_lang", Takes::Nothing, Does::Sticky(Buffer::HttpAcceptLang)),
+    keyword("http_connection", Takes::Nothing, Does::Sticky(Buffer::HttpConnection)),
+    keyword("http_content_len", Takes::Nothing, Does::Sticky(Buffer::HttpContentLen)),
+    keyword("http_content_type", Takes::Nothing, Does::Sticky(Buffer::HttpContentType)),
+    keyword("http_header_names", Takes::Nothing, Does::Sticky(Buffer::HttpHeaderNames)),
+    keyword("http_protocol", Takes::Nothing, Does::Sticky(Buffer::HttpProtocol)),
+    keyword("http_referer", Takes::Nothing, Does::Sticky(Buffer::HttpReferer)),
+    keyword("http_request_line", Takes::Nothing, Does::Sticky(Buffer::HttpRequestLine)),
+    keyword("http_response_line", Takes::Nothing, Does::Sticky(Buffer::HttpResponseLine)),
+    keyword("http_start", Takes::Nothing, Does::Sticky(Buffer::HttpStart)),
     keyword("dns.query", Takes::Nothing, Does::Sticky(Buffer::DnsQuery)),
     keyword("dns_query", Takes::Nothing, Does::Sticky(Buffer::DnsQuery)),
     keyword("tls.sni", Takes::Nothing, Does::Sticky(Buffer::TlsSni)),
@@ -125,6 +159,12 @@ const EVALUATED: &[Keyword] = &[
     keyword("http_raw_uri", Takes::Nothing, Does::Moves(Buffer::HttpUriRaw)),
     keyword("http_host", Takes::Nothing, Does::Moves(Buffer::HttpHost)),
     keyword("http_raw_host", Takes::Nothing, Does::Moves(Buffer::HttpHostRaw)),
+    keyword("http_header", Takes::Nothing, Does::Moves(Buffer::HttpHeader)),
+    keyword("http_raw_header", Takes::Nothing, Does::Moves(Buffer::HttpHeaderRaw)),
+    keyword("http_cookie", Takes::Nothing, Does::Moves(Buffer::HttpCookie)),
+    keyword("http_user_agent", Takes::Nothing, Does::Moves(Buffer::HttpUserAgent)),
+    keyword("http_stat_code", Takes::Nothing, Does::Moves(Buffer::HttpStatCode)),
+    keyword("http_stat_msg", Takes::Nothing, Does::Moves(Buffer::HttpStatMsg)),
     keyword("dsize", Takes::Plain, Does::Packet(packet::dsize)),
     keyword("ttl", Takes::Plain, Does::Packet(packet::ttl)),
     keyword("tos", Takes::MaybeQuoted, Does::Packet(packet::tos)),
@@ -168,46 +208,7 @@ const EVALUATED: &[Keyword] = &[
 ];
 
 /// Keywords of Suricata that are known and not evaluated; rules with them are refused.
-const NOT_EVALUATED: &str = "\
-    alert asn1 bypass cip_service \
-    config cyu.hash cyu.string datarep dataset dce_iface dce_opnum dce_stub_data dcerpc.iface \
-    dcerpc.opnum dcerpc.stub_data decode-event dhcp.leasetime dhcp.rebinding_time dhcp.renewal_time \
-    dnp3.data dnp3_data dnp3_func dnp3_ind dnp3_obj dns.answer.name dns.opcode dns.query.name \
-    dns.rcode dns.rrtype email.from email.subject engine-event enip_command entropy file.data \
-    file.magic file.name file_data fileext filemagic filemd5 filename filesha1 filesha256 filesize \
-    filestore flow.age flow.bytes flow.pkts flowvar frame ftpbounce ftpdata_command geoip \
-     hostbits http.accept http.accept_enc http.accept_lang http.connection \
-    http.content_len http.content_type http.cookie http.header http.header.raw http.header_names \
-    http.location http.protocol http.referer http.request_body http.request_header \
-    http.request_line http.response_body http.response_header http.response_line http.server \
-    http.start http.stat_code http.stat_msg http.user_agent http2.errorcode http2.frametype \
-    http2.header http2.header_name http2.priority http2.settings http2.size_update http2.window \
-    http_accept http_accept_enc http_accept_lang http_client_body http_connection http_content_len \
-    http_content_type http_cookie http_header http_header_names http_protocol http_raw_header \
-    http_referer http_request_line http_response_line http_server_body http_start http_stat_code \
-    http_stat_msg http_user_agent icmpv4-csum icmpv6-csum ike.chosen_sa_attribute ike.exchtype \
-    ike.init_spi ike.key_exchange_payload ike.key_exchange_payload_length ike.nonce_payload \
-    ike.nonce_payload_length ike.resp_spi ike.vendor iprep ipv4-csum ja3.hash \
-    ja3.string ja3_hash ja3_string ja3s.hash ja3s.string ja4.hash krb5.cname krb5.sname \
-    krb5.ticket_encryption krb5_cname krb5_err_code krb5_msg_type krb5_sname l3_proto lua luajit \
-    modbus mqtt.connack.session_present mqtt.connect.clientid mqtt.connect.flags \
-    mqtt.connect.password mqtt.connect.username mqtt.connect.willmessage mqtt.connect.willtopic \
-    mqtt.flags mqtt.protocol_version mqtt.publish.message mqtt.publish.topic mqtt.qos \
-    mqtt.reason_code mqtt.subscribe.topic mqtt.type mqtt.unsubscribe.topic nfq_set_mark \
-    nfs.version nfs_procedure nfs_version pktvar prefilter quic.cyu.hash quic.cyu.string \
-    quic.sni quic.ua quic.version replace requires rfb.name rfb.secresult rfb.sectype rpc \
-    sip.method sip.protocol sip.request_line sip.response_line sip.stat_code sip.stat_msg sip.uri \
-    smb.named_pipe smb.ntlmssp_domain smb.ntlmssp_user smb.share smb_named_pipe smb_share \
-    snmp.community snmp.pdu_type snmp.usm snmp.version ssh.hassh ssh.hassh.server \
-    ssh.hassh.server.string ssh.hassh.string ssh.proto ssh.protoversion ssh.software \
-    ssh.softwareversion ssh_proto ssh_software ssl_state ssl_version stream-event stream_size \
-      tag tcpv4-csum tcpv6-csum template2 tls.cert_fingerprint \
-    tls.cert_issuer tls.cert_serial tls.cert_subject tls.cert_chain_len tls.certs tls.fingerprint \
-    tls.issuerdn tls.random tls.random_bytes tls.random_time tls.store tls.subject tls.version \
-    tls_cert_expired tls_cert_fingerprint tls_cert_issuer tls_cert_notafter tls_cert_notbefore \
-    tls_cert_serial tls_cert_subject tls_cert_valid tls_store    \
-      transaction udpv4-csum udpv6-csum vlan.id vlan.layers xbits \
-   ";
+const NOT_EVALUATED: &str = include_str!("not_evaluated.txt");
 
 /// The keyword of a name, in any case.
 pub(crate) fn find(name: &str) -> Result<&'static Keyword, String> {
@@ -248,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_whether_the_keyword_is_known() {
-        assert_eq!(reason("http.header"), "keyword `http.header` is not evaluated in this build");
+        assert_eq!(reason("xbits"), "keyword `xbits` is not evaluated in this build");
         assert_eq!(reason("flowbit"), "unknown keyword `flowbit`, did you mean `flowbits`?");
         assert_eq!(reason("contant"), "unknown keyword `contant`, did you mean `content`?");
         assert_eq!(reason("foo"), "unknown keyword `foo`");

@@ -1,7 +1,7 @@
 //! Which way a signature is evaluated ([`Kind`]), on which data and in which directions.
 //! Follows Suricata 7's signature types as its `--engine-analysis` reports them.
 
-use crate::signature::{BitOperation, Buffer, HeaderTest, Kind, Signature, Test};
+use crate::signature::{BitOperation, Buffer, HeaderTest, Kind, Signature, Test, filled};
 
 /// TCP's IP protocol number.
 pub(crate) const TCP: u8 = 6;
@@ -11,7 +11,7 @@ pub(crate) fn classify(signature: &mut Signature) {
     let facts = Facts::of(signature);
     (signature.needs_packet, signature.needs_stream) = payload_needs(signature, &facts);
     signature.kind = kind(signature, &facts);
-    (signature.to_server, signature.to_client) = directions(signature, &facts);
+    (signature.to_server, signature.to_client) = directions(signature);
 }
 
 /// May the signature hold for packets of this IP protocol?
@@ -112,13 +112,14 @@ fn is_addresses_only(signature: &Signature, facts: &Facts) -> bool {
         && signature.flowint_sets.is_empty()
 }
 
-/// (`to_server`, `to_client`): what `flow` says; otherwise what the buffers imply, all of which
-/// the client fills. An event may come up in either.
-fn directions(signature: &Signature, facts: &Facts) -> (bool, bool) {
+/// (`to_server`, `to_client`): what `flow` says, as far as the buffers are filled there. An
+/// event may come up in either.
+fn directions(signature: &Signature) -> (bool, bool) {
+    let tested = signature.buffers.iter().filter(|b| !b.tests.is_empty());
+    let (requests, responses) = filled(tested.map(|b| b.buffer));
     match (signature.flow.to_server, signature.flow.to_client) {
-        (false, false) if facts.buffers => (true, false),
-        (false, false) => (true, true),
-        written => written,
+        (false, false) => (requests, responses),
+        (to_server, to_client) => (to_server && requests, to_client && responses),
     }
 }
 

@@ -24,70 +24,47 @@ pub struct TransactionList {
     pub prefilter: Prefilter,
 }
 
-/// Application protocols with transaction buffers, in Suricata's names.
-const PROTOCOLS: [&str; 3] = ["http", "dns", "tls"];
+/// By application protocol, in Suricata's names, and direction.
+type Always = BTreeMap<&'static str, [Vec<u32>; 2]>;
 
 /// Everything about transactions.
 #[derive(Debug)]
 pub(crate) struct Transactions {
     pub(crate) lists: Vec<TransactionList>,
-    /// By protocol (as in [`PROTOCOLS`]) and direction.
-    always: [[Vec<u32>; 2]; PROTOCOLS.len()],
+    always: Always,
     /// Signatures by the events that they ask for, in order.
     pub(crate) events: Vec<(AppEvent, u32)>,
 }
 
+/// Buffer, transforms and direction of a list.
+type Place = (Buffer, Vec<Transform>, usize);
+
 /// [`Transactions`] whose databases are not compiled yet.
 #[derive(Debug, Default)]
 pub(crate) struct TransactionsDraft {
-    lists: Vec<((Buffer, Vec<Transform>), Draft)>,
-    always: [[Vec<u32>; 2]; PROTOCOLS.len()],
+    lists: Vec<(Place, Draft)>,
+    always: Always,
     events: Vec<(AppEvent, u32)>,
-}
-
-/// The buffer's application protocol as an index into [`PROTOCOLS`], and who fills it.
-fn origin(buffer: Buffer) -> Option<(usize, usize)> {
-    match buffer {
-        Buffer::HttpMethod
-        | Buffer::HttpUri
-        | Buffer::HttpUriRaw
-        | Buffer::HttpHost
-        | Buffer::HttpHostRaw => Some((0, 0)),
-        Buffer::DnsQuery => Some((1, 0)),
-        Buffer::TlsSni => Some((2, 0)),
-        Buffer::Payload
-        | Buffer::Ipv4Hdr
-        | Buffer::Ipv6Hdr
-        | Buffer::TcpHdr
-        | Buffer::UdpHdr
-        | Buffer::Icmpv4Hdr
-        | Buffer::Icmpv6Hdr
-        | Buffer::IpSrc
-        | Buffer::IpDst
-        | Buffer::Base64Data => None,
-    }
 }
 
 impl TransactionsDraft {
     /// Sorts the [`Kind::Transaction`] signatures by the buffer of their fast pattern.
     pub(crate) fn new(signatures: &[Signature], store: &mut PatternStore) -> Self {
         let mut draft = Self::default();
-        let mut by_place: BTreeMap<(Buffer, Vec<Transform>), Vec<u32>> = BTreeMap::new();
+        let mut by_place: BTreeMap<Place, Vec<u32>> = BTreeMap::new();
         for (number, signature) in (0u32..).zip(signatures) {
             draft.events.extend(signature.events.iter().map(|&event| (event, number)));
             if signature.kind != Kind::Transaction || signature.has_transaction_event() {
                 continue;
             }
-            if let Some(place) = fast_pattern::place(signature) {
-                let place = (place.buffer, place.transforms.clone());
-                by_place.entry(place).or_default().push(number);
-                continue;
-            }
-            for tests in &signature.buffers {
-                let Some((protocol, direction)) = origin(tests.buffer) else { continue };
-                let always = &mut draft.always[protocol][direction];
-                if always.last() != Some(&number) {
-                    always.push(number);
+            for direction in directions(signature) {
+                if let Some(place) = fast_pattern::place(signature) {
+                    let place = (place.buffer, place.transforms.clone(), direction);
+                    by_place.entry(place).or_default().push(number);
+                    continue;
+                }
+                for app in apps(signature) {
+                    draft.always.entry(app).or_default()[direction].push(number);
                 }
             }
         }
@@ -107,8 +84,7 @@ impl TransactionsDraft {
         let lists = self
             .lists
             .into_iter()
-            .map(|((buffer, transforms), draft)| {
-                let (_, direction) = origin(buffer)?;
+            .map(|((buffer, transforms, direction), draft)| {
                 let prefilter = draft.finish(databases)?;
                 Some(TransactionList { buffer, transforms, direction, prefilter })
             })
@@ -117,13 +93,29 @@ impl TransactionsDraft {
     }
 }
 
+/// The directions that a signature is for: 0 to the server, 1 to the client.
+fn directions(signature: &Signature) -> impl Iterator<Item = usize> + use<> {
+    let ways = [signature.to_server, signature.to_client];
+    (0..ways.len()).filter(move |&way| ways[way])
+}
+
+/// The application protocols in whose transactions all buffers of a signature are.
+fn apps(signature: &Signature) -> Vec<&'static str> {
+    let mut origins = signature.buffers.iter().filter_map(|tests| tests.buffer.origin());
+    let mut apps = origins.next().map_or(Vec::new(), |origin| origin.apps.to_vec());
+    for origin in origins {
+        apps.retain(|app| origin.apps.contains(app));
+    }
+    apps.retain(|app| signature.protocol.app.is_none_or(|set| set == *app));
+    apps
+}
+
 impl Transactions {
     /// The signatures without a fast pattern on buffers of this protocol and direction.
     pub(crate) fn always(&self, protocol: &str, direction: usize) -> &[u32] {
-        PROTOCOLS
-            .iter()
-            .position(|&name| name == protocol)
-            .and_then(|at| self.always.get(at)?.get(direction))
+        self.always
+            .get(protocol)
+            .and_then(|ways| ways.get(direction))
             .map_or(&[], Vec::as_slice)
     }
 }

@@ -1,4 +1,4 @@
-//! Where a rule looks: buffers, what is done to them, and the tests on each.
+//! Where a rule looks: buffers, who fills them, what is done to them, and the tests on each.
 
 use super::test::Test;
 use super::transform::Transform;
@@ -19,6 +19,55 @@ pub enum Buffer {
     HttpHost,
     /// `http.host.raw`
     HttpHostRaw,
+    /// `http.header`: the fields as they were understood, cookies left out
+    HttpHeader,
+    /// `http.header.raw`
+    HttpHeaderRaw,
+    /// `http.header_names`
+    HttpHeaderNames,
+    /// `http.request_header`, once per field
+    HttpRequestHeader,
+    /// `http.response_header`, once per field
+    HttpResponseHeader,
+    /// `http.cookie`: Cookie of a request, Set-Cookie of a response
+    HttpCookie,
+    /// `http.user_agent`
+    HttpUserAgent,
+    /// `http.referer`
+    HttpReferer,
+    /// `http.accept`
+    HttpAccept,
+    /// `http.accept_enc`
+    HttpAcceptEnc,
+    /// `http.accept_lang`
+    HttpAcceptLang,
+    /// `http.connection`
+    HttpConnection,
+    /// `http.content_type`
+    HttpContentType,
+    /// `http.content_len`
+    HttpContentLen,
+    /// `http.protocol`
+    HttpProtocol,
+    /// `http.start`: the first line and the fields
+    HttpStart,
+    /// `http.request_line`
+    HttpRequestLine,
+    /// `http.response_line`
+    HttpResponseLine,
+    /// `http.stat_code`
+    HttpStatCode,
+    /// `http.stat_msg`
+    HttpStatMsg,
+    /// `http.server`
+    HttpServer,
+    /// `http.location`
+    HttpLocation,
+    /// `http.request_body`, in windows as it comes
+    HttpRequestBody,
+    /// `file.data`, and of HTTP `http.response_body`: what is transferred, decoded, in windows as
+    /// it comes
+    FileData,
     /// `dns.query`, once per question
     DnsQuery,
     /// `tls.sni`
@@ -43,25 +92,98 @@ pub enum Buffer {
     Base64Data,
 }
 
+/// Whose transactions hold a buffer, and who fills it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Origin {
+    /// The application protocols, in Suricata's names.
+    pub apps: &'static [&'static str],
+    /// The client fills it.
+    pub to_server: bool,
+    /// The server fills it.
+    pub to_client: bool,
+}
+
+impl Origin {
+    /// Does the side that sends in a direction (0: to the server, 1: to the client) fill it?
+    pub fn fills(self, direction: usize) -> bool {
+        if direction == 0 { self.to_server } else { self.to_client }
+    }
+}
+
 impl Buffer {
-    /// Is it a buffer of an application protocol's transaction?
-    pub fn is_transaction(self) -> bool {
-        matches!(
-            self,
+    /// Where it comes from, if it is a buffer of an application protocol's transactions.
+    pub const fn origin(self) -> Option<Origin> {
+        const REQUEST: (bool, bool) = (true, false);
+        const RESPONSE: (bool, bool) = (false, true);
+        const BOTH: (bool, bool) = (true, true);
+        let (apps, (to_server, to_client)): (&'static [&'static str], _) = match self {
             Self::HttpMethod
-                | Self::HttpUri
-                | Self::HttpUriRaw
-                | Self::HttpHost
-                | Self::HttpHostRaw
-                | Self::DnsQuery
-                | Self::TlsSni
-        )
+            | Self::HttpUri
+            | Self::HttpUriRaw
+            | Self::HttpHost
+            | Self::HttpHostRaw
+            | Self::HttpRequestHeader
+            | Self::HttpUserAgent
+            | Self::HttpReferer
+            | Self::HttpAccept
+            | Self::HttpAcceptEnc
+            | Self::HttpAcceptLang
+            | Self::HttpRequestLine
+            | Self::HttpRequestBody => (&["http"], REQUEST),
+            Self::HttpResponseHeader
+            | Self::HttpResponseLine
+            | Self::HttpStatCode
+            | Self::HttpStatMsg
+            | Self::HttpServer
+            | Self::HttpLocation => (&["http"], RESPONSE),
+            Self::HttpHeader
+            | Self::HttpHeaderRaw
+            | Self::HttpHeaderNames
+            | Self::HttpCookie
+            | Self::HttpConnection
+            | Self::HttpContentType
+            | Self::HttpContentLen
+            | Self::HttpProtocol
+            | Self::HttpStart
+            | Self::FileData => (&["http"], BOTH),
+            Self::DnsQuery => (&["dns"], REQUEST),
+            Self::TlsSni => (&["tls"], REQUEST),
+            Self::Payload
+            | Self::Ipv4Hdr
+            | Self::Ipv6Hdr
+            | Self::TcpHdr
+            | Self::UdpHdr
+            | Self::Icmpv4Hdr
+            | Self::Icmpv6Hdr
+            | Self::IpSrc
+            | Self::IpDst
+            | Self::Base64Data => return None,
+        };
+        Some(Origin { apps, to_server, to_client })
+    }
+
+    /// Is it a buffer of an application protocol's transaction?
+    pub const fn is_transaction(self) -> bool {
+        self.origin().is_some()
+    }
+
+    /// Can a transaction have several of it, so that every use of it in a rule is looked for on
+    /// its own?
+    pub const fn is_multi(self) -> bool {
+        matches!(self, Self::DnsQuery | Self::HttpRequestHeader | Self::HttpResponseHeader)
     }
 
     /// Is it a header of the packet?
     pub fn is_header(self) -> bool {
         !self.is_transaction() && !matches!(self, Self::Payload | Self::Base64Data)
     }
+}
+
+/// The directions in which all of these buffers are filled: to the server, to the client.
+pub(crate) fn filled(buffers: impl Iterator<Item = Buffer>) -> (bool, bool) {
+    buffers.filter_map(Buffer::origin).fold((true, true), |(requests, responses), origin| {
+        (requests && origin.to_server, responses && origin.to_client)
+    })
 }
 
 /// The tests on one buffer, in rule order.

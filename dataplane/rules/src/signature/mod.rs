@@ -11,7 +11,8 @@ mod transform;
 
 use std::sync::Arc;
 
-pub use buffer::{Buffer, BufferTests};
+pub(crate) use buffer::filled;
+pub use buffer::{Buffer, BufferTests, Origin as BufferOrigin};
 pub use flow::{
     AppProtocolTest, BitId, BitOperation, FlowMatch, FlowbitSet, FlowbitTest, FlowintSet,
     FlowintTest, IntCondition, IntId, IntOperation, IntOperator, IntValue,

@@ -1,0 +1,180 @@
+//! What both sides of a connection do alike: fill their half of a transaction, put header fields
+//! together, count what a body is made of.
+
+use wire::Direction;
+
+use super::headers::{Room, split_field};
+use super::tx::{HttpTx, Side};
+use super::{Fatal, progress};
+use crate::AppBuffer;
+use crate::buffer::BufferSet;
+use crate::limits::Limits;
+use crate::line::{LineBuf, chomp};
+use crate::txs::TxList;
+
+/// The part of a parser that knows which transaction it fills.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) dir: Direction,
+    /// The transaction being filled.
+    pub(super) tx: Option<u64>,
+    pub(super) line: LineBuf,
+    pub(super) field: FieldBuf,
+    /// Bytes of the body, or of the chunk, still to come.
+    pub(super) left: u64,
+}
+
+/// A header field that may go on in the next line.
+#[derive(Debug, Default)]
+pub(super) struct FieldBuf {
+    field: Option<Vec<u8>>,
+}
+
+impl FieldBuf {
+    /// Takes a line of a header. Returns the field that it shows to be complete.
+    pub(super) fn line(&mut self, line: &[u8], limit: usize) -> Result<Option<Vec<u8>>, Fatal> {
+        let line = chomp(line);
+        if let (Some(b' ' | b'\t'), Some(field)) = (line.first(), &mut self.field) {
+            if field.len() + line.len() > limit {
+                return Err(Fatal);
+            }
+            field.extend_from_slice(line);
+            return Ok(None);
+        }
+        // a continuation of nothing is a field of its own
+        Ok(self.field.replace(line.trim_ascii_start().to_vec()))
+    }
+
+    fn len(&self) -> usize {
+        self.field.as_ref().map_or(0, Vec::len)
+    }
+}
+
+impl Half {
+    pub(super) fn new(dir: Direction) -> Self {
+        Self {
+            dir,
+            tx: None,
+            line: LineBuf::default(),
+            field: FieldBuf::default(),
+            left: 0,
+        }
+    }
+
+    /// Changes the transaction, if the engine has not let it go.
+    pub(super) fn with(&self, txs: &mut TxList, change: impl FnOnce(&mut HttpTx)) {
+        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
+            change(tx);
+        }
+    }
+
+    /// Changes this side of the transaction.
+    pub(super) fn side(&self, txs: &mut TxList, change: impl FnOnce(&mut Side)) {
+        self.with(txs, |tx| change(tx.side_mut(self.dir)));
+    }
+
+    /// This side of the transaction has come so far.
+    pub(super) fn step(&self, txs: &mut TxList, to: u8) {
+        self.side(txs, |side| side.progress = side.progress.max(to));
+        txs.touch();
+    }
+
+    /// Bytes of a body, or of what frames it.
+    pub(super) fn count(&self, txs: &mut TxList, n: u64) {
+        self.side(txs, |side| side.length = side.length.saturating_add(n));
+    }
+
+    /// Takes a line of the header, or of the trailer.
+    pub(super) fn header_line(
+        &mut self,
+        txs: &mut TxList,
+        limits: &Limits,
+        wanted: BufferSet,
+        line: &[u8],
+    ) -> Result<(), Fatal> {
+        self.raw(txs, limits, wanted, line);
+        match self.field.line(line, limits.http_field)? {
+            Some(field) => self.add_field(txs, limits, &field),
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what was sent of the header.
+    pub(super) fn raw(&self, txs: &mut TxList, limits: &Limits, wanted: BufferSet, line: &[u8]) {
+        if wanted.contains(header_raw(self.dir)) {
+            self.side(txs, |side| {
+                let room = limits.http_header_bytes.saturating_sub(side.raw.len());
+                side.raw.extend_from_slice(&line[..line.len().min(room)]);
+            });
+        }
+    }
+
+    /// The last field is complete.
+    pub(super) fn flush_field(&mut self, txs: &mut TxList, limits: &Limits) -> Result<(), Fatal> {
+        match self.field.field.take() {
+            Some(field) => self.add_field(txs, limits, &field),
+            None => Ok(()),
+        }
+    }
+
+    fn add_field(&self, txs: &mut TxList, limits: &Limits, field: &[u8]) -> Result<(), Fatal> {
+        let (name, value) = split_field(field);
+        let room = Room { fields: limits.http_headers, bytes: limits.http_header_bytes };
+        let cookie: &[u8] = match self.dir {
+            Direction::ToServer => b"cookie",
+            Direction::ToClient => b"set-cookie",
+        };
+        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
+            tx.side_mut(self.dir).headers.add(name, value, cookie, room)?;
+        }
+        Ok(())
+    }
+
+    /// All fields are there, or no more will come: makes the buffers that rules ask for.
+    pub(super) fn seal(&self, txs: &mut TxList, wanted: BufferSet) {
+        let (names, start) = match self.dir {
+            Direction::ToServer => (AppBuffer::HttpHeaderNames, AppBuffer::HttpStart),
+            Direction::ToClient => (AppBuffer::HttpReplyHeaderNames, AppBuffer::HttpReplyStart),
+        };
+        self.side(txs, |side| {
+            side.headers.seal();
+            if wanted.contains(names) {
+                side.make_names();
+            }
+            if wanted.contains(start) {
+                side.make_start();
+            }
+        });
+    }
+
+    /// The message is over. True: there was one.
+    pub(super) fn complete(&mut self, txs: &mut TxList, wanted: BufferSet) {
+        if self.tx.is_some() {
+            let mut open = false;
+            self.side(txs, |side| open = side.progress < progress::BODY);
+            if open {
+                self.seal(txs, wanted);
+            }
+            self.step(txs, progress::COMPLETE);
+        }
+        self.tx = None;
+        self.left = 0;
+    }
+
+    /// No more is parsed.
+    pub(super) fn clear(&mut self) {
+        self.line = LineBuf::default();
+        self.field = FieldBuf::default();
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.line.pending().len() + self.field.len()
+    }
+}
+
+fn header_raw(dir: Direction) -> AppBuffer {
+    match dir {
+        Direction::ToServer => AppBuffer::HttpHeaderRaw,
+        Direction::ToClient => AppBuffer::HttpReplyHeaderRaw,
+    }
+}
