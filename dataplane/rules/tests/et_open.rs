@@ -60,16 +60,25 @@ fn every_signature_has_its_place(ruleset: &Ruleset) {
         ruleset.transaction_lists().iter().map(|list| list.prefilter.signatures()).sum();
     let always: std::collections::BTreeSet<u32> = ["http", "dns", "tls"]
         .into_iter()
-        .flat_map(|protocol| ruleset.transaction_always(protocol, 0))
+        .flat_map(|protocol| [0, 1].map(|way| ruleset.transaction_always(protocol, way)))
+        .flatten()
         .copied()
         .collect();
-    let wanted = ruleset.signatures.iter().filter(|s| s.kind == Kind::Transaction).count();
     let events: std::collections::BTreeSet<u32> = ruleset
         .event_signatures()
         .iter()
         .map(|&(_, number)| number)
         .filter(|&number| ruleset.signatures[number as usize].kind == Kind::Transaction)
         .collect();
+    // A signature with a fast pattern is looked for in each of its directions.
+    let places = |(number, s): (u32, &Signature)| match s.kind {
+        Kind::Transaction if s.fast_pattern.is_some() && !events.contains(&number) => {
+            usize::from(s.to_server) + usize::from(s.to_client)
+        }
+        Kind::Transaction => 1,
+        _ => 0,
+    };
+    let wanted = (0u32..).zip(&ruleset.signatures).map(places).sum();
     assert_eq!(transactions + always.len() + events.len(), wanted);
     for signature in &ruleset.signatures {
         let needs_fast_pattern = signature.kind == Kind::Transaction

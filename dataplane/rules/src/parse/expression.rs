@@ -249,7 +249,7 @@ mod tests {
         assert!(read.anchored && read.dollar_end_only && read.ungreedy && read.relative);
         assert_eq!(letters(b"iUR").expect("letters").buffer, Some(Buffer::HttpUri));
         assert_eq!(letters(b"Z").expect("letters").buffer, Some(Buffer::HttpHostRaw));
-        for flags in ["q", "UI", "UU", "BU", "P", "V", ",flow:x", " ,pkt:x", " i", "i "] {
+        for flags in ["q", "UI", "UU", "BU", ",flow:x", " ,pkt:x", " i", "i "] {
             assert!(letters(flags.as_bytes()).is_err(), "{flags}");
         }
         assert!(letters(b",flow:x").is_err_and(|reason| reason.contains("captures")));

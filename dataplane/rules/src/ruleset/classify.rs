@@ -23,8 +23,6 @@ pub(crate) fn holds_for(signature: &Signature, protocol: u8) -> bool {
 /// What the decisions below ask about a signature more than once.
 struct Facts {
     transaction: bool,
-    /// Looks at a transaction's buffers, not only at its events.
-    buffers: bool,
     payload: bool,
     /// Tests that only a packet can answer; Suricata evaluates such a rule by packet, raw
     /// payload included.
@@ -36,10 +34,8 @@ impl Facts {
         let tested = |wanted: fn(Buffer) -> bool| {
             signature.buffers.iter().any(|b| wanted(b.buffer) && !b.tests.is_empty())
         };
-        let buffers = tested(Buffer::is_transaction);
         Self {
-            transaction: buffers || signature.has_transaction_event(),
-            buffers,
+            transaction: tested(Buffer::is_transaction) || signature.has_transaction_event(),
             payload: tested(|buffer| buffer == Buffer::Payload),
             packet: !signature.header.is_empty()
                 || tested(Buffer::is_header)
