@@ -46,8 +46,10 @@ fn rules_of_et_open_that_need_these_keywords_only_all_load() {
     let missing: Vec<String> =
         items(&wanted).into_iter().filter(|sid| !loaded.contains(&sid.parse().unwrap())).collect();
     assert!(missing.is_empty(), "{missing:?}: {:?}", parsed.rejections.first());
-    // What is refused is refused for a keyword that it names, not for its syntax.
-    for rejection in &parsed.rejections {
+    // What is refused is refused for a keyword that it names, not for its syntax; but for a rule
+    // with two thresholds, which Suricata does not take either.
+    let refused = parsed.rejections.iter().filter(|rejection| rejection.sid != Some(2_016_867));
+    for rejection in refused {
         assert!(rejection.reason.contains("not evaluated"), "{rejection}");
     }
     assert!(parsed.ignored > 10_000, "{}", parsed.ignored);
