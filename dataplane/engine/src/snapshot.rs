@@ -74,11 +74,19 @@ pub fn app_buffer(buffer: Buffer, direction: Direction) -> Option<AppBuffer> {
         Buffer::TlsSni => AppBuffer::TlsSni,
         Buffer::HttpHeader => by_side(AppBuffer::HttpHeader, AppBuffer::HttpReplyHeader),
         Buffer::HttpHeaderRaw => by_side(AppBuffer::HttpHeaderRaw, AppBuffer::HttpReplyHeaderRaw),
-        Buffer::HttpHeaderNames => by_side(AppBuffer::HttpHeaderNames, AppBuffer::HttpReplyHeaderNames),
+        Buffer::HttpHeaderNames => {
+            by_side(AppBuffer::HttpHeaderNames, AppBuffer::HttpReplyHeaderNames)
+        }
         Buffer::HttpCookie => by_side(AppBuffer::HttpCookie, AppBuffer::HttpReplyCookie),
-        Buffer::HttpConnection => by_side(AppBuffer::HttpConnection, AppBuffer::HttpReplyConnection),
-        Buffer::HttpContentType => by_side(AppBuffer::HttpContentType, AppBuffer::HttpReplyContentType),
-        Buffer::HttpContentLen => by_side(AppBuffer::HttpContentLen, AppBuffer::HttpReplyContentLen),
+        Buffer::HttpConnection => {
+            by_side(AppBuffer::HttpConnection, AppBuffer::HttpReplyConnection)
+        }
+        Buffer::HttpContentType => {
+            by_side(AppBuffer::HttpContentType, AppBuffer::HttpReplyContentType)
+        }
+        Buffer::HttpContentLen => {
+            by_side(AppBuffer::HttpContentLen, AppBuffer::HttpReplyContentLen)
+        }
         Buffer::HttpProtocol => by_side(AppBuffer::HttpProtocol, AppBuffer::HttpReplyProtocol),
         Buffer::HttpStart => by_side(AppBuffer::HttpStart, AppBuffer::HttpReplyStart),
         Buffer::HttpRequestBody | Buffer::FileData => return None,

@@ -52,13 +52,7 @@ impl FieldBuf {
 
 impl Half {
     pub(super) fn new(dir: Direction) -> Self {
-        Self {
-            dir,
-            tx: None,
-            line: LineBuf::default(),
-            field: FieldBuf::default(),
-            left: 0,
-        }
+        Self { dir, tx: None, line: LineBuf::default(), field: FieldBuf::default(), left: 0 }
     }
 
     /// Changes the transaction, if the engine has not let it go.

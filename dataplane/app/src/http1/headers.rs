@@ -129,8 +129,7 @@ impl Headers {
         if !std::mem::take(&mut self.untidy) {
             return;
         }
-        let (plain, cookies) =
-            (std::mem::take(&mut self.plain), std::mem::take(&mut self.cookies));
+        let (plain, cookies) = (std::mem::take(&mut self.plain), std::mem::take(&mut self.cookies));
         for field in &mut self.fields {
             let (from, to) = if field.cookie {
                 (&cookies, &mut self.cookies)
@@ -291,7 +290,8 @@ mod tests {
         assert!(h.bytes() < 600);
         assert_eq!(h.get(b"content-length"), Some(&b"7"[..]));
         for i in 0..1000 {
-            if h.add(format!("y{i}").as_bytes(), b"", b"", Room { bytes: 50_000, ..SMALL }).is_err() {
+            if h.add(format!("y{i}").as_bytes(), b"", b"", Room { bytes: 50_000, ..SMALL }).is_err()
+            {
                 return;
             }
         }

@@ -113,9 +113,6 @@ fn apps(signature: &Signature) -> Vec<&'static str> {
 impl Transactions {
     /// The signatures without a fast pattern on buffers of this protocol and direction.
     pub(crate) fn always(&self, protocol: &str, direction: usize) -> &[u32] {
-        self.always
-            .get(protocol)
-            .and_then(|ways| ways.get(direction))
-            .map_or(&[], Vec::as_slice)
+        self.always.get(protocol).and_then(|ways| ways.get(direction)).map_or(&[], Vec::as_slice)
     }
 }
