@@ -95,8 +95,9 @@ pub struct Alert {
     pub src_port: Option<u16>,
     /// Destination port.
     pub dst_port: Option<u16>,
-    /// IP protocol.
-    pub protocol: u8,
+    /// IP protocol; None of a packet that was refused before its addresses were read: `src` and
+    /// `dst` say nothing then.
+    pub protocol: Option<u8>,
     /// ICMP type and code.
     pub icmp: Option<(u8, u8)>,
     /// VLAN ids, outer-most first.

@@ -18,6 +18,9 @@ use crate::part::PacketInfo;
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
+/// The protocol number of IPv6's fragment header.
+const IPV6_FRAGMENT: u8 = 44;
+
 /// What to do when the ring is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
@@ -142,8 +145,10 @@ impl Emitter {
     ) -> Alert {
         let decoded = origin.decoded;
         let ip = decoded.inner();
+        let refused = decoded.has(wire::flag::REFUSED);
         let has_ports =
-            matches!(decoded.transport, Transport::Tcp(_) | Transport::Udp(_) | Transport::Sctp(_));
+            matches!(decoded.transport, Transport::Tcp(_) | Transport::Udp(_) | Transport::Sctp(_))
+                || refused && matches!(ip.protocol, 6 | 17 | 132);
         let (src_port, dst_port) = decoded.ports();
         let icmp = match &decoded.transport {
             Transport::Icmp(icmp) | Transport::Icmp6(icmp) => Some((icmp.kind, icmp.code)),
@@ -186,7 +191,10 @@ impl Emitter {
             dst: ip.dst,
             src_port: has_ports.then_some(src_port),
             dst_port: has_ports.then_some(dst_port),
-            protocol: ip.protocol,
+            protocol: (decoded.layer_count > 0).then_some(match decoded.fragment {
+                Some(_) if ip.version == 6 => IPV6_FRAGMENT,
+                _ => ip.protocol,
+            }),
             icmp,
             vlan: decoded.vlans().to_vec(),
             tunnel: tunnel(decoded),

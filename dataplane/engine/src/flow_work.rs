@@ -60,12 +60,14 @@ impl Work<'_> {
         let bad_checksum = part.decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
         self.counters.bad_transport_checksum.add(u64::from(bad_checksum));
         let established;
+        let mut events = wire::EventSet::EMPTY;
         let mut in_stream = false;
         match &part.decoded.transport {
             Transport::Tcp(tcp) if part.payload && !bad_checksum => {
                 let session = flow.tcp.get_or_insert_default();
                 let unknown = session.state() == TcpState::None;
                 let segment = Segment { tcp, options: tcp.options(part.bytes), payload };
+                events.extend(segment.options.events());
                 let settings = &self.snapshot.settings;
                 let for_host;
                 let config = if settings.host_policies.is_empty() {
@@ -77,6 +79,7 @@ impl Work<'_> {
                 };
                 let done = session.packet(&segment, direction, info.clock, config, self.memory);
                 established = done.was_established;
+                events.extend(done.events);
                 outcome.stored = !done.memcap_dropped;
                 if done.swapped {
                     outcome.swapped = true;
@@ -128,6 +131,7 @@ impl Work<'_> {
             Direction::ToClient => part.decoded.ports().0,
         };
         let mut unit = part.unit(spare, hits.rulesets);
+        unit.headers.events.extend(events);
         unit.in_stream = in_stream;
         unit.direction = Some(direction);
         unit.established = established;
@@ -404,7 +408,13 @@ impl Work<'_> {
             }
             let nothing = PaddedBuf::new();
             let unit = Unit {
-                headers: Headers { packet: &decoded, bytes: &[], payload_len: 0, pseudo: true },
+                headers: Headers {
+                    packet: &decoded,
+                    bytes: &[],
+                    payload_len: 0,
+                    events: wire::EventSet::EMPTY,
+                    pseudo: true,
+                },
                 payload: nothing.as_padded(),
                 window: None,
                 in_stream: true,

@@ -2,7 +2,7 @@
 //! fragments, or a packet that carries another one.
 
 use hyperscan::{Padded, PaddedBuf};
-use wire::{Decoded, Direction, LinkType, Nanos, Span, Transport, TunnelId, Udp};
+use wire::{Decoded, Direction, EventSet, LinkType, Nanos, Span, Transport, TunnelId, Udp};
 
 use crate::alert::Source;
 use crate::emit::Origin;
@@ -115,6 +115,9 @@ pub(crate) fn carriers(decoded: &Decoded, bytes: &[u8]) -> impl Iterator<Item = 
         };
         carrier.payload = Span { start: layer.payload, end: layer.end };
         carrier.flags &= !wire::flag::BAD_TRANSPORT_CHECKSUM;
+        // Of several carriers the first tells the events of all.
+        let first = i == decoded.inherited;
+        carrier.events = if first { decoded.outer_events } else { EventSet::EMPTY };
         carrier
     })
 }
@@ -159,6 +162,7 @@ impl<'a> Part<'a> {
                 packet: self.decoded,
                 bytes: self.bytes,
                 payload_len: self.payload_bytes().len(),
+                events: self.decoded.events,
                 pseudo: false,
             },
             payload: self.padded(spare),

@@ -258,11 +258,36 @@ impl Core {
             Err(reject) => {
                 self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
                 self.counters.discard(drop_of(reject));
+                let source = source_of(&slot);
+                self.refused(snapshot, &slot, source, bytes, info);
                 Fate::Done
             }
         };
         self.slot = Some(slot);
         fate
+    }
+
+    /// A packet that the decoder refused is counted as such, but rules can ask for its events.
+    #[cold]
+    fn refused(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        decoded: &Decoded,
+        source: Source,
+        bytes: &[u8],
+        info: &PacketInfo,
+    ) {
+        if decoded.events.is_empty() {
+            return;
+        }
+        let hits = snapshot.scope.lookup(decoded);
+        if hits.scoped() {
+            let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            let (buffer, payload) = (bytes, false);
+            let part =
+                Part { decoded, buffer, bytes, frame_len, source, payload, link_header: &[] };
+            self.without_flow(snapshot, &part, info, hits);
+        }
     }
 
     /// What becomes of a decoded packet, if it is this core's.
@@ -354,7 +379,7 @@ impl Core {
     fn fragment(
         &mut self,
         snapshot: &Arc<Snapshot>,
-        decoded: &Decoded,
+        decoded: &mut Decoded,
         bytes: &[u8],
         info: &PacketInfo,
         hits: Hits,
@@ -364,6 +389,21 @@ impl Core {
             // Nothing in it can be of an address that does not show already.
             return Verdict::Unscoped;
         }
+        // What is in scope by the layers that can be seen is counted now; of the rest, the datagram
+        // has to tell what they are.
+        let outcome = if scoped {
+            self.defrag.push(decoded, bytes, info.clock)
+        } else {
+            self.defrag.push_open(decoded, bytes, info.clock)
+        };
+        let verdict = if scoped { Verdict::Inspected } else { Verdict::Waits };
+        let mut datagram = std::mem::take(&mut self.datagram);
+        datagram.clear();
+        let complete = matches!(outcome, DefragOutcome::Complete { .. });
+        if let DefragOutcome::Complete { datagram: whole, .. } = outcome {
+            datagram.extend_from_slice(whole);
+        }
+        decoded.events.extend(self.defrag.take_events());
         if scoped {
             // Rules may ask for fragments as such.
             let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -378,22 +418,12 @@ impl Core {
             };
             self.inspect(snapshot, &part, info, hits);
         }
-        // What is in scope by the layers that can be seen is counted now; of the rest, the datagram
-        // has to tell what they are.
-        let outcome = if scoped {
-            self.defrag.push(decoded, bytes, info.clock)
-        } else {
-            self.defrag.push_open(decoded, bytes, info.clock)
-        };
-        let verdict = if scoped { Verdict::Inspected } else { Verdict::Waits };
-        let DefragOutcome::Complete { datagram: whole, .. } = outcome else {
+        if !complete {
+            self.datagram = datagram;
             self.open_fates();
             return verdict;
-        };
+        }
         self.counters.datagrams_reassembled.add(1);
-        let mut datagram = std::mem::take(&mut self.datagram);
-        datagram.clear();
-        datagram.extend_from_slice(whole);
         let open = self.defrag.take_fates().completed;
         let whole = Whole {
             bytes: &datagram,
@@ -403,8 +433,9 @@ impl Core {
             frame_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
         };
         let config = snapshot.decoder(info.ignore_checksums);
-        match wire::decode_datagram(whole.bytes, whole.context, config) {
-            Ok(mut inner) => {
+        let mut inner = Decoded::EMPTY;
+        match wire::decode_datagram_into(whole.bytes, whole.context, config, &mut inner) {
+            Ok(()) => {
                 self.mark(snapshot, &mut inner, &whole);
                 let hits = snapshot.scope.lookup(&inner);
                 if hits.scoped() {
@@ -420,7 +451,10 @@ impl Core {
                     self.counters.unscoped.add(open);
                 }
             }
-            Err(reject) => self.counters.discard_many(drop_of(reject), open),
+            Err(reject) => {
+                self.counters.discard_many(drop_of(reject), open);
+                self.refused(snapshot, &inner, Source::Defragmented, whole.bytes, info);
+            }
         }
         self.datagram = datagram;
         verdict
@@ -456,12 +490,7 @@ impl Core {
             None
         };
         let Some((key, order)) = key else {
-            let mut unit = part.unit(&mut self.padded, hits.rulesets);
-            unit.established = false;
-            self.tools.begin();
-            self.tools.inspect(&unit, snapshot, &mut self.delivery.scratch, None);
-            let origin = part.origin(info, hits, None);
-            self.emitter.emit(&mut self.tools, snapshot, &unit, &origin, None, &self.counters);
+            self.without_flow(snapshot, part, info, hits);
             return true;
         };
         let forward = order == KeyOrder::SrcFirst;
@@ -494,6 +523,22 @@ impl Core {
             flows.set_state(id, phase);
         }
         outcome.stored
+    }
+
+    /// Detection on a packet that stands for itself.
+    fn without_flow(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        part: &Part<'_>,
+        info: &PacketInfo,
+        hits: Hits,
+    ) {
+        let mut unit = part.unit(&mut self.padded, hits.rulesets);
+        unit.established = false;
+        self.tools.begin();
+        self.tools.inspect(&unit, snapshot, &mut self.delivery.scratch, None);
+        let origin = part.origin(info, hits, None);
+        self.emitter.emit(&mut self.tools, snapshot, &unit, &origin, None, &self.counters);
     }
 
     /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can

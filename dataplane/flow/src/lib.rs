@@ -23,7 +23,6 @@ pub use defrag::{
 pub use flow::{Flow, FlowState};
 pub use table::{FlowId, FlowTable, Lookup};
 pub use tcp::{
-    Chunk, Memory, Policy, RawWindow, Segment, StreamConfig, TcpEvents, TcpOutcome, TcpSession,
-    TcpState,
+    Chunk, Memory, Policy, RawWindow, Segment, StreamConfig, TcpOutcome, TcpSession, TcpState,
 };
 pub use wheel::Wheel;

@@ -259,3 +259,24 @@ fn keywords_that_are_not_evaluated_are_named() {
         assert!(reason.contains("not evaluated"), "{reason}");
     }
 }
+
+#[test]
+fn events_are_known_by_their_names_alone() {
+    all_load(&[
+        "decode-event:ipv4.trunc_pkt;",
+        "decode-event:IPv6.Zero_Len_PadN;",
+        "stream-event:3whs_ack_in_wrong_dir;",
+        "stream-event:est_synack_resend_with_different_ack;",
+        "engine-event:stream.fin_syn;",
+        "engine-event:decoder.too_many_layers;",
+    ]);
+    all_refused(&[
+        "decode-event:decoder.ipv4.trunc_pkt;",
+        "decode-event:!ipv4.trunc_pkt;",
+        "engine-event:fin_syn;",
+        "decode-event:ipv4.trunc_pkt; http.uri; content:\"a\";",
+    ]);
+    let reason = refusal("alert pkthdr any any -> any any (decode-event:ipv4.truncpkt; sid:1;)");
+    let expected = "event `ipv4.truncpkt` is not known, did you mean `ipv4.trunc_pkt`?";
+    assert!(reason.as_ref().is_some_and(|reason| reason.contains(expected)), "{reason:?}");
+}

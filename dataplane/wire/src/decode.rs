@@ -3,8 +3,8 @@
 use crate::ip::Extent;
 use crate::link::{Step, Tags};
 use crate::{
-    Config, Decoded, IpLayer, LinkType, MAX_IP_LAYERS, MalformedKind, Reject, Span, Transport,
-    TunnelId,
+    Config, Decoded, Event, EventSet, IpLayer, LinkType, MAX_IP_LAYERS, MalformedKind, Reject,
+    Span, Transport, TunnelId,
     checksum::{headers_ok, mark_transport_checksum},
     decoded::flag,
     ip, link, transport, tunnel,
@@ -23,8 +23,10 @@ pub fn decode(link: LinkType, bytes: &[u8], config: &Config) -> Result<Decoded, 
     Ok(decoded)
 }
 
-/// As [`decode`], but into a place of the caller's, such as an array for a burst. After an error
-/// what is in `into` is of no meaning.
+/// As [`decode`], but into a place of the caller's, such as an array for a burst.
+///
+/// After an error `into` has the events of what was read, and, if its IP header told addresses, one
+/// layer without transport or payload; otherwise none.
 #[inline]
 pub fn decode_into(
     link: LinkType,
@@ -37,7 +39,30 @@ pub fn decode_into(
     into.vlan_count = 0;
     into.tunnel = TunnelId::default();
     into.flags = 0;
-    run(Step::from(link), bytes, config, into, Extent::Stated)
+    into.events = EventSet::EMPTY;
+    into.outer_events = EventSet::EMPTY;
+    into.layers[0].version = 0;
+    let done = run(Step::from(link), bytes, config, into, Extent::Stated);
+    if done.is_err() {
+        refused(into, 0);
+    }
+    done
+}
+
+/// Leaves of a packet that is refused the layer at `index`, if it was read.
+#[cold]
+fn refused(into: &mut Decoded, index: u8) {
+    let version = into.layers.get(usize::from(index)).map_or(0, |layer| layer.version);
+    into.layer_count = index + u8::from(version != 0);
+    if version == 0
+        && let Some(layer) = into.layers.get_mut(usize::from(index))
+    {
+        *layer = IpLayer::EMPTY;
+    }
+    into.transport = Transport::None;
+    into.fragment = None;
+    into.payload = Span::default();
+    into.flags |= flag::REFUSED;
 }
 
 /// Decodes a datagram that was put together from fragments: `bytes` are its IP header (see
@@ -51,7 +76,20 @@ pub fn decode_datagram(
     context: &Decoded,
     config: &Config,
 ) -> Result<Decoded, Reject> {
-    let mut decoded = context.clone();
+    let mut decoded = Decoded::EMPTY;
+    decode_datagram_into(bytes, context, config, &mut decoded)?;
+    Ok(decoded)
+}
+
+/// As [`decode_datagram`], but into a place of the caller's; of errors holds what does for
+/// [`decode_into`].
+pub fn decode_datagram_into(
+    bytes: &[u8],
+    context: &Decoded,
+    config: &Config,
+    decoded: &mut Decoded,
+) -> Result<(), Reject> {
+    decoded.clone_from(context);
     let outer = decoded.layer_count.saturating_sub(1).min(MAX_IP_LAYERS as u8);
     decoded.layer_count = outer;
     decoded.inherited = outer;
@@ -59,8 +97,17 @@ pub fn decode_datagram(
         *layer = IpLayer { header: 0, header_len: 0, payload: 0, end: 0, ..*layer };
     }
     decoded.flags = (context.flags & !flag::OF_LAYER) | flag::REASSEMBLED;
-    run(Step::Ip, bytes, config, &mut decoded, Extent::Whole)?;
-    Ok(decoded)
+    // Events of the fragments were theirs.
+    decoded.events = EventSet::EMPTY;
+    decoded.outer_events = EventSet::EMPTY;
+    if let Some(layer) = decoded.layers.get_mut(usize::from(outer)) {
+        layer.version = 0;
+    }
+    let done = run(Step::Ip, bytes, config, decoded, Extent::Whole);
+    if done.is_err() {
+        refused(decoded, outer);
+    }
+    done
 }
 
 /// Reads the packet that begins with `step`, then whatever it is the envelope of.
@@ -104,8 +151,11 @@ fn unwrap(
     into: &mut Decoded,
     budget: &mut u8,
 ) -> Result<(), Reject> {
-    while let Some(entry) = tunnel::entry(bytes, into, config) {
+    let mut noted = EventSet::EMPTY;
+    while let Some(entry) = tunnel::entry(bytes, into, config, &mut noted) {
         let mut tags = Tags::default();
+        into.events.extend(std::mem::take(&mut noted));
+        let carrier = std::mem::take(&mut into.events);
         let content = bytes.get(..entry.end).unwrap_or(&[]);
         for id in entry.id.vlan.iter().take(usize::from(entry.id.vlan_count)) {
             tags.push(*id);
@@ -115,16 +165,24 @@ fn unwrap(
                 into.tunnel = entry.id;
                 into.tunnel.vlan = [tags.vlan[0], tags.vlan[1]];
                 into.tunnel.vlan_count = tags.count.min(2);
+                into.outer_events.extend(carrier);
             }
             Err(Reject::Malformed(MalformedKind::TooDeep)) => {
+                into.events.extend(carrier);
                 return Err(MalformedKind::TooDeep.into());
             }
             Err(_) => {
+                // A UDP port is a guess: what is no such tunnel is nothing odd.
+                let content = std::mem::replace(&mut into.events, carrier);
+                if !entry.is_guess() {
+                    into.events.extend(content);
+                }
                 into.flags |= flag::INNER_UNREADABLE;
                 break;
             }
         }
     }
+    into.events.extend(noted);
     Ok(())
 }
 
@@ -140,14 +198,25 @@ fn packet(
     budget: &mut u8,
     extent: Extent,
 ) -> Result<(), Reject> {
-    let (version, at) = link::to_ip(bytes, step, at, tags, budget)?;
+    let events = &mut into.events;
+    let (version, at) = link::to_ip(bytes, step, at, tags, budget, events)?;
     let slot = usize::from(into.layer_count);
-    let slot = into.layers.get_mut(slot).ok_or(MalformedKind::TooDeep)?;
-    let found = match version {
-        4 => ip::parse_v4(bytes, at, extent)?,
-        6 => ip::parse_v6(bytes, at, extent)?,
-        _ => return Err(MalformedKind::IpVersion.into()),
+    let Some(slot) = into.layers.get_mut(slot) else {
+        events.insert(Event::TooManyLayers);
+        return Err(MalformedKind::TooDeep.into());
     };
+    let found = match version {
+        4 => ip::parse_v4(bytes, at, extent, events)?,
+        6 => ip::parse_v6(bytes, at, extent, events)?,
+        _ => {
+            events.insert(Event::IprawInvalidIpVersion);
+            return Err(MalformedKind::IpVersion.into());
+        }
+    };
+    *slot = found.layer;
+    if let Some(kind) = found.refused {
+        return Err(kind.into());
+    }
     let layer = &found.layer;
     let flags = (into.flags & !flag::OF_LAYER) | found.flags | tags.flags;
     let (start, end) = (layer.payload as usize, layer.end as usize);
@@ -156,12 +225,11 @@ fn packet(
         into.payload = Span { start: layer.payload, end: layer.end };
         into.flags = flags;
     } else {
-        let above = transport::parse(bytes, version, layer.protocol, start, end)?;
+        let above = transport::parse(bytes, layer, start, end, events)?;
         into.transport = above.transport;
         into.payload = Span { start: above.payload.0 as u32, end: above.payload.1 as u32 };
         into.flags = flags | above.flags;
     }
-    *slot = found.layer;
     into.fragment = found.fragment;
     into.layer_count += 1;
     Ok(())

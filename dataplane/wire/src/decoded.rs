@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::Range;
 
-use crate::{Transport, TunnelId};
+use crate::{EventSet, Transport, TunnelId};
 
 /// The most IP headers, one within the other, that a packet may have.
 pub const MAX_IP_LAYERS: usize = 4;
@@ -44,6 +44,8 @@ pub mod flag {
     pub const MPLS: u32 = 1 << 18;
     /// The datagram was put together from fragments.
     pub const REASSEMBLED: u32 = 1 << 19;
+    /// The packet was refused: only its events and, if there is a layer, its addresses are known.
+    pub const REFUSED: u32 = 1 << 20;
 
     /// The flags that begin anew with every IP layer.
     pub(crate) const OF_LAYER: u32 = 0xffff;
@@ -238,8 +240,12 @@ pub struct Decoded {
     pub payload: Span,
     /// Set when the last layer is a fragment. [`Self::transport`] is then [`Transport::None`].
     pub fragment: Option<Fragment>,
-    /// Events, see [`flag`].
+    /// What was noticed, see [`flag`].
     pub flags: u32,
+    /// Events of the last layer, and of the link before it.
+    pub events: EventSet,
+    /// Events of the packets that carry it.
+    pub outer_events: EventSet,
 }
 
 impl PartialEq for Decoded {
@@ -253,6 +259,8 @@ impl PartialEq for Decoded {
             && self.payload == other.payload
             && self.fragment == other.fragment
             && self.flags == other.flags
+            && self.events == other.events
+            && self.outer_events == other.outer_events
     }
 }
 
@@ -277,6 +285,8 @@ impl Decoded {
         payload: Span { start: 0, end: 0 },
         fragment: None,
         flags: 0,
+        events: EventSet::EMPTY,
+        outer_events: EventSet::EMPTY,
     };
 
     /// The inner-most IP layer, the one that is inspected.

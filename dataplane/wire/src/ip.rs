@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::decoded::{flag, ip_option};
-use crate::{Fragment, IpLayer, MalformedKind, bytes};
+use crate::decoded::flag;
+use crate::{Event, EventSet, Fragment, IpLayer, MalformedKind, bytes, ip_options, ipv6_ext};
 
 pub(crate) const HOP_BY_HOP: u8 = 0;
 pub(crate) const ICMP: u8 = 1;
@@ -14,6 +14,7 @@ pub(crate) const IPV6: u8 = 41;
 pub(crate) const ROUTING: u8 = 43;
 pub(crate) const FRAGMENT: u8 = 44;
 pub(crate) const GRE: u8 = 47;
+pub(crate) const ESP: u8 = 50;
 pub(crate) const AUTHENTICATION: u8 = 51;
 pub(crate) const ICMPV6: u8 = 58;
 pub(crate) const NO_NEXT: u8 = 59;
@@ -22,9 +23,6 @@ pub(crate) const SCTP: u8 = 132;
 pub(crate) const MOBILITY: u8 = 135;
 pub(crate) const HIP: u8 = 139;
 pub(crate) const SHIM6: u8 = 140;
-
-/// Extension headers of one datagram that are gone through.
-const MAX_EXTENSIONS: usize = 64;
 
 /// How to read a header's own lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,14 +40,27 @@ pub(crate) struct Found {
     pub(crate) fragment: Option<Fragment>,
     /// To be set in [`crate::Decoded::flags`].
     pub(crate) flags: u32,
+    /// Why the datagram is refused, though its addresses are known.
+    pub(crate) refused: Option<MalformedKind>,
 }
 
 /// Reads an IPv4 header at `at`.
 #[inline]
-pub(crate) fn parse_v4(bytes: &[u8], at: usize, extent: Extent) -> Result<Found, MalformedKind> {
-    let head: [u8; 20] = bytes::array_at(bytes, at).ok_or(MalformedKind::Truncated)?;
+pub(crate) fn parse_v4(
+    bytes: &[u8],
+    at: usize,
+    extent: Extent,
+    events: &mut EventSet,
+) -> Result<Found, MalformedKind> {
+    let mut refuse = |event, kind| {
+        events.insert(event);
+        Err(kind)
+    };
+    let Some(head) = bytes::array_at::<20>(bytes, at) else {
+        return refuse(Event::Ipv4PktTooSmall, MalformedKind::Truncated);
+    };
     if head[0] >> 4 != 4 {
-        return Err(MalformedKind::IpVersion);
+        return refuse(Event::Ipv4WrongIpVersion, MalformedKind::IpVersion);
     }
     let header_len = usize::from(head[0] & 0x0f) * 4;
     let captured = bytes.len() - at;
@@ -60,11 +71,14 @@ pub(crate) fn parse_v4(bytes: &[u8], at: usize, extent: Extent) -> Result<Found,
         }
         Extent::Whole => (captured, u16::from_be_bytes([head[6] & 0xc0, 0])),
     };
-    if header_len < 20 || total < header_len {
-        return Err(MalformedKind::IpHeaderLength);
+    if header_len < 20 {
+        return refuse(Event::Ipv4HlenTooSmall, MalformedKind::IpHeaderLength);
+    }
+    if total < header_len {
+        return refuse(Event::Ipv4IplenSmallerThanHlen, MalformedKind::IpHeaderLength);
     }
     if total > captured {
-        return Err(MalformedKind::Truncated);
+        return refuse(Event::Ipv4TruncPkt, MalformedKind::Truncated);
     }
     let end = at + total;
     let mut layer = IpLayer {
@@ -87,7 +101,7 @@ pub(crate) fn parse_v4(bytes: &[u8], at: usize, extent: Extent) -> Result<Found,
     let mut flags = if total < captured { flag::TRAILER } else { 0 };
     if header_len > 20 {
         let options = bytes.get(at + 20..at + header_len).unwrap_or(&[]);
-        let (found, more) = parse_options(options);
+        let (found, more) = ip_options::parse(options, events);
         layer.options = found;
         flags |= flag::IPV4_OPTIONS | more;
     }
@@ -95,7 +109,9 @@ pub(crate) fn parse_v4(bytes: &[u8], at: usize, extent: Extent) -> Result<Found,
     if layer.mf() || layer.fragment_offset != 0 {
         let offset = u32::from(layer.fragment_offset) * 8;
         if offset as usize + (total - header_len) > usize::from(u16::MAX) {
-            return Err(MalformedKind::Fragment);
+            events.insert(Event::Ipv4FragPktTooLarge);
+            let refused = Some(MalformedKind::Fragment);
+            return Ok(Found { layer, fragment: None, flags, refused });
         }
         fragment = Some(Fragment {
             id: layer.id,
@@ -107,85 +123,43 @@ pub(crate) fn parse_v4(bytes: &[u8], at: usize, extent: Extent) -> Result<Found,
         });
     } else if layer.protocol == AUTHENTICATION {
         // RFC 4302: authenticated, not encrypted, so what it covers can be inspected.
-        let (next, after) = authentication(bytes, at + header_len, end)?;
+        let (next, after) = ipv6_ext::authentication(bytes, at + header_len, end)?;
         layer.protocol = next;
         layer.payload = after as u32;
         flags |= flag::EXTENSIONS;
     }
-    Ok(Found { layer, fragment, flags })
-}
-
-/// The bits of [`ip_option`] and of [`flag`] for an IPv4 header's options. After a broken one the
-/// rest is not read.
-#[cold]
-fn parse_options(mut rest: &[u8]) -> (u16, u32) {
-    let mut found = 0;
-    let mut flags = 0;
-    while let [kind, tail @ ..] = rest {
-        match *kind {
-            0 => {
-                found |= ip_option::EOL;
-                break;
-            }
-            1 => {
-                found |= ip_option::NOP;
-                rest = tail;
-                continue;
-            }
-            _ => {}
-        }
-        let Some(length) = tail.first().map(|length| usize::from(*length)) else { break };
-        let valid = length >= 2 && length <= rest.len();
-        let pointer = usize::from(rest.get(2).copied().unwrap_or(0));
-        let (bit, valid) = match *kind {
-            7 => (ip_option::RR, valid && is_route(length, pointer)),
-            68 => (ip_option::TS, valid && length >= 5 && pointer >= 5 && pointer <= length + 1),
-            130 => (ip_option::SEC, valid && length == 11),
-            131 => (ip_option::LSRR, valid && is_route(length, pointer)),
-            133 => (ip_option::ESEC, valid && length >= 3),
-            134 => (ip_option::CIPSO, valid && length >= 10),
-            136 => (ip_option::SATID, valid && length == 4),
-            137 => (ip_option::SSRR, valid && is_route(length, pointer)),
-            25 => (ip_option::QS, valid && length >= 8),
-            148 => (ip_option::RTRALT, valid && length == 4),
-            _ => (ip_option::OTHER, valid),
-        };
-        if !valid {
-            flags |= flag::IPV4_OPTION_INVALID;
-            break;
-        }
-        found |= bit;
-        if bit & (ip_option::LSRR | ip_option::SSRR) != 0 && pointer <= length {
-            flags |= flag::ROUTED;
-        }
-        rest = rest.get(length..).unwrap_or(&[]);
-    }
-    (found, flags)
-}
-
-/// Whether a route option's 1-based pointer goes to one of its addresses, or just after the last.
-fn is_route(length: usize, pointer: usize) -> bool {
-    length >= 3 && pointer >= 4 && pointer.is_multiple_of(4) && pointer <= length + 1
+    Ok(Found { layer, fragment, flags, refused: None })
 }
 
 /// Reads an IPv6 header at `at` and the extension headers after it.
 #[inline]
-pub(crate) fn parse_v6(bytes: &[u8], at: usize, extent: Extent) -> Result<Found, MalformedKind> {
-    let head: [u8; 40] = bytes::array_at(bytes, at).ok_or(MalformedKind::Truncated)?;
+pub(crate) fn parse_v6(
+    bytes: &[u8],
+    at: usize,
+    extent: Extent,
+    events: &mut EventSet,
+) -> Result<Found, MalformedKind> {
+    let mut refuse = |event, kind| {
+        events.insert(event);
+        Err(kind)
+    };
+    let Some(head) = bytes::array_at::<40>(bytes, at) else {
+        return refuse(Event::Ipv6PktTooSmall, MalformedKind::Truncated);
+    };
     if head[0] >> 4 != 6 {
-        return Err(MalformedKind::IpVersion);
+        return refuse(Event::Ipv6WrongIpVersion, MalformedKind::IpVersion);
     }
     let captured = bytes.len() - at;
     let stated = usize::from(u16::from_be_bytes([head[4], head[5]]));
     let total = match extent {
         Extent::Stated if stated == 0 && head[6] == HOP_BY_HOP => {
-            40 + jumbo_length(bytes, at + 40).unwrap_or(0)
+            40 + ipv6_ext::jumbo_length(bytes, at + 40).unwrap_or(0)
         }
         Extent::Stated => 40 + stated,
         Extent::Whole => captured,
     };
     if total > captured {
-        return Err(MalformedKind::Truncated);
+        return refuse(Event::Ipv6TruncPkt, MalformedKind::Truncated);
     }
     let end = at + total;
     let word = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
@@ -207,9 +181,9 @@ pub(crate) fn parse_v6(bytes: &[u8], at: usize, extent: Extent) -> Result<Found,
         fragment_offset: 0,
     };
     let flags = if total < captured { flag::TRAILER } else { 0 };
-    let mut found = Found { layer, fragment: None, flags };
+    let mut found = Found { layer, fragment: None, flags, refused: None };
     if is_extension(head[6]) {
-        parse_extensions(bytes, at, end, &mut found)?;
+        found.refused = ipv6_ext::parse(bytes, at, end, &mut found, events).err();
     }
     Ok(found)
 }
@@ -229,130 +203,28 @@ pub(crate) const fn is_extension(protocol: u8) -> bool {
     )
 }
 
-/// Goes through the extension headers of the header at `at`, and leaves protocol, payload and
-/// fragment in `found`.
-fn parse_extensions(
-    bytes: &[u8],
-    header: usize,
-    end: usize,
-    found: &mut Found,
-) -> Result<(), MalformedKind> {
-    let cut = MalformedKind::ExtensionHeader;
-    let bytes = bytes.get(..end).ok_or(cut)?;
-    let mut protocol = found.layer.protocol;
-    let mut protocol_at = header + 6;
-    let mut at = header + 40;
-    found.flags |= flag::EXTENSIONS;
-    for _ in 0..MAX_EXTENSIONS {
-        if !is_extension(protocol) {
-            found.layer.protocol = protocol;
-            found.layer.payload = at as u32;
-            return Ok(());
-        }
-        let head: [u8; 8] = bytes::array_at(bytes, at).ok_or(cut)?;
-        let next = head[0];
-        let after = match protocol {
-            FRAGMENT => {
-                let field = u16::from_be_bytes([head[2], head[3]]);
-                let id = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
-                let offset = u32::from(field & 0xfff8);
-                let more = field & 1 != 0;
-                found.layer.id = id;
-                if offset != 0 || more {
-                    let payload = at + 8;
-                    if offset as usize + (end - payload) > usize::from(u16::MAX) {
-                        return Err(MalformedKind::Fragment);
-                    }
-                    found.layer.protocol = next;
-                    found.layer.payload = payload as u32;
-                    found.layer.fragment_bits = u8::from(more) * IpLayer::MF;
-                    found.layer.fragment_offset = field >> 3;
-                    found.fragment = Some(Fragment {
-                        id,
-                        offset,
-                        more,
-                        protocol: next,
-                        unfragmentable_end: at as u32,
-                        protocol_at: protocol_at as u32,
-                    });
-                    return Ok(());
-                }
-                found.flags |= flag::ATOMIC_FRAGMENT;
-                at + 8
-            }
-            AUTHENTICATION => authentication(bytes, at, end)?.1,
-            _ => at + 8 + usize::from(head[1]) * 8,
-        };
-        let body = bytes.get(at..after).ok_or(cut)?;
-        // Segments that are left, or a home address (RFC 6275): the pseudo-header is another one.
-        if (protocol == ROUTING && head[3] != 0)
-            || (protocol == DESTINATION && option_of(body, HOME_ADDRESS).is_some())
-        {
-            found.flags |= flag::ROUTED;
-        }
-        protocol = next;
-        protocol_at = at;
-        at = after;
-    }
-    Err(MalformedKind::ExtensionCount)
-}
-
-/// The protocol after an authentication header at `at`, and where it begins (RFC 4302).
-fn authentication(bytes: &[u8], at: usize, end: usize) -> Result<(u8, usize), MalformedKind> {
-    let head: [u8; 2] = bytes::array_at(bytes, at).ok_or(MalformedKind::ExtensionHeader)?;
-    let after = at + ((usize::from(head[1]) + 2) * 4).max(12);
-    if after > end { Err(MalformedKind::ExtensionHeader) } else { Ok((head[0], after)) }
-}
-
-const JUMBO_PAYLOAD: u8 = 0xc2;
-const HOME_ADDRESS: u8 = 0xc9;
-
-/// The payload length of a jumbogram (RFC 2675) in the hop-by-hop header at `at`.
-#[cold]
-fn jumbo_length(bytes: &[u8], at: usize) -> Option<usize> {
-    let length = 8 + usize::from(bytes::u8_at(bytes, at + 1)?) * 8;
-    let option = option_of(bytes.get(at..at + length)?, JUMBO_PAYLOAD)?;
-    let length = bytes::u32_at(option, 0).filter(|length| *length > u32::from(u16::MAX))?;
-    usize::try_from(length).ok()
-}
-
-/// The value of the first option of this kind in a hop-by-hop or destination options header.
-fn option_of(header: &[u8], kind: u8) -> Option<&[u8]> {
-    let mut rest = header.get(2..)?;
-    while let [this, tail @ ..] = rest {
-        if *this == 0 {
-            rest = tail;
-            continue;
-        }
-        let (length, value) = tail.split_first()?;
-        let (value, after) = value.split_at_checked(usize::from(*length))?;
-        if *this == kind {
-            return Some(value);
-        }
-        rest = after;
-    }
-    None
-}
-
 /// Reads the header of a packet that an ICMP error quotes: the payload may be cut off, but not the
 /// headers. `None` for what is not a datagram's beginning.
 pub(crate) fn parse_quoted(bytes: &[u8], at: usize, version: u8) -> Option<IpLayer> {
     let quoted = bytes.get(at..)?;
+    // What is odd about the quoted packet was told when it came by itself.
+    let events = &mut EventSet::EMPTY.clone();
     let found = match version {
         // The lengths are the original's: what is there is what there is.
-        4 if bytes::u16_at(quoted, 6)? & 0x1fff == 0 => parse_v4(bytes, at, Extent::Whole),
-        6 => parse_v6(bytes, at, Extent::Whole),
+        4 if bytes::u16_at(quoted, 6)? & 0x1fff == 0 => parse_v4(bytes, at, Extent::Whole, events),
+        6 => parse_v6(bytes, at, Extent::Whole, events),
         _ => return None,
     };
-    let Found { layer, fragment, .. } = found.ok()?;
-    fragment.is_none_or(|fragment| fragment.offset == 0).then_some(layer)
+    let Found { layer, fragment, refused, .. } = found.ok()?;
+    (refused.is_none() && fragment.is_none_or(|fragment| fragment.offset == 0)).then_some(layer)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::builder::{self, Ip, Tcp};
-    use crate::{Config, Decoded, LinkType, Reject, Transport, decode};
+    use crate::ipv6_ext::{JUMBO_PAYLOAD, MAX_EXTENSIONS};
+    use crate::{Config, Decoded, LinkType, Reject, Transport, decode, ip_option};
 
     fn v4() -> Ip {
         Ip::new("10.0.0.1", "10.0.0.2")

@@ -1,7 +1,7 @@
 //! Link layers: which first header a captured packet has, and the way from there to IP.
 
 use crate::decoded::flag;
-use crate::{MalformedKind, Reject, bytes};
+use crate::{Event, EventSet, MalformedKind, Reject, bytes};
 
 /// The link layer of a capture, by the pcap `LINKTYPE_` registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -142,6 +142,8 @@ pub(crate) struct Tags {
     pub(crate) count: u8,
     /// Flags of [`crate::Decoded::flags`].
     pub(crate) flags: u32,
+    /// A VN-tag was gone through.
+    pub(crate) vntag: bool,
 }
 
 impl Tags {
@@ -166,12 +168,20 @@ pub(crate) fn to_ip(
     mut at: usize,
     tags: &mut Tags,
     budget: &mut u8,
+    events: &mut EventSet,
 ) -> Result<(u8, usize), Reject> {
     loop {
-        *budget = budget.checked_sub(1).ok_or(MalformedKind::TooDeep)?;
+        let Some(left) = budget.checked_sub(1) else {
+            events.insert(Event::TooManyLayers);
+            return Err(MalformedKind::TooDeep.into());
+        };
+        *budget = left;
         (step, at) = match step {
             Step::Ethernet => {
-                let ether_type = bytes::u16_at(bytes, at + 12).ok_or(MalformedKind::Link)?;
+                let Some(ether_type) = bytes::u16_at(bytes, at + 12) else {
+                    events.insert(Event::EthernetPktTooSmall);
+                    return Err(MalformedKind::Link.into());
+                };
                 match ether_type {
                     0x0800 => return Ok((4, at + 14)),
                     0x86dd => return Ok((6, at + 14)),
@@ -185,9 +195,43 @@ pub(crate) fn to_ip(
                 let first = bytes::u8_at(bytes, at).ok_or(MalformedKind::Truncated)?;
                 return Ok((first >> 4, at));
             }
-            other => one(bytes, other, at, tags)?,
+            other => match one(bytes, other, at, tags, events) {
+                Ok(next) => next,
+                Err(reject) => {
+                    note(other, reject, tags, events);
+                    return Err(reject);
+                }
+            },
         };
     }
+}
+
+/// The event of a step that could not be taken.
+#[cold]
+fn note(step: Step, reject: Reject, tags: &Tags, events: &mut EventSet) {
+    let cut = matches!(reject, Reject::Malformed(_));
+    let event = match step {
+        Step::EtherType(0x8100 | 0x88a8 | 0x9100 | 0x9200) if cut => Event::VlanHeaderTooSmall,
+        Step::EtherType(0x8926) if cut => Event::VntagHeaderTooSmall,
+        Step::EtherType(0x88e7) if cut => Event::Ieee8021ahHeaderTooSmall,
+        Step::EtherType(0x8903) if cut => Event::DcePktTooSmall,
+        Step::EtherType(_) if !cut && tags.vntag => Event::VntagUnknownType,
+        Step::EtherType(_) if !cut && tags.count > 0 => Event::VlanUnknownType,
+        Step::Mpls if cut => Event::MplsHeaderTooSmall,
+        Step::Mpls => Event::MplsUnknownPayloadType,
+        Step::Nsh if cut => Event::NshHeaderTooSmall,
+        Step::Nsh => Event::NshUnsupportedType,
+        Step::Ppp if cut => Event::PppPktTooSmall,
+        Step::Ppp => Event::PppUnsupProto,
+        Step::Pppoe if cut => Event::PppoePktTooSmall,
+        Step::Pppoe => Event::PppoeWrongCode,
+        Step::Chdlc if cut => Event::ChdlcPktTooSmall,
+        Step::Null if cut => Event::LtnullPktTooSmall,
+        Step::Null => Event::LtnullUnsupportedType,
+        Step::Sll | Step::Sll2 if cut => Event::SllPktTooSmall,
+        _ => return,
+    };
+    events.insert(event);
 }
 
 /// The Ethernet type within an 802.3 frame's LLC and SNAP headers (RFC 1042).
@@ -200,7 +244,13 @@ fn llc(bytes: &[u8], at: usize) -> Result<u16, Reject> {
 }
 
 /// One of the less usual steps.
-fn one(bytes: &[u8], step: Step, at: usize, tags: &mut Tags) -> Result<(Step, usize), Reject> {
+fn one(
+    bytes: &[u8],
+    step: Step,
+    at: usize,
+    tags: &mut Tags,
+    events: &mut EventSet,
+) -> Result<(Step, usize), Reject> {
     let word = |at| bytes::u32_at(bytes, at).ok_or(Reject::Malformed(MalformedKind::Link));
     Ok(match step {
         Step::EtherType(ether_type) => match ether_type {
@@ -208,6 +258,9 @@ fn one(bytes: &[u8], step: Step, at: usize, tags: &mut Tags) -> Result<(Step, us
             0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
                 let tag = word(at)?;
                 tags.push((tag >> 16) as u16);
+                if tags.flags & flag::VLAN_OVERFLOW != 0 {
+                    events.insert(Event::VlanTooManyLayers);
+                }
                 // Some stacks put a length and LLC after the tag.
                 match tag as u16 {
                     0x0000..0x0600 => (Step::EtherType(llc(bytes, at + 4)?), at + 12),
@@ -219,11 +272,17 @@ fn one(bytes: &[u8], step: Step, at: usize, tags: &mut Tags) -> Result<(Step, us
             0x880b => (Step::Ppp, at),
             0x6558 => (Step::Ethernet, at),
             // 802.1ah: a service tag, and then the customer's frame.
-            0x88e7 => (Step::Ethernet, at + 4),
+            0x88e7 => {
+                word(at)?;
+                (Step::Ethernet, at + 4)
+            }
             // Cisco FabricPath: the tag's two bytes, and then the frame.
             0x8903 => (Step::Ethernet, at + 2),
             // VN-Tag.
-            0x8926 => (Step::EtherType(word(at + 2)? as u16), at + 6),
+            0x8926 => {
+                tags.vntag = true;
+                (Step::EtherType(word(at + 2)? as u16), at + 6)
+            }
             // 802.1BR: six bytes of E-tag.
             0x893f => (Step::EtherType(word(at + 4)? as u16), at + 8),
             0x894f => (Step::Nsh, at),
@@ -235,6 +294,12 @@ fn one(bytes: &[u8], step: Step, at: usize, tags: &mut Tags) -> Result<(Step, us
             if entry & 0x100 == 0 {
                 (Step::Mpls, at + 4)
             } else {
+                match entry >> 12 {
+                    1 => events.insert(Event::MplsBadLabelRouterAlert),
+                    3 => events.insert(Event::MplsBadLabelImplicitNull),
+                    4..16 => events.insert(Event::MplsBadLabelReserved),
+                    _ => {}
+                }
                 // The bottom of the stack says nothing of what is below: the first nibble does.
                 match bytes::u8_at(bytes, at + 4).ok_or(MalformedKind::Link)? >> 4 {
                     4 => (Step::Ipv4, at + 4),

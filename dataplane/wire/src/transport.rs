@@ -1,7 +1,7 @@
 //! The transport header of the inner-most IP layer.
 
 use crate::decoded::flag;
-use crate::{MalformedKind, bytes, ip};
+use crate::{Event, EventSet, IpLayer, MalformedKind, bytes, icmp_events, ip};
 
 /// The bits of [`Tcp::flags`] (RFC 9293).
 pub mod tcp_flag {
@@ -84,6 +84,8 @@ pub struct TcpOptions {
     /// An option runs beyond the header, or has a length that its kind cannot have. As in Suricata
     /// that is an event, and the segment is inspected: end hosts do take such segments.
     pub invalid: bool,
+    /// An option that may come once came again.
+    pub duplicate: bool,
 }
 
 impl Tcp {
@@ -138,8 +140,28 @@ impl TcpOptions {
         found
     }
 
+    /// The events that rules can ask for.
+    pub fn events(&self) -> EventSet {
+        let mut events = EventSet::EMPTY;
+        if self.invalid {
+            events.insert(Event::TcpOptInvalidLen);
+        }
+        if self.duplicate {
+            events.insert(Event::TcpOptDuplicate);
+        }
+        events
+    }
+
     /// Takes one option without its kind and length.
     fn take(&mut self, kind: u8, value: &[u8]) {
+        self.duplicate |= match kind {
+            2 => self.mss.is_some(),
+            3 => self.wscale.is_some(),
+            4 => self.sack_permitted,
+            8 => self.timestamps.is_some(),
+            34 => self.tfo,
+            _ => false,
+        };
         match (kind, value) {
             (2, [high, low]) => {
                 self.mss = self.mss.or(Some(u16::from_be_bytes([*high, *low])));
@@ -277,33 +299,46 @@ pub(crate) struct Found {
     pub(crate) flags: u32,
 }
 
-/// Reads the transport header between `at` and `end` in an IP layer of the `version`.
+/// Reads the transport header between `at` and `end` in an IP layer.
 #[inline]
 pub(crate) fn parse(
     bytes: &[u8],
-    version: u8,
-    protocol: u8,
+    layer: &IpLayer,
     at: usize,
     end: usize,
+    events: &mut EventSet,
 ) -> Result<Found, MalformedKind> {
+    let (version, protocol) = (layer.version, layer.protocol);
     let bytes = bytes.get(..end).ok_or(MalformedKind::Truncated)?;
     let whole = |transport, header| Found { transport, payload: (at + header, end), flags: 0 };
     Ok(match (protocol, version) {
         (ip::TCP, _) => {
-            let tcp = parse_tcp(bytes, at)?;
+            let tcp = parse_tcp(bytes, at, events)?;
             whole(Transport::Tcp(tcp), usize::from(tcp.header_len))
         }
-        (ip::UDP, _) => parse_udp(bytes, at)?,
+        (ip::UDP, _) => parse_udp(bytes, at, events)?,
         (ip::ICMP, 4) => {
-            let icmp = Icmp::parse(bytes, at, 4).ok_or(MalformedKind::IcmpTooSmall)?;
+            let Some(icmp) = Icmp::parse(bytes, at, 4) else {
+                events.insert(Event::Icmpv4PktTooSmall);
+                return Err(MalformedKind::IcmpTooSmall);
+            };
+            icmp_events::v4(&icmp, bytes.get(at + Icmp::HEADER_LEN..).unwrap_or(&[]), events);
             whole(Transport::Icmp(icmp), Icmp::HEADER_LEN)
         }
         (ip::ICMPV6, 6) => {
-            let icmp = Icmp::parse(bytes, at, 6).ok_or(MalformedKind::IcmpTooSmall)?;
+            let Some(icmp) = Icmp::parse(bytes, at, 6) else {
+                events.insert(Event::Icmpv6PktTooSmall);
+                return Err(MalformedKind::IcmpTooSmall);
+            };
+            let body = bytes.get(at + Icmp::HEADER_LEN..).unwrap_or(&[]);
+            icmp_events::v6(&icmp, layer.ttl, body, events);
             whole(Transport::Icmp6(icmp), Icmp::HEADER_LEN)
         }
         (ip::SCTP, _) => {
-            let head: [u8; 12] = bytes::array_at(bytes, at).ok_or(MalformedKind::SctpTooSmall)?;
+            let Some(head) = bytes::array_at::<12>(bytes, at) else {
+                events.insert(Event::SctpPktTooSmall);
+                return Err(MalformedKind::SctpTooSmall);
+            };
             let sctp = Sctp {
                 src_port: u16::from_be_bytes([head[0], head[1]]),
                 dst_port: u16::from_be_bytes([head[2], head[3]]),
@@ -312,17 +347,49 @@ pub(crate) fn parse(
             };
             whole(Transport::Sctp(sctp), head.len())
         }
-        (ip::NO_NEXT, 6) => whole(Transport::None, 0),
-        _ => whole(Transport::Other, 0),
+        (ip::NO_NEXT, 6) => {
+            if at < end {
+                events.insert(Event::Ipv6DataAfterNoneHeader);
+            }
+            whole(Transport::None, 0)
+        }
+        _ => {
+            other(version, protocol, end - at, events);
+            whole(Transport::Other, 0)
+        }
     })
 }
 
+/// What is odd about protocols that are not gone into.
+#[cold]
+fn other(version: u8, protocol: u8, len: usize, events: &mut EventSet) {
+    let event = match (protocol, version) {
+        (ip::ICMPV6, 4) => Event::Ipv4Icmpv6,
+        (ip::ICMP, 6) => Event::Ipv6Icmpv4,
+        (ip::ESP, _) if len < 8 => Event::EspPktTooSmall,
+        (ip::IPV4, 6) if len < 20 => Event::Ipv6Ipv4InIpv6TooSmall,
+        (ip::IPV6, 6) if len < 40 => Event::Ipv6Ipv6InIpv6TooSmall,
+        (ip::GRE | ip::ESP | ip::IPV4 | ip::IPV6, _) | (_, 4) => return,
+        _ => Event::Ipv6UnknownNextHeader,
+    };
+    events.insert(event);
+}
+
 #[inline]
-fn parse_tcp(bytes: &[u8], at: usize) -> Result<Tcp, MalformedKind> {
-    let head: [u8; 20] = bytes::array_at(bytes, at).ok_or(MalformedKind::TcpTooSmall)?;
+fn parse_tcp(bytes: &[u8], at: usize, events: &mut EventSet) -> Result<Tcp, MalformedKind> {
+    let mut refuse = |event, kind| {
+        events.insert(event);
+        Err(kind)
+    };
+    let Some(head) = bytes::array_at::<20>(bytes, at) else {
+        return refuse(Event::TcpPktTooSmall, MalformedKind::TcpTooSmall);
+    };
     let header_len = (head[12] >> 4) * 4;
-    if header_len < 20 || usize::from(header_len) > bytes.len() - at {
-        return Err(MalformedKind::TcpHeaderLength);
+    if usize::from(header_len) > bytes.len() - at {
+        return refuse(Event::TcpHlenTooSmall, MalformedKind::TcpHeaderLength);
+    }
+    if header_len < 20 {
+        return refuse(Event::TcpInvalidOptlen, MalformedKind::TcpHeaderLength);
     }
     Ok(Tcp {
         src_port: u16::from_be_bytes([head[0], head[1]]),
@@ -338,9 +405,11 @@ fn parse_tcp(bytes: &[u8], at: usize) -> Result<Tcp, MalformedKind> {
 }
 
 #[inline]
-fn parse_udp(bytes: &[u8], at: usize) -> Result<Found, MalformedKind> {
-    let head = bytes::array_at::<{ Udp::HEADER_LEN }>(bytes, at);
-    let head = head.ok_or(MalformedKind::UdpTooSmall)?;
+fn parse_udp(bytes: &[u8], at: usize, events: &mut EventSet) -> Result<Found, MalformedKind> {
+    let Some(head) = bytes::array_at::<{ Udp::HEADER_LEN }>(bytes, at) else {
+        events.insert(Event::UdpHlenTooSmall);
+        return Err(MalformedKind::UdpTooSmall);
+    };
     let udp = Udp {
         src_port: u16::from_be_bytes([head[0], head[1]]),
         dst_port: u16::from_be_bytes([head[2], head[3]]),
@@ -354,6 +423,8 @@ fn parse_udp(bytes: &[u8], at: usize) -> Result<Found, MalformedKind> {
         length => length,
     };
     if length < Udp::HEADER_LEN || length > room {
+        let is_short = length > room;
+        events.insert(if is_short { Event::UdpPktTooSmall } else { Event::UdpLenInvalid });
         return Err(MalformedKind::UdpLength);
     }
     let mut flags = 0;
@@ -422,6 +493,7 @@ mod tests {
             tfo: true,
             signed: false,
             invalid: false,
+            duplicate: false,
         };
         assert_eq!(found, expected);
     }
@@ -430,6 +502,7 @@ mod tests {
     fn of_a_tcp_option_that_comes_twice_the_first_counts() {
         let found = TcpOptions::parse(&[2, 4, 0, 1, 2, 4, 0, 2]);
         assert_eq!(found.mss, Some(1));
+        assert!(found.events().has(Event::TcpOptDuplicate));
     }
 
     #[test]

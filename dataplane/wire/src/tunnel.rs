@@ -1,7 +1,7 @@
 //! Tunnels: which packets are envelopes, and of what.
 
 use crate::link::Step;
-use crate::{Config, Decoded, Transport, Udp, bytes, ip};
+use crate::{Config, Decoded, Event, EventSet, Transport, Udp, bytes, ip};
 
 /// What kind of tunnel an inner packet was in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -64,11 +64,24 @@ impl Entry {
     fn new(kind: TunnelKind, key: u32, step: Step, at: usize, end: usize) -> Self {
         Self { id: TunnelId { kind, key, ..TunnelId::default() }, step, at, end }
     }
+
+    /// Whether nothing but a port says that it is a tunnel.
+    pub(crate) fn is_guess(&self) -> bool {
+        matches!(
+            self.id.kind,
+            TunnelKind::Vxlan | TunnelKind::VxlanGpe | TunnelKind::Geneve | TunnelKind::Teredo
+        )
+    }
 }
 
 /// The tunnel that the decoded packet is the envelope of, if it is one.
 #[inline]
-pub(crate) fn entry(bytes: &[u8], packet: &Decoded, config: &Config) -> Option<Entry> {
+pub(crate) fn entry(
+    bytes: &[u8],
+    packet: &Decoded,
+    config: &Config,
+    events: &mut EventSet,
+) -> Option<Entry> {
     match packet.transport {
         Transport::Tcp(_) => None,
         Transport::Udp(udp) => in_udp(bytes, packet, &udp, config),
@@ -81,7 +94,7 @@ pub(crate) fn entry(bytes: &[u8], packet: &Decoded, config: &Config) -> Option<E
                 ip::IPV6 if config.ip_in_ip => {
                     Some(Entry::new(TunnelKind::SixInFour, 0, Step::Ipv6, at, end))
                 }
-                ip::GRE if config.gre => gre(bytes.get(..end)?, at, config),
+                ip::GRE if config.gre => gre(bytes.get(..end)?, at, config, events),
                 _ => None,
             }
         }
@@ -90,19 +103,36 @@ pub(crate) fn entry(bytes: &[u8], packet: &Decoded, config: &Config) -> Option<E
 }
 
 /// GRE: RFC 2784 and 2890 with the routing of RFC 1701, and version 1 as in PPTP (RFC 2637).
-fn gre(bytes: &[u8], at: usize, config: &Config) -> Option<Entry> {
+fn gre(bytes: &[u8], at: usize, config: &Config, events: &mut EventSet) -> Option<Entry> {
     const CHECKSUM: u16 = 0x8000;
     const ROUTING: u16 = 0x4000;
     const KEY: u16 = 0x2000;
     const SEQUENCE: u16 = 0x1000;
+    const STRICT: u16 = 0x0800;
+    const RECURSION: u16 = 0x0700;
     const ACKNOWLEDGMENT: u16 = 0x0080;
+    const OTHER_FLAGS: u16 = 0x00f8;
 
-    let flags = bytes::u16_at(bytes, at)?;
-    let protocol = bytes::u16_at(bytes, at + 2)?;
+    let words = bytes::u16_at(bytes, at).zip(bytes::u16_at(bytes, at + 2));
+    let Some((flags, protocol)) = words else {
+        events.insert(Event::GrePktTooSmall);
+        return None;
+    };
     let mut end = bytes.len();
     let mut next = at + 4;
     match flags & 7 {
         0 => {
+            if flags & RECURSION != 0 {
+                events.insert(Event::GreVersion0Recur);
+            }
+            if flags & OTHER_FLAGS != 0 {
+                events.insert(Event::GreVersion0Flags);
+            }
+            let optional = [CHECKSUM | ROUTING, KEY, SEQUENCE].map(|bit| flags & bit != 0);
+            if bytes.len() < next + 4 * optional.into_iter().filter(|bit| *bit).count() {
+                events.insert(Event::GreVersion0HdrTooBig);
+                return None;
+            }
             if flags & (CHECKSUM | ROUTING) != 0 {
                 next += 4;
             }
@@ -115,14 +145,18 @@ fn gre(bytes: &[u8], at: usize, config: &Config) -> Option<Entry> {
                 next += 4;
             }
             if flags & ROUTING != 0 {
-                next = after_routing(bytes, next)?;
+                let Some(after) = after_routing(bytes, next) else {
+                    events.insert(Event::GreVersion0MalformedSreHdr);
+                    return None;
+                };
+                next = after;
             }
             match protocol {
                 0x88be if config.erspan && flags & SEQUENCE == 0 => {
                     Some(Entry::new(TunnelKind::Erspan, 0, Step::Ethernet, next, end))
                 }
-                0x88be if config.erspan => erspan(bytes, next, 1),
-                0x22eb if config.erspan => erspan(bytes, next, 2),
+                0x88be if config.erspan => erspan(bytes, next, 1, events),
+                0x22eb if config.erspan => erspan(bytes, next, 2, events),
                 // The low byte is a hash of the flow, the two directions of which may differ.
                 0x6558 if flags & KEY != 0 => {
                     Some(Entry::new(TunnelKind::Nvgre, key >> 8, Step::Ethernet, next, end))
@@ -133,7 +167,27 @@ fn gre(bytes: &[u8], at: usize, config: &Config) -> Option<Entry> {
                 }
             }
         }
-        1 if protocol == 0x880b && flags & KEY != 0 => {
+        1 => {
+            let odd = [
+                (flags & CHECKSUM != 0, Event::GreVersion1Chksum),
+                (flags & ROUTING != 0, Event::GreVersion1Route),
+                (flags & STRICT != 0, Event::GreVersion1Ssr),
+                (flags & RECURSION != 0, Event::GreVersion1Recur),
+                (flags & (OTHER_FLAGS & !ACKNOWLEDGMENT) != 0, Event::GreVersion1Flags),
+                (flags & KEY == 0, Event::GreVersion1NoKey),
+                (protocol != 0x880b, Event::GreVersion1WrongProtocol),
+            ];
+            for (_, event) in odd.iter().filter(|(is_so, _)| *is_so) {
+                events.insert(*event);
+            }
+            if flags & KEY == 0 || protocol != 0x880b {
+                return None;
+            }
+            let optional = [KEY, SEQUENCE, ACKNOWLEDGMENT].map(|bit| flags & bit != 0);
+            if bytes.len() < next + 4 * optional.into_iter().filter(|bit| *bit).count() {
+                events.insert(Event::GreVersion1HdrTooBig);
+                return None;
+            }
             let length = usize::from(bytes::u16_at(bytes, at + 4)?);
             next += 4;
             if flags & SEQUENCE != 0 {
@@ -146,7 +200,10 @@ fn gre(bytes: &[u8], at: usize, config: &Config) -> Option<Entry> {
             // The call number is the receiver's: the two directions of a call have two.
             (length > 0).then(|| Entry::new(TunnelKind::Gre, 0, Step::Ppp, next, end))
         }
-        _ => None,
+        _ => {
+            events.insert(Event::GreWrongVersion);
+            None
+        }
     }
 }
 
@@ -164,10 +221,15 @@ fn after_routing(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// ERSPAN II (version 1) and III (version 2).
-fn erspan(bytes: &[u8], at: usize, version: u16) -> Option<Entry> {
+fn erspan(bytes: &[u8], at: usize, version: u16, events: &mut EventSet) -> Option<Entry> {
+    if bytes.len() < at + if version == 1 { 8 } else { 12 } {
+        events.insert(Event::ErspanHeaderTooSmall);
+        return None;
+    }
     let first = bytes::u16_at(bytes, at)?;
     let session = u32::from(bytes::u16_at(bytes, at + 2)? & 0x03ff);
     if first >> 12 != version {
+        events.insert(Event::ErspanUnsupportedVersion);
         return None;
     }
     let (step, next) = if version == 1 {

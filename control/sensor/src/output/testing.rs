@@ -92,7 +92,7 @@ pub(crate) fn alert(snapshot: &Arc<Snapshot>) -> Alert {
         dst,
         src_port: Some(51954),
         dst_port: Some(53),
-        protocol: 17,
+        protocol: Some(17),
         icmp: None,
         vlan: Vec::new(),
         tunnel: None,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rules::signature::{BitModifier, Buffer, HeaderTest, Signature};
-use wire::{Decoded, IpLayer, Transport};
+use wire::{Decoded, EventSet, IpLayer, Transport};
 
 /// The parts of a packet that header tests look at.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,8 @@ pub struct Headers<'a> {
     pub bytes: &'a [u8],
     /// Length of the payload that detection sees: 0 where a packet has none or it is not looked at.
     pub payload_len: usize,
+    /// What rules can ask for by name, of the packet and of what it did to its stream.
+    pub events: EventSet,
     /// A stand-in for a flow's end: it has addresses and ports, but no header fields of its own.
     pub pseudo: bool,
 }
@@ -33,6 +35,11 @@ impl<'a> Headers<'a> {
         }
         if protocol.ip_version.is_some_and(|version| version != ip.version) {
             return false;
+        }
+        if self.packet.layer_count == 0 {
+            // Nobody knows where it came from: only who asks for no address asks for it.
+            let anywhere = signature.src.any && signature.dst.any;
+            return anywhere && signature.src_port.any && signature.dst_port.any;
         }
         let (src_port, dst_port) = self.packet.ports();
         self.ends_fit(signature, (ip.src, src_port), (ip.dst, dst_port))
@@ -60,6 +67,7 @@ impl<'a> Headers<'a> {
             return false;
         }
         match test {
+            HeaderTest::Event(event) => self.events.has(*event),
             HeaderTest::Dsize(compare) => {
                 compare.holds(u16::try_from(self.payload_len).unwrap_or(u16::MAX))
             }

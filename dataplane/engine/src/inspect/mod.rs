@@ -10,8 +10,9 @@ mod transform;
 pub mod vars;
 
 use hyperscan::{MatchQueue, Padded, PaddedBuf, Scratch};
+use rules::ruleset::Groups;
 use rules::signature::{Action, AppProtocolTest, Buffer, BufferTests, Kind, Signature, Test};
-use wire::{Direction, Transport};
+use wire::{Direction, Transport, flag};
 
 use self::content::{Verifier, View};
 use self::header::Headers;
@@ -119,7 +120,8 @@ impl Tools {
         scratch: &mut Scratch,
         mut flow: Option<&mut FlowState>,
     ) {
-        if !unit.headers.pseudo {
+        let refused = unit.headers.packet.has(flag::REFUSED);
+        if !unit.headers.pseudo && !refused {
             self.ip_only(unit, snapshot, flow.as_deref_mut());
         }
         self.packet(unit, snapshot, scratch, flow.as_deref_mut());
@@ -178,7 +180,12 @@ impl Tools {
         let way = unit.direction.unwrap_or(Direction::ToServer).index();
         let protocol = unit.headers.packet.inner().protocol;
         let is_tcp = matches!(unit.headers.packet.transport, Transport::Tcp(_));
-        let groups = snapshot.rules.groups(protocol, way, unit.server_port);
+        snapshot.rules.event_rules(unit.headers.events, &mut candidates);
+        let groups = if unit.headers.packet.has(flag::REFUSED) {
+            Groups::default()
+        } else {
+            snapshot.rules.groups(protocol, way, unit.server_port)
+        };
         for group in [groups.common, groups.port].into_iter().flatten() {
             candidates.extend_from_slice(&group.always);
             let mut scan = |prefilter: &rules::ruleset::Prefilter, data: Padded<'_>| {
@@ -379,7 +386,8 @@ impl Tools {
         for &change in &signature.flowint_sets {
             flow.vars_mut().apply_int(change);
         }
-        if signature.action == Action::Pass && signature.kind != Kind::Packet {
+        if signature.action == Action::Pass && !matches!(signature.kind, Kind::Packet | Kind::Event)
+        {
             flow.passed = true;
         }
         self.matches.push(hit);

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 
 use foldhash::fast::RandomState;
-use wire::{Decoded, Fragment, MAX_VLANS, Nanos, TunnelId};
+use wire::{Decoded, Event, EventSet, Fragment, MAX_VLANS, Nanos, TunnelId};
 
 use super::tracker::{Refusal, Tracker};
 use super::{DefragConfig, DefragOutcome, whole};
@@ -94,6 +94,8 @@ pub struct Defragmenter {
     held: usize,
     stats: DefragStats,
     fates: OpenFates,
+    /// Of the latest fragment.
+    events: EventSet,
     whole: Vec<u8>,
 }
 
@@ -111,6 +113,7 @@ impl Defragmenter {
             held: 0,
             stats: DefragStats::default(),
             fates: OpenFates::default(),
+            events: EventSet::EMPTY,
             whole: Vec::new(),
         }
     }
@@ -132,6 +135,16 @@ impl Defragmenter {
         std::mem::take(&mut self.fates)
     }
 
+    /// What was noticed about the latest fragment.
+    pub fn take_events(&mut self) -> EventSet {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Notes an event of the latest fragment by its name for IPv4, and for IPv6.
+    fn note(&mut self, version: u8, v4: Event, v6: Event) {
+        self.events.insert(if version == 4 { v4 } else { v6 });
+    }
+
     /// Fragments with an open fate that still wait.
     pub fn open(&self) -> u64 {
         self.entries.values().map(|entry| entry.open).sum()
@@ -149,6 +162,7 @@ impl Defragmenter {
             return DefragOutcome::NotAFragment;
         };
         self.stats.fragments += 1;
+        self.events = EventSet::EMPTY;
         let bytes = decoded.payload_of(packet);
         let layer = decoded.inner();
         let header = packet
@@ -169,6 +183,7 @@ impl Defragmenter {
         if !self.make_room(&key, bytes.len(), header.len()) {
             self.stats.memcap += 1;
             self.fates.memcap += open;
+            self.note(layer.version, Event::Ipv4FragIgnored, Event::Ipv6FragIgnored);
             return DefragOutcome::MemcapDrop;
         }
         let entry = match self.entries.entry(key) {
@@ -199,10 +214,18 @@ impl Defragmenter {
             self.stats.refused += 1;
             self.fates.refused += open;
             return match refusal {
-                Refusal::TooLarge => DefragOutcome::TooLarge,
+                Refusal::TooLarge => {
+                    let (v4, v6) = (Event::Ipv4FragPktTooLarge, Event::Ipv6FragPktTooLarge);
+                    self.note(layer.version, v4, v6);
+                    DefragOutcome::TooLarge
+                }
                 Refusal::Inconsistent => DefragOutcome::Inconsistent,
                 Refusal::TooMany => DefragOutcome::TooMany,
             };
+        }
+        if taken == Ok(true) {
+            let (v4, v6) = (Event::Ipv4FragOverlap, Event::Ipv6FragOverlap);
+            self.events.insert(if layer.version == 4 { v4 } else { v6 });
         }
         self.stats.pending += 1;
         entry.open += open;
@@ -215,6 +238,7 @@ impl Defragmenter {
         if !fits {
             self.stats.refused += fragments;
             self.fates.refused += left;
+            self.note(layer.version, Event::Ipv4FragPktTooLarge, Event::Ipv6FragPktTooLarge);
             return DefragOutcome::TooLarge;
         }
         self.stats.completed += fragments;

@@ -55,7 +55,8 @@ impl Tracker {
         store + header + (self.pieces.capacity() + 4) * size_of::<Piece>()
     }
 
-    /// Takes a fragment's bytes, which begin at `start` of the fragmentable part.
+    /// Takes a fragment's bytes, which begin at `start` of the fragmentable part. Says whether they
+    /// overlap with others.
     pub(crate) fn add(
         &mut self,
         start: u32,
@@ -63,7 +64,7 @@ impl Tracker {
         more: bool,
         policy: FragmentPolicy,
         max_pieces: usize,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let end = start.saturating_add(len);
         if end > MAX_DATAGRAM {
@@ -87,13 +88,10 @@ impl Tracker {
             self.total = Some(end);
         }
         self.fragments += 1;
-        if start < end {
-            self.lay(start, end, bytes, policy);
-        }
-        Ok(())
+        Ok(start < end && self.lay(start, end, bytes, policy))
     }
 
-    fn lay(&mut self, start: u32, end: u32, bytes: &[u8], policy: FragmentPolicy) {
+    fn lay(&mut self, start: u32, end: u32, bytes: &[u8], policy: FragmentPolicy) -> bool {
         let at = self.store.len() as u32;
         let first = self.pieces.partition_point(|piece| piece.end <= start);
         let last = self.pieces.partition_point(|piece| piece.start < end);
@@ -101,7 +99,7 @@ impl Tracker {
             self.store.extend_from_slice(bytes);
             self.pieces.insert(first, Piece { start, end, at });
             self.covered += end - start;
-            return;
+            return false;
         }
         let mut after: Vec<Piece> = Vec::with_capacity(2 * (last - first) + 1);
         let mut is_used = false;
@@ -149,6 +147,7 @@ impl Tracker {
             self.store.extend_from_slice(bytes);
             self.pieces.splice(first..last, after);
         }
+        true
     }
 
     /// Whether nothing is missing.

@@ -1,9 +1,8 @@
 //! What a packet must fulfil to count, and those that need no more than a look.
 
-use wire::{Direction, tcp_flag};
+use wire::{Direction, Event, tcp_flag};
 
 use super::half::Half;
-use super::outcome::TcpEvents;
 use super::seq;
 use super::session::{Context, Segment, TcpSession, Verdict};
 use super::state::TcpState;
@@ -26,7 +25,7 @@ impl TcpSession {
         let repeats_ack = tcp.ack == receiver.last_ack;
         if len <= 1 && repeats_ack && tcp.seq == sender.next_seq.wrapping_sub(1) && !sender.fin {
             sender.keep_alive = true;
-            context.outcome.events |= TcpEvents::KEEP_ALIVE;
+            context.outcome.keep_alive = true;
             return Some(Verdict::Valid);
         }
         let answers = std::mem::take(&mut receiver.keep_alive)
@@ -36,7 +35,7 @@ impl TcpSession {
             && receiver.scaled(tcp.window) == receiver.window
             && tcp.seq == sender.next_seq;
         if answers {
-            context.outcome.events |= TcpEvents::KEEP_ALIVE;
+            context.outcome.keep_alive = true;
             return Some(Verdict::Valid);
         }
         // Where the other side is not seen, nothing can be said of its numbers.
@@ -48,28 +47,39 @@ impl TcpSession {
             && seq::gt(tcp.ack, receiver.next_seq)
             && seq::gt(tcp.seq, sender.next_seq)
         {
-            return Some(context.refuse(TcpEvents::OUT_OF_WINDOW));
+            return Some(context.refuse(Event::StreamPktBadWindowUpdate));
         }
         if len == 0 && seq::lt(tcp.ack, receiver.last_ack) {
-            context.outcome.events |= TcpEvents::OUTDATED_ACK;
             return Some(Verdict::Valid);
         }
         None
     }
 
     /// Whether the timestamp, if both sides use them, is not older than what was seen.
-    pub(crate) fn timestamp_fits(&self, segment: &Segment<'_>, context: &Context<'_>) -> bool {
+    pub(crate) fn timestamp_fits(&self, segment: &Segment<'_>, context: &mut Context<'_>) -> bool {
         if !self.halves.iter().all(|half| half.timestamps) {
             return true;
         }
         let sender = &self.halves[context.direction.index()];
-        segment.options.timestamps.is_none_or(|(value, _)| {
+        let fits = segment.options.timestamps.is_none_or(|(value, _)| {
             sender.timestamp_fits(value, segment.tcp.seq, context.second, context.config.policy)
-        })
+        });
+        if !fits {
+            context.note(Event::StreamPktInvalidTimestamp);
+        }
+        fits
     }
 
     /// Whether an acknowledgment is within what the receiver's half may have sent.
-    pub(crate) fn ack_fits(&self, segment: &Segment<'_>, context: &Context<'_>) -> bool {
+    pub(crate) fn ack_fits(&self, segment: &Segment<'_>, context: &mut Context<'_>) -> bool {
+        let fits = self.ack_is_known(segment, context);
+        if !fits {
+            context.note(Event::StreamPktInvalidAck);
+        }
+        fits
+    }
+
+    fn ack_is_known(&self, segment: &Segment<'_>, context: &Context<'_>) -> bool {
         if !segment.has(tcp_flag::ACK) {
             return true;
         }
@@ -88,11 +98,13 @@ impl TcpSession {
     }
 
     /// Whether the receiver of a reset would obey it.
-    pub(crate) fn reset_fits(&self, segment: &Segment<'_>, context: &Context<'_>) -> bool {
+    pub(crate) fn reset_fits(&self, segment: &Segment<'_>, context: &mut Context<'_>) -> bool {
         let tcp = segment.tcp;
-        if !self.timestamp_fits(segment, context)
-            || (tcp.ack != 0 && !self.ack_fits(segment, context))
-        {
+        if !self.timestamp_fits(segment, context) {
+            return false;
+        }
+        if tcp.ack != 0 && !self.ack_fits(segment, context) {
+            context.note(Event::StreamRstInvalidAck);
             return false;
         }
         let sender = &self.halves[context.direction.index()];

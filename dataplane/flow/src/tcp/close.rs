@@ -1,11 +1,10 @@
 //! The end of a connection: FINs and their acknowledgments, resets, and what comes after.
 
-use wire::{Direction, tcp_flag};
+use wire::{Direction, Event, tcp_flag};
 
-use super::outcome::TcpEvents;
-use super::seq;
 use super::session::{Context, Segment, TcpSession, Verdict};
 use super::state::TcpState;
+use super::{events, seq};
 
 impl TcpSession {
     /// A packet with a FIN.
@@ -16,10 +15,10 @@ impl TcpSession {
         state: TcpState,
     ) -> Verdict {
         if !self.timestamp_fits(segment, context) {
-            return context.refuse(TcpEvents::INVALID_TIMESTAMP);
+            return Verdict::Invalid;
         }
         if !self.ack_fits(segment, context) {
-            return context.refuse(TcpEvents::INVALID_ACK);
+            return context.refuse(events::fin_invalid_ack(state));
         }
         let (tcp, end) = (segment.tcp, segment.end());
         let lenient = self.handshake.midstream || self.handshake.one_sided;
@@ -29,7 +28,7 @@ impl TcpSession {
         // Where it is in the stream may be before what was sent: what the receiver has decides.
         let outside = seq::lt(end, sender.last_ack) || (seq::gt(tcp.seq, edge) && !lenient);
         if outside && !again {
-            return context.refuse(TcpEvents::OUT_OF_WINDOW);
+            return context.refuse(events::fin_out_of_window(state));
         }
         sender.seen = true;
         if seq::gt(end, sender.next_seq) {
@@ -117,7 +116,7 @@ impl TcpSession {
             if verdict == Verdict::Valid {
                 let (sender, _) = self.both(context.direction);
                 sender.reset = false;
-                context.outcome.events |= TcpEvents::RESET_INJECTED;
+                context.note(Event::StreamSuspectedRstInject);
                 if self.state == TcpState::Closed {
                     self.state = state;
                 }
@@ -127,6 +126,6 @@ impl TcpSession {
         if segment.payload.is_empty() {
             return Verdict::Valid;
         }
-        context.refuse(TcpEvents::AFTER_CLOSE)
+        context.refuse(None)
     }
 }

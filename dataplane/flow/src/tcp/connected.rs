@@ -1,11 +1,10 @@
 //! Packets of a connection whose handshake is complete.
 
-use wire::tcp_flag;
+use wire::{Direction, Event, tcp_flag};
 
-use super::outcome::TcpEvents;
-use super::seq;
 use super::session::{Context, Segment, TcpSession, Verdict};
 use super::state::TcpState;
+use super::{events, seq};
 
 impl TcpSession {
     /// A packet in one of the states from established on, but not when closed.
@@ -17,13 +16,13 @@ impl TcpSession {
     ) -> Verdict {
         if segment.has(tcp_flag::RST) {
             if !self.reset_fits(segment, context) {
-                return context.refuse(TcpEvents::INVALID_RESET);
+                return Verdict::Invalid;
             }
             self.close_by_reset(segment, context);
             return Verdict::Valid;
         }
         if segment.has(tcp_flag::SYN) {
-            return self.late_syn(segment, context);
+            return self.late_syn(segment, context, state);
         }
         if segment.has(tcp_flag::FIN) {
             return self.finish(segment, context, state);
@@ -40,12 +39,34 @@ impl TcpSession {
     }
 
     /// A SYN or SYN/ACK again: the same as before means that its answer was lost.
-    fn late_syn(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
-        let (sender, _) = self.both(context.direction);
-        if segment.has(tcp_flag::ACK) && segment.tcp.seq == sender.isn {
-            return Verdict::Valid;
-        }
-        context.refuse(TcpEvents::INVALID_HANDSHAKE)
+    fn late_syn(
+        &mut self,
+        segment: &Segment<'_>,
+        context: &mut Context<'_>,
+        state: TcpState,
+    ) -> Verdict {
+        let (tcp, to_client) = (segment.tcp, context.direction == Direction::ToClient);
+        let (sender, receiver) = self.both(context.direction);
+        let is_answer = segment.has(tcp_flag::ACK);
+        let same = tcp.seq == sender.isn;
+        let event = match state {
+            TcpState::Established if is_answer => match to_client {
+                false => Event::StreamEstSynackToserver,
+                true if tcp.ack != receiver.isn.wrapping_add(1) => {
+                    Event::StreamEstSynackResendWithDiffAck
+                }
+                true if !same => Event::StreamEstSynackResendWithDiffSeq,
+                // Until there is data, the answer to it may have been lost.
+                true if !sender.has_sent() && !receiver.has_sent() => return Verdict::Valid,
+                true => Event::StreamEstSynackResend,
+            },
+            TcpState::Established if to_client => Event::StreamEstSynToclient,
+            TcpState::Established if !same => Event::StreamEstSynResendDiffSeq,
+            TcpState::Established => Event::StreamEstSynResend,
+            _ => Event::StreamShutdownSynResend,
+        };
+        context.note(event);
+        if is_answer && same { Verdict::Valid } else { Verdict::Invalid }
     }
 
     /// A packet with data, an acknowledgment or both.
@@ -56,10 +77,10 @@ impl TcpSession {
         state: TcpState,
     ) -> Verdict {
         if !self.timestamp_fits(segment, context) {
-            return context.refuse(TcpEvents::INVALID_TIMESTAMP);
+            return Verdict::Invalid;
         }
         if !self.ack_fits(segment, context) {
-            return context.refuse(TcpEvents::INVALID_ACK);
+            return context.refuse(events::invalid_ack(state));
         }
         let (tcp, end) = (segment.tcp, segment.end());
         let midstream = self.handshake.midstream;
@@ -75,12 +96,12 @@ impl TcpSession {
             let missed = seq::gt(sender.last_ack, sender.next_seq)
                 && seq::gt(tcp.seq, sender.next_seq.wrapping_sub(1));
             if !(missed || one_sided) {
-                return context.refuse(TcpEvents::OUT_OF_WINDOW);
+                return context.refuse(events::before_last_ack(state));
             }
         }
         let probe = segment.payload.len() == 1 && tcp.seq == sender.next_seq && sender.window == 0;
         if probe {
-            context.outcome.events |= TcpEvents::ZERO_WINDOW_PROBE;
+            context.outcome.zero_window_probe = true;
         } else {
             // What is out of the window has been sent all the same. The bare sequence number after
             // a FIN says nothing: the FIN itself may come later.
@@ -89,7 +110,7 @@ impl TcpSession {
                 sender.next_seq = end;
             }
             if !seq::leq(end, sender.next_win) && !midstream && !one_sided {
-                return context.refuse(TcpEvents::OUT_OF_WINDOW);
+                return context.refuse(events::out_of_window(state));
             }
         }
         if one_sided {

@@ -75,6 +75,11 @@ impl Half {
         self.stream.set_base(self.next_seq);
     }
 
+    /// Whether more than its SYN has been seen of it.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.next_seq != self.isn.wrapping_add(1)
+    }
+
     /// The window that the other side offers, from a packet's header.
     #[inline]
     pub(crate) fn scaled(&self, window: u16) -> u32 {

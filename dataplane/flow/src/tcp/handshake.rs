@@ -1,10 +1,9 @@
 //! The beginning of a connection: three- and four-way handshakes, fast open, and what is taken up
 //! in its midst.
 
-use wire::{Direction, TcpOptions, tcp_flag};
+use wire::{Direction, Event, TcpOptions, tcp_flag};
 
 use super::half::MAX_WSCALE;
-use super::outcome::TcpEvents;
 use super::seq;
 use super::session::{Context, Segment, TcpSession, Verdict};
 use super::state::TcpState;
@@ -51,11 +50,11 @@ impl TcpSession {
     pub(crate) fn first(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
         let config = context.config;
         if segment.has(tcp_flag::RST) {
-            return context.refuse(TcpEvents::NO_SESSION);
+            return context.refuse(Event::StreamRstButNoSession);
         }
         if segment.has(tcp_flag::FIN) {
             if !config.midstream || segment.payload.is_empty() {
-                return context.refuse(TcpEvents::NO_SESSION);
+                return context.refuse(Event::StreamFinButNoSession);
             }
             self.pick_up(segment, context);
             let (sender, _) = self.both(context.direction);
@@ -64,7 +63,7 @@ impl TcpSession {
         }
         if segment.has(SYN_ACK) {
             if !config.midstream && !config.async_oneside {
-                return context.refuse(TcpEvents::NO_SESSION);
+                return context.refuse(None);
             }
             self.turn_if(Direction::ToServer, context);
             self.begin_with_syn_ack(segment, context);
@@ -87,7 +86,7 @@ impl TcpSession {
             self.store(segment.tcp.seq, segment, context);
             return Verdict::Valid;
         }
-        context.refuse(TcpEvents::NO_SESSION)
+        context.refuse(None)
     }
 
     /// Notes that the first packet's sender is not who its direction says.
@@ -159,7 +158,7 @@ impl TcpSession {
         let (tcp, direction) = (segment.tcp, context.direction);
         if segment.has(tcp_flag::RST) {
             if !self.reset_fits(segment, context) {
-                return context.refuse(TcpEvents::INVALID_RESET);
+                return Verdict::Invalid;
             }
             let client = &self.halves[Direction::ToServer.index()];
             let takes_back =
@@ -170,14 +169,14 @@ impl TcpSession {
             return Verdict::Valid;
         }
         if segment.has(tcp_flag::FIN) {
-            return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+            return context.refuse(None);
         }
         if segment.has(SYN_ACK) {
             return match direction {
                 Direction::ToServer if self.handshake.four_way => {
                     self.four_way_syn_ack(segment, context)
                 }
-                Direction::ToServer => context.refuse(TcpEvents::INVALID_HANDSHAKE),
+                Direction::ToServer => context.refuse(Event::StreamThreeWaySynackInWrongDirection),
                 Direction::ToClient => self.syn_ack(segment, context),
             };
         }
@@ -187,6 +186,10 @@ impl TcpSession {
                 Direction::ToClient => self.four_way_syn(segment, context),
             };
         }
+        let wrong_async = (segment.has(tcp_flag::ACK)
+            && context.config.async_oneside
+            && direction == Direction::ToServer)
+            .then_some(Event::StreamThreeWayAsyncWrongSeq);
         let client = &mut self.halves[Direction::ToServer.index()];
         if segment.has(tcp_flag::ACK)
             && context.config.async_oneside
@@ -204,7 +207,7 @@ impl TcpSession {
             self.store(tcp.seq, segment, context);
             return Verdict::Valid;
         }
-        context.refuse(TcpEvents::INVALID_HANDSHAKE)
+        context.refuse(wrong_async)
     }
 
     /// A SYN/ACK that answers the SYN.
@@ -215,13 +218,14 @@ impl TcpSession {
         if ack != plain && !(self.handshake.fast_open && ack == client.next_seq) {
             let meant = |syn: &&Opening| syn.seq.wrapping_add(1) == ack;
             let Some(syn) = self.handshake.others.iter().find(meant).copied() else {
-                return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+                return context.refuse(Event::StreamThreeWaySynackWithWrongAck);
             };
             self.forget_syn_data();
             self.handshake.fast_open = false;
             self.begin_with_syn(&syn, context);
         } else if ack == plain && client.next_seq != plain {
             // The server did not take the data on the SYN: they will be sent again.
+            context.note(Event::StreamThreeWaySynackTfoDataIgnored);
             self.forget_syn_data();
         }
         self.handshake.others = Vec::new();
@@ -265,14 +269,14 @@ impl TcpSession {
         if syn.seq == self.halves[Direction::ToServer.index()].isn {
             return Verdict::Valid;
         }
-        self.remember(syn, context)
+        self.remember(syn, Event::StreamThreeWaySynFlood, context)
     }
 
-    fn remember(&mut self, opening: Opening, context: &mut Context<'_>) -> Verdict {
+    fn remember(&mut self, opening: Opening, flood: Event, context: &mut Context<'_>) -> Verdict {
         let others = &mut self.handshake.others;
         if !others.contains(&opening) {
             if others.len() >= context.config.max_handshakes {
-                return context.refuse(TcpEvents::HANDSHAKE_FLOOD);
+                return context.refuse(flood);
             }
             others.push(opening);
         }
@@ -303,7 +307,12 @@ impl TcpSession {
         let tcp = segment.tcp;
         let (client, server) = self.both(Direction::ToServer);
         if tcp.ack != server.next_seq || tcp.seq != client.isn {
-            return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+            let event = if tcp.ack != server.next_seq {
+                Event::StreamFourWaySynackWithWrongAck
+            } else {
+                Event::StreamFourWaySynackWithWrongSyn
+            };
+            return context.refuse(event);
         }
         server.window = u32::from(tcp.window);
         server.last_ack = tcp.ack;
@@ -326,7 +335,7 @@ impl TcpSession {
         let (tcp, direction) = (segment.tcp, context.direction);
         if segment.has(tcp_flag::RST) {
             if !self.reset_fits(segment, context) {
-                return context.refuse(TcpEvents::INVALID_RESET);
+                return Verdict::Invalid;
             }
             // A system that went on after the odd ACK does not mind this reset either.
             if !(self.handshake.evasive && context.config.policy.reset_in_window()) {
@@ -341,10 +350,16 @@ impl TcpSession {
             let (server, client) = self.both(Direction::ToClient);
             let split = server.seen && client.seen && tcp.seq == server.isn;
             if direction == Direction::ToServer || (tcp.ack != client.last_ack && !split) {
-                return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+                let event = if direction == Direction::ToServer {
+                    Event::StreamThreeWaySynackToserverOnSynRecv
+                } else {
+                    Event::StreamThreeWaySynackResendWithDiffAck
+                };
+                return context.refuse(event);
             }
             if tcp.seq != server.isn {
-                return self.remember(Opening::of(segment), context);
+                let flood = Event::StreamThreeWaySynackFlood;
+                return self.remember(Opening::of(segment), flood, context);
             }
             if self.handshake.four_way {
                 // The server's SYN/ACK of a simultaneous open: both are open now.
@@ -355,7 +370,12 @@ impl TcpSession {
         if segment.has(tcp_flag::SYN) {
             let client = &self.halves[Direction::ToServer.index()];
             if direction == Direction::ToClient || tcp.seq != client.isn {
-                return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+                let event = if direction == Direction::ToClient {
+                    Event::StreamThreeWaySynToclientOnSynRecv
+                } else {
+                    Event::StreamThreeWaySynResendDiffSeqOnSynRecv
+                };
+                return context.refuse(event);
             }
             return Verdict::Valid;
         }
@@ -365,14 +385,19 @@ impl TcpSession {
     /// The server's last packet of a four-way handshake.
     fn four_way_ack(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
         if !self.timestamp_fits(segment, context) {
-            return context.refuse(TcpEvents::INVALID_TIMESTAMP);
+            return Verdict::Invalid;
         }
         let tcp = segment.tcp;
         let is_syn = segment.has(tcp_flag::SYN);
         let (server, client) = self.both(Direction::ToClient);
         let expected = if is_syn { server.isn } else { server.next_seq };
         if tcp.seq != expected || seq::gt(tcp.ack, client.next_win) {
-            return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+            let event = if tcp.seq != expected {
+                Event::StreamFourWayWrongSeq
+            } else {
+                Event::StreamFourWayInvalidAck
+            };
+            return context.refuse(event);
         }
         let window = if is_syn { u32::from(tcp.window) } else { client.scaled(tcp.window) };
         client.offer(tcp.ack, window);
@@ -397,7 +422,7 @@ impl TcpSession {
             }
         }
         if !self.timestamp_fits(segment, context) {
-            return context.refuse(TcpEvents::INVALID_TIMESTAMP);
+            return Verdict::Invalid;
         }
         if direction == Direction::ToClient {
             if self.handshake.four_way {
@@ -416,7 +441,12 @@ impl TcpSession {
             seq::gt(tcp.seq, client.next_seq) && (seq::leq(tcp.seq, client.next_win) || midstream);
         if !acknowledges || !(next || later) {
             self.handshake.evasive |= next;
-            return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+            let event = if next {
+                Event::StreamThreeWayRightSeqWrongAckEvasion
+            } else {
+                Event::StreamThreeWayWrongSeqWrongAck
+            };
+            return context.refuse(event);
         }
         let (client, server) = self.both(Direction::ToServer);
         client.seen = true;
@@ -439,7 +469,7 @@ impl TcpSession {
         let window_end = client.last_ack.wrapping_add(client.scaled(u16::MAX));
         let acknowledges = seq::geq(tcp.ack, client.last_ack) && seq::leq(tcp.ack, window_end);
         if tcp.seq != server.next_seq || !(acknowledges || one_sided) {
-            return context.refuse(TcpEvents::INVALID_HANDSHAKE);
+            return context.refuse(Event::StreamThreeWayAckInWrongDir);
         }
         server.next_seq = segment.end();
         server.acknowledge(tcp.seq);

@@ -1,12 +1,12 @@
 //! A connection: what its packets do to it, and what its streams offer.
 
-use wire::{Direction, Nanos, Tcp, TcpOptions, tcp_flag};
+use wire::{Direction, Event, Nanos, Tcp, TcpOptions, tcp_flag};
 
 use super::config::StreamConfig;
 use super::half::Half;
 use super::handshake::Handshake;
 use super::memory::{Debt, Memory};
-use super::outcome::{TcpEvents, TcpOutcome};
+use super::outcome::TcpOutcome;
 use super::state::TcpState;
 use super::stream::{Bounds, Chunk, RawWindow};
 
@@ -46,9 +46,18 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Notes why a packet does not fit.
-    pub(crate) fn refuse(&mut self, event: TcpEvents) -> Verdict {
-        self.outcome.events |= event;
+    /// Notes an event.
+    #[inline]
+    pub(crate) fn note(&mut self, event: Event) {
+        self.outcome.events.insert(event);
+    }
+
+    /// Notes why a packet does not fit, where there is a name for it.
+    #[cold]
+    pub(crate) fn refuse(&mut self, event: impl Into<Option<Event>>) -> Verdict {
+        if let Some(event) = event.into() {
+            self.note(event);
+        }
         Verdict::Invalid
     }
 }
@@ -122,13 +131,14 @@ impl TcpSession {
         if self.is_reuse(segment.tcp, direction) {
             context.outcome.reuse = true;
         } else {
+            odd_flags(segment, &mut context);
             let verdict = self.next(segment, &mut context);
             self.has_packets = true;
             context.outcome.valid = verdict == Verdict::Valid;
             if self.halves[context.direction.index()].stream.waits_at_gap()
                 || self.halves[context.direction.flip().index()].stream.waits_at_gap()
             {
-                context.outcome.events |= TcpEvents::GAP;
+                context.note(Event::StreamReassemblySeqGap);
             }
         }
         TcpOutcome {
@@ -203,10 +213,19 @@ impl TcpSession {
         outcome.beyond_depth = stored.beyond_depth;
         outcome.memcap_dropped |= stored.refused;
         if stored.overlap {
-            outcome.events |= TcpEvents::RETRANSMISSION;
+            outcome.events.insert(Event::StreamPktRetransmission);
         }
         if stored.different {
-            outcome.events |= TcpEvents::OVERLAP_DIFFERENT_DATA;
+            outcome.events.insert(Event::StreamReassemblyOverlapDifferentData);
+        }
+        if stored.before {
+            outcome.events.insert(Event::StreamReassemblySegmentBeforeBaseSeq);
+        }
+        if stored.beyond_depth > 0 {
+            outcome.events.insert(Event::StreamReassemblyDepthReached);
+        }
+        if stored.refused {
+            outcome.events.insert(Event::StreamReassemblyInsertMemcap);
         }
     }
 
@@ -321,5 +340,20 @@ impl TcpSession {
     /// Whether bytes are stored that were not taken.
     pub fn has_pending(&self, direction: Direction) -> bool {
         self.halves[direction.index()].stream.has_pending()
+    }
+}
+
+/// Notes flags that do not go together.
+#[inline]
+fn odd_flags(segment: &Segment<'_>, context: &mut Context<'_>) {
+    const SYN_FIN: u8 = tcp_flag::SYN | tcp_flag::FIN;
+    if segment.has(SYN_FIN) {
+        context.note(Event::StreamFinSyn);
+    }
+    if segment.tcp.ack != 0 && !segment.has(tcp_flag::ACK) {
+        context.note(Event::StreamPktBrokenAck);
+    }
+    if segment.has(tcp_flag::RST) && !segment.payload.is_empty() {
+        context.note(Event::StreamRstWithData);
     }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Inserted {
     pub(crate) fresh: u32,
     /// All of it was there before, or before what is kept.
     pub(crate) overlap: bool,
+    /// All of it was before what is kept.
+    pub(crate) before: bool,
     /// It overlaps with different bytes.
     pub(crate) different: bool,
     /// Bytes beyond the depth, not stored.
@@ -166,7 +168,7 @@ impl Stream {
         };
         let floor = floor.max(self.floor);
         if end <= floor as i64 {
-            done.overlap = true;
+            (done.overlap, done.before) = (true, true);
             return done;
         }
         let segment = Extent { start: start.max(0) as u64, end: end as u64 };

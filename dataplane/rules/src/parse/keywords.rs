@@ -5,8 +5,8 @@ use super::names::nearest;
 use super::options::{Takes, Value};
 use super::text::shown;
 use super::{
-    app_event, base64, buffers, bytes, content, expression, flow, meta, packet, tcp, threshold,
-    transforms,
+    app_event, base64, buffers, bytes, content, events, expression, flow, meta, packet, tcp,
+    threshold, transforms,
 };
 use crate::signature::{Buffer, Transform};
 
@@ -188,6 +188,9 @@ const EVALUATED: &[Keyword] = &[
     keyword("icmp_id", Takes::Plain, Does::Packet(packet::icmp_id)),
     keyword("icmp_seq", Takes::Plain, Does::Run(packet::icmp_seq)),
     keyword("icmpv6.mtu", Takes::Plain, Does::Packet(packet::icmpv6_mtu)),
+    keyword("decode-event", Takes::Plain, Does::Packet(events::decode_event)),
+    keyword("stream-event", Takes::Plain, Does::Packet(events::stream_event)),
+    keyword("engine-event", Takes::Plain, Does::Packet(events::engine_event)),
     keyword("flow", Takes::Plain, Does::Run(flow::flow)),
     keyword("flowbits", Takes::Plain, Does::Run(flow::flowbits)),
     keyword("flowint", Takes::Plain, Does::Run(flow::flowint)),

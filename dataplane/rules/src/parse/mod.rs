@@ -12,6 +12,7 @@ mod bytes;
 mod classification;
 mod content;
 mod draft;
+mod events;
 mod expression;
 mod files;
 mod finish;

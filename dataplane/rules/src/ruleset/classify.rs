@@ -72,6 +72,9 @@ fn has_anchored_content(signature: &Signature) -> bool {
 }
 
 fn kind(signature: &Signature, facts: &Facts) -> Kind {
+    if signature.header.iter().any(|test| matches!(test, HeaderTest::Event(_))) {
+        return Kind::Event;
+    }
     if facts.transaction {
         return Kind::Transaction;
     }

@@ -13,7 +13,7 @@ const GOOD_PAYLOAD: u32 = 160;
 pub(crate) fn choose(signature: &mut Signature) {
     signature.fast_pattern = match signature.kind {
         Kind::Packet | Kind::Stream | Kind::Transaction => chosen(signature),
-        Kind::IpOnly | Kind::LikeIpOnly | Kind::AppProtocol => None,
+        Kind::IpOnly | Kind::LikeIpOnly | Kind::AppProtocol | Kind::Event => None,
     };
 }
 

@@ -107,9 +107,7 @@ impl DirectedDraft {
         let mut bound = Vec::new();
         let mut common = Vec::new();
         for (number, signature) in (0u32..).zip(signatures) {
-            // Those that ask for a flow's event are candidates where there is one.
-            let met = !matches!(signature.kind, Kind::IpOnly | Kind::Transaction)
-                && !signature.has_flow_event()
+            let met = !matches!(signature.kind, Kind::IpOnly | Kind::Transaction | Kind::Event)
                 && holds_for(signature, protocol)
                 && if direction == 0 { signature.to_server } else { signature.to_client };
             if !met {

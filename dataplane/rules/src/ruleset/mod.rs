@@ -6,6 +6,7 @@
 mod cache;
 mod classify;
 mod databases;
+mod events;
 mod fast_pattern;
 mod group;
 mod groups;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hyperscan::{Database, MatchQueue, Scratch, ScratchError};
+use wire::EventSet;
 
 pub use cache::Cache;
 pub use group::RuleGroup;
@@ -39,6 +41,7 @@ pub use transaction::TransactionList;
 
 use crate::signature::{Kind, Signature};
 use databases::Failure;
+use events::EventIndex;
 use groups::{GroupTable, GroupTableDraft};
 use ip_only::IpOnlyIndex;
 use prefilter::PatternStore;
@@ -57,6 +60,7 @@ pub struct Ruleset {
     groups: GroupTable,
     transactions: Transactions,
     ip_only: IpOnlyIndex,
+    events: EventIndex,
     /// Each once, however many prefilters share it.
     databases: Vec<Arc<Database>>,
 }
@@ -87,6 +91,7 @@ impl Ruleset {
         let groups = GroupTableDraft::new(&signatures, &mut store);
         let transactions = TransactionsDraft::new(&signatures, &mut store);
         let ip_only = IpOnlyIndex::new(&signatures);
+        let events = EventIndex::new(&signatures);
 
         let compiled = databases::compile(store.sets(), cache, threads, progress)
             .map_err(|failure| explain(failure, &store, &signatures))?;
@@ -97,7 +102,7 @@ impl Ruleset {
         else {
             return Err(missing);
         };
-        let ruleset = Self { signatures, groups, transactions, ip_only, databases };
+        let ruleset = Self { signatures, groups, transactions, ip_only, events, databases };
         let mut report = ruleset.report();
         report.cached = compiled.cached;
         report.warnings = compiled.warnings;
@@ -133,6 +138,14 @@ impl Ruleset {
     /// verified, and for `<>` which way it was.
     pub fn ip_only(&self, src: IpAddr, dst: IpAddr, protocol: u8, out: &mut Vec<u32>) {
         self.ip_only.find(&self.signatures, src, dst, protocol, out);
+    }
+
+    /// Appends the [`Kind::Event`] signatures that ask for one of these events.
+    #[inline]
+    pub fn event_rules(&self, events: EventSet, out: &mut Vec<u32>) {
+        if !events.is_empty() {
+            self.events.find(events, out);
+        }
     }
 
     /// What to look for in the buffers of transactions, one list per buffer and transforms.
@@ -172,9 +185,11 @@ impl Ruleset {
                 Kind::Stream => 3,
                 Kind::AppProtocol => 4,
                 Kind::Transaction => 5,
+                Kind::Event => 6,
             };
             report.kinds[kind] += 1;
-            let without = signature.fast_pattern.is_none() && signature.kind != Kind::IpOnly;
+            let without = signature.fast_pattern.is_none()
+                && !matches!(signature.kind, Kind::IpOnly | Kind::Event);
             report.without_fast_pattern += usize::from(without);
         }
         report

@@ -35,7 +35,7 @@ pub struct BuildReport {
     pub largest_database: usize,
     /// Signatures by kind: IP-only, like IP-only, packet, stream, application protocol,
     /// transaction.
-    pub kinds: [usize; 6],
+    pub kinds: [usize; 7],
     /// Signatures that are candidates without a fast pattern having been found.
     pub without_fast_pattern: usize,
     /// What went wrong without keeping the ruleset from being built, the cache's troubles mostly.

@@ -1,5 +1,7 @@
 //! Tests on the fields of a packet's headers.
 
+use wire::Event;
+
 use super::test::Compare;
 
 /// A test on a field of the packet's headers.
@@ -55,6 +57,8 @@ pub enum HeaderTest {
     IcmpSeq(u16),
     /// `icmpv6.mtu`
     Icmpv6Mtu(Compare<u32>),
+    /// `decode-event`, `stream-event`, `engine-event`
+    Event(Event),
 }
 
 /// How a set of bits is compared.

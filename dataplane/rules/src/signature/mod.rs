@@ -211,4 +211,7 @@ pub enum Kind {
     AppProtocol,
     /// By transaction: has tests on transaction buffers.
     Transaction,
+    /// By packet, and only packets with an event that it asks for, even those that the decoder
+    /// refused.
+    Event,
 }

@@ -142,9 +142,9 @@ fn alert(line: &Value) -> Alert {
         dst: address(&line["dest_ip"]),
         src_port: number(&line["src_port"]),
         dst_port: number(&line["dest_port"]),
-        protocol: (0..=255u8)
-            .find(|&n| line["proto"] == ProtoName(n).to_string())
-            .expect("a protocol"),
+        protocol: Some(
+            (0..=255u8).find(|&n| line["proto"] == ProtoName(n).to_string()).expect("a protocol"),
+        ),
         icmp: number(&line["icmp_type"]).zip(number(&line["icmp_code"])),
         vlan: line["vlan"].as_array().into_iter().flatten().filter_map(number).collect(),
         source: match line["pkt_src"].as_str().expect("text") {

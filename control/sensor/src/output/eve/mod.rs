@@ -105,20 +105,20 @@ impl EveFormat {
             pcap_cnt,
             event_type: "alert",
             vlan: &alert.vlan,
-            src_ip: Address(alert.src),
+            src_ip: alert.protocol.map(|_| Address(alert.src)),
             src_port: alert.src_port,
-            dest_ip: Address(alert.dst),
+            dest_ip: alert.protocol.map(|_| Address(alert.dst)),
             dest_port: alert.dst_port,
-            proto: ProtoName(alert.protocol),
+            proto: alert.protocol.map(ProtoName),
             icmp_type: alert.icmp.map(|(kind, _)| kind),
             icmp_code: alert.icmp.map(|(_, code)| code),
-            ip_v: if alert.src.is_ipv4() { 4 } else { 6 },
+            ip_v: alert.protocol.map(|_| if alert.src.is_ipv4() { 4 } else { 6 }),
             pkt_src: packet_source(alert.source, alert.tunnel.as_ref()),
             community_id: (options.community_id && alert.flow.is_some()).then(|| {
                 let port = |port: Option<u16>| port.unwrap_or(0);
                 let src = (alert.src, port(alert.src_port));
                 let dst = (alert.dst, port(alert.dst_port));
-                CommunityId::of(alert.protocol, src, dst, alert.icmp)
+                CommunityId::of(alert.protocol.unwrap_or(0), src, dst, alert.icmp)
             }),
             tx_id: alert.tx_id,
             alert: AlertObject {

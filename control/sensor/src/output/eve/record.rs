@@ -28,18 +28,22 @@ pub(crate) struct Record<'a> {
     pub(crate) event_type: &'static str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(crate) vlan: &'a [u16],
-    pub(crate) src_ip: Address,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) src_ip: Option<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) src_port: Option<u16>,
-    pub(crate) dest_ip: Address,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dest_ip: Option<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dest_port: Option<u16>,
-    pub(crate) proto: ProtoName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proto: Option<ProtoName>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) icmp_type: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) icmp_code: Option<u8>,
-    pub(crate) ip_v: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ip_v: Option<u8>,
     pub(crate) pkt_src: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) community_id: Option<CommunityId>,

@@ -111,7 +111,7 @@ fn an_empty_payload_is_only_told_as_text() {
 #[test]
 fn icmp_has_type_and_code_but_no_ports_anywhere() {
     let alert = Alert {
-        protocol: 58,
+        protocol: Some(58),
         src: testing::address("fe80::1"),
         dst: testing::address("ff02::1"),
         src_port: None,

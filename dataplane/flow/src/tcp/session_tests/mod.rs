@@ -6,11 +6,9 @@ mod opening;
 
 use proptest::prelude::*;
 use wire::tcp_flag::{ACK, FIN, PSH, RST, SYN};
-use wire::{Direction, Tcp, TcpOptions};
+use wire::{Direction, Event, Tcp, TcpOptions};
 
-use super::{
-    Chunk, Memory, Segment, StreamConfig, TcpEvents, TcpOutcome, TcpSession, TcpState, seq,
-};
+use super::{Chunk, Memory, Segment, StreamConfig, TcpOutcome, TcpSession, TcpState, seq};
 use Direction::{ToClient, ToServer};
 
 /// A conversation. Sequence numbers are relative to each side's first.
