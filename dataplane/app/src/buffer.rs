@@ -51,6 +51,8 @@ pub enum AppBuffer {
     HttpStart,
     /// The request line without its end.
     HttpRequestLine,
+    /// The body of a request, by [`Tx::window`](crate::Tx::window).
+    HttpRequestBody,
     /// The fields of a response, as [`HttpHeader`](Self::HttpHeader).
     HttpReplyHeader,
     /// The fields of a response as sent.
@@ -81,6 +83,8 @@ pub enum AppBuffer {
     HttpServer,
     /// The Location field.
     HttpLocation,
+    /// The body of a response, decoded, by [`Tx::window`](crate::Tx::window).
+    HttpReplyBody,
     /// The name of each question of a DNS query, labels joined by dots, case as sent.
     DnsQuery,
     /// The server name of a TLS ClientHello, as sent.
@@ -123,6 +127,7 @@ impl AppBuffer {
         Self::HttpProtocol,
         Self::HttpStart,
         Self::HttpRequestLine,
+        Self::HttpRequestBody,
         Self::HttpReplyHeader,
         Self::HttpReplyHeaderRaw,
         Self::HttpReplyHeaderNames,
@@ -138,6 +143,7 @@ impl AppBuffer {
         Self::HttpStatMsg,
         Self::HttpServer,
         Self::HttpLocation,
+        Self::HttpReplyBody,
         Self::DnsQuery,
         Self::TlsSni,
     ];
@@ -182,9 +188,16 @@ impl AppBuffer {
             Self::HttpStatMsg => "http.stat_msg",
             Self::HttpServer => "http.server",
             Self::HttpLocation => "http.location",
+            Self::HttpRequestBody => "http.request_body",
+            Self::HttpReplyBody => "file.data",
             Self::DnsQuery => "dns.query",
             Self::TlsSni => "tls.sni",
         }
+    }
+
+    /// Whether it comes in windows, by [`Tx::window`](crate::Tx::window).
+    pub const fn is_body(self) -> bool {
+        matches!(self, Self::HttpRequestBody | Self::HttpReplyBody)
     }
 
     /// Whether a transaction can have several of it, asked for by index.
@@ -218,7 +231,8 @@ pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
         | AppBuffer::HttpConnection
         | AppBuffer::HttpContentType
         | AppBuffer::HttpContentLen
-        | AppBuffer::HttpStart => (AppProto::Http1, ToServer, BODY),
+        | AppBuffer::HttpStart
+        | AppBuffer::HttpRequestBody => (AppProto::Http1, ToServer, BODY),
         AppBuffer::HttpReplyProtocol
         | AppBuffer::HttpResponseLine
         | AppBuffer::HttpStatCode
@@ -233,7 +247,8 @@ pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
         | AppBuffer::HttpReplyContentLen
         | AppBuffer::HttpReplyStart
         | AppBuffer::HttpServer
-        | AppBuffer::HttpLocation => (AppProto::Http1, ToClient, BODY),
+        | AppBuffer::HttpLocation
+        | AppBuffer::HttpReplyBody => (AppProto::Http1, ToClient, BODY),
         AppBuffer::DnsQuery => (AppProto::Dns, ToServer, dns::COMPLETE),
         AppBuffer::TlsSni => (AppProto::Tls, ToServer, tls::progress::HELLO),
     };

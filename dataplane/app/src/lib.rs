@@ -25,7 +25,7 @@ mod tests;
 
 pub use buffer::{AppBuffer, BufferSet, BufferSpec, buffer_spec};
 pub use event::{AppEvent, DnsEvent, EventSet, FlowEvent, HttpEvent, TlsEvent};
-pub use http1::progress as http_progress;
+pub use http1::{BodyLimits, BodyWindow, progress as http_progress};
 pub use limits::Limits;
 pub use proto::{AppProto, Transport};
 pub use session::{Outcome, Session, Tunnel};

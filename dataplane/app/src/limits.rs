@@ -1,5 +1,7 @@
 //! How much a session may hold on to.
 
+use crate::http1::BodyLimits;
+
 /// Bounds of one flow's parsers. The defaults are Suricata 7's where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -19,6 +21,16 @@ pub struct Limits {
     /// Whether a request's URI goes on to the last space of its line (Suricata's own build of
     /// libhtp) rather than to the first one (the build that Debian ships).
     pub http_space_in_uri: bool,
+    /// How the bodies of HTTP/1 requests are looked at (`libhtp.request-body-limit`, …).
+    pub http_request_body: BodyLimits,
+    /// How the bodies of HTTP/1 responses are looked at (`libhtp.response-body-limit`, …).
+    pub http_response_body: BodyLimits,
+    /// Content codings of a response that are undone; 0: all
+    /// (`libhtp.response-body-decompress-layer-limit`).
+    pub http_layers: usize,
+    /// Decoded bytes from which on a body that grew more than 2048 times is given up
+    /// (`libhtp.compression-bomb-limit`).
+    pub http_bomb_limit: u64,
     /// Most live DNS transactions; the oldest goes when another comes.
     pub dns_transactions: usize,
     /// Bytes of names kept per DNS message.
@@ -36,6 +48,18 @@ impl Default for Limits {
             http_transactions: 512,
             http_live_bytes: 2 * 1024 * 1024,
             http_space_in_uri: false,
+            http_request_body: BodyLimits {
+                limit: 100 * 1024,
+                min_inspect: 32 * 1024,
+                window: 4 * 1024,
+            },
+            http_response_body: BodyLimits {
+                limit: 100 * 1024,
+                min_inspect: 40 * 1024,
+                window: 16 * 1024,
+            },
+            http_layers: 2,
+            http_bomb_limit: 1024 * 1024,
             dns_transactions: 32,
             dns_name_bytes: 64 * 1024,
             tls_handshake: 64 * 1024,

@@ -132,6 +132,13 @@ impl Session {
         self.txs.get(id)
     }
 
+    /// What [`Tx::window`] gave of a transaction's bodies in a direction has been looked at.
+    pub fn looked(&mut self, id: u64, dir: Direction) {
+        if let Some(tx) = self.txs.http(id) {
+            tx.looked(dir);
+        }
+    }
+
     /// Lets go of the transactions with ids below `id`. One that the parser still fills may be
     /// freed: what comes later for it is parsed and dropped.
     pub fn free_before(&mut self, id: u64) {

@@ -7,7 +7,7 @@ use wire::Direction;
 use crate::buffer::AppBuffer;
 use crate::dns::DnsTx;
 use crate::event::{AppEvent, EventSet};
-use crate::http1::HttpTx;
+use crate::http1::{BodyWindow, HttpTx};
 use crate::summary::TxSummary;
 use crate::tls::TlsTx;
 
@@ -67,6 +67,14 @@ impl Tx {
             TxKind::Dns(t) if buffer == AppBuffer::DnsQuery => t.query_name(index),
             TxKind::Tls(t) if buffer == AppBuffer::TlsSni && index == 0 => t.sni(),
             _ => None,
+        }
+    }
+
+    /// What is ready to be looked at of a body ([`AppBuffer::is_body`]), if anything is new.
+    pub fn window(&self, buffer: AppBuffer) -> Option<BodyWindow<'_>> {
+        match &self.kind {
+            TxKind::Http(t) => t.window(buffer),
+            TxKind::Dns(_) | TxKind::Tls(_) => None,
         }
     }
 

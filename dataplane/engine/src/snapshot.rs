@@ -38,6 +38,8 @@ pub struct TransactionPlan {
     pub lists: Vec<(usize, AppBuffer, u8)>,
     /// Signatures that no prefilter proposes.
     pub always: Vec<u32>,
+    /// Bodies that rules look at.
+    pub bodies: Vec<AppBuffer>,
     /// Signatures that an event proposes.
     pub events: Vec<(AppEvent, u32)>,
 }
@@ -89,7 +91,8 @@ pub fn app_buffer(buffer: Buffer, direction: Direction) -> Option<AppBuffer> {
         }
         Buffer::HttpProtocol => by_side(AppBuffer::HttpProtocol, AppBuffer::HttpReplyProtocol),
         Buffer::HttpStart => by_side(AppBuffer::HttpStart, AppBuffer::HttpReplyStart),
-        Buffer::HttpRequestBody | Buffer::FileData => return None,
+        Buffer::HttpRequestBody => AppBuffer::HttpRequestBody,
+        Buffer::FileData => by_side(AppBuffer::HttpRequestBody, AppBuffer::HttpReplyBody),
         Buffer::Payload
         | Buffer::Ipv4Hdr
         | Buffer::Ipv6Hdr
@@ -124,6 +127,7 @@ fn wanted(rules: &Ruleset) -> BufferSet {
 impl Snapshot {
     /// Puts a generation together.
     pub fn new(generation: u64, scope: Scope, rules: Arc<Ruleset>, settings: Settings) -> Self {
+        let wanted = wanted(&rules);
         let mut plans = Vec::new();
         for proto in PROTOCOLS {
             for direction in [Direction::ToServer, Direction::ToClient] {
@@ -148,7 +152,15 @@ impl Snapshot {
                 };
                 let asked = rules.event_signatures().iter().copied();
                 let events = asked.filter(|&(e, n)| e.proto() == proto && goes(n)).collect();
-                plans.push(TransactionPlan { lists, always, events });
+                let bodies = AppBuffer::ALL
+                    .into_iter()
+                    .filter(|&buffer| {
+                        let spec = buffer_spec(buffer);
+                        let here = spec.proto == proto && spec.dir == direction;
+                        buffer.is_body() && here && wanted.contains(buffer)
+                    })
+                    .collect();
+                plans.push(TransactionPlan { lists, always, bodies, events });
             }
         }
         let asked = rules.event_signatures().iter();
@@ -162,7 +174,6 @@ impl Snapshot {
             verify_transport: false,
             ..settings.decoder.clone()
         });
-        let wanted = wanted(&rules);
         Self { generation, scope, rules, settings, wanted, plans, flow_events, decoders }
     }
 

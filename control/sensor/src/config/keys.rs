@@ -32,6 +32,8 @@ macro_rules! keys {
 
 /// Sizes and numbers without a bound of their own.
 const ANY: std::ops::RangeInclusive<u64> = 0..=(1 << 48);
+/// What a look at a body may take.
+const WINDOW: std::ops::RangeInclusive<u64> = 0..=1 << 24;
 
 const CHECKS: &[(&str, Checksums)] = &[
     ("auto", Checksums::Auto),
@@ -166,6 +168,22 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.protocols.http_header_bytes = bytes(v, 1024..=1 << 24)?; Ok(()) };
     "protocols.http.max-tx", "most transactions of a flow at a time; default: 512",
         |c, v| { c.protocols.http_transactions = v.number(1..=1 << 20)?; Ok(()) };
+    "protocols.http.request-body-limit", "bytes of a request's body that rules see, 0: all; default: 100kb",
+        |c, v| { c.protocols.http_request_body.limit = v.size(ANY)?; Ok(()) };
+    "protocols.http.response-body-limit", "decoded bytes of a response's body that rules see, 0: all; default: 100kb",
+        |c, v| { c.protocols.http_response_body.limit = v.size(ANY)?; Ok(()) };
+    "protocols.http.request-body-minimal-inspect-size", "bytes of a request's body that the first look waits for; default: 32kb",
+        |c, v| { c.protocols.http_request_body.min_inspect = v.size(WINDOW)?; Ok(()) };
+    "protocols.http.request-body-inspect-window", "bytes of a request's body that later looks are at; default: 4kb",
+        |c, v| { c.protocols.http_request_body.window = v.size(WINDOW)?; Ok(()) };
+    "protocols.http.response-body-minimal-inspect-size", "bytes of a response's body that the first look waits for; default: 40kb",
+        |c, v| { c.protocols.http_response_body.min_inspect = v.size(WINDOW)?; Ok(()) };
+    "protocols.http.response-body-inspect-window", "bytes of a response's body that later looks are at; default: 16kb",
+        |c, v| { c.protocols.http_response_body.window = v.size(WINDOW)?; Ok(()) };
+    "protocols.http.response-body-decompress-layer-limit", "content codings that are undone, 0: all; default: 2",
+        |c, v| { c.protocols.http_layers = v.number(0..=64)?; Ok(()) };
+    "protocols.http.compression-bomb-limit", "decoded bytes after which a body that grows absurdly is given up; default: 1mb",
+        |c, v| { c.protocols.http_bomb_limit = v.size(ANY)?; Ok(()) };
     "protocols.http.space-in-uri", "a URI may hold spaces; default: false",
         |c, v| { c.protocols.http_space_in_uri = v.boolean()?; Ok(()) };
     "protocols.dns.max-tx", "most transactions of a flow at a time; default: 32",

@@ -64,6 +64,38 @@ const SAME: &[(&str, &str)] = &[
         "protocols.http.headers-limit",
     ),
     ("app-layer.protocols.http.libhtp.default-config.max-tx", "protocols.http.max-tx"),
+    (
+        "app-layer.protocols.http.libhtp.default-config.request-body-limit",
+        "protocols.http.request-body-limit",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-limit",
+        "protocols.http.response-body-limit",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.request-body-minimal-inspect-size",
+        "protocols.http.request-body-minimal-inspect-size",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.request-body-inspect-window",
+        "protocols.http.request-body-inspect-window",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-minimal-inspect-size",
+        "protocols.http.response-body-minimal-inspect-size",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-inspect-window",
+        "protocols.http.response-body-inspect-window",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.response-body-decompress-layer-limit",
+        "protocols.http.response-body-decompress-layer-limit",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.compression-bomb-limit",
+        "protocols.http.compression-bomb-limit",
+    ),
     ("outputs.*.eve-log.types.*.alert.payload", "outputs.eve.payload"),
     ("outputs.*.eve-log.types.*.alert.payload-printable", "outputs.eve.payload-printable"),
     ("outputs.*.eve-log.types.*.alert.packet", "outputs.eve.packet"),
@@ -394,6 +426,7 @@ mod tests {
         for (theirs, ours) in SAME {
             let value = match *ours {
                 name if name.contains("checksum-checks") => "auto",
+                name if name.ends_with("layer-limit") => "5",
                 name if name.contains("timeout")
                     || name.ends_with("trackers")
                     || name.ends_with("max")
@@ -402,7 +435,9 @@ mod tests {
                     "200"
                 }
                 name if name.ends_with("ports") => "4789, 8472",
-                name if name.ends_with("size") || name.ends_with("memcap") => "128kb",
+                name if ["size", "memcap", "window"].iter().any(|end| name.ends_with(end)) => {
+                    "128kb"
+                }
                 name if name.ends_with("depth") => "1mb",
                 name if name.ends_with("queued")
                     || name.ends_with("max-tx")
@@ -439,7 +474,7 @@ mod tests {
             "app-layer.error-policy",
             "unix-command.enabled",
             "reference-config-file",
-            "app-layer.protocols.http.libhtp.default-config.response-body-limit",
+            "app-layer.protocols.http.libhtp.default-config.http-body-inline",
             "app-layer.protocols.tls.encryption-handling",
             "threading.cpu-affinity.0.x",
         ] {

@@ -3,11 +3,13 @@
 
 use wire::Direction;
 
+use super::body::Body;
 use super::headers::{Room, split_field};
 use super::tx::{HttpTx, Side};
 use super::{Fatal, progress};
 use crate::AppBuffer;
 use crate::buffer::BufferSet;
+use crate::event::HttpEvent;
 use crate::limits::Limits;
 use crate::line::{LineBuf, chomp};
 use crate::txs::TxList;
@@ -22,6 +24,14 @@ pub(super) struct Half {
     pub(super) field: FieldBuf,
     /// Bytes of the body, or of the chunk, still to come.
     pub(super) left: u64,
+}
+
+/// What bytes of a body led to.
+#[derive(Debug, Default, Clone, Copy)]
+struct BodySeen {
+    ready: bool,
+    failed: bool,
+    bomb: bool,
 }
 
 /// A header field that may go on in the next line.
@@ -76,6 +86,57 @@ impl Half {
     /// Bytes of a body, or of what frames it.
     pub(super) fn count(&self, txs: &mut TxList, n: u64) {
         self.side(txs, |side| side.length = side.length.saturating_add(n));
+    }
+
+    /// Bytes of a body.
+    pub(super) fn data(&self, txs: &mut TxList, limits: &Limits, wanted: BufferSet, bytes: &[u8]) {
+        self.count(txs, bytes.len() as u64);
+        let (buffer, looks) = match self.dir {
+            Direction::ToServer => (AppBuffer::HttpRequestBody, limits.http_request_body),
+            Direction::ToClient => (AppBuffer::HttpReplyBody, limits.http_response_body),
+        };
+        if bytes.is_empty() || !wanted.contains(buffer) {
+            return;
+        }
+        let mut seen = BodySeen::default();
+        self.side(txs, |side| {
+            let codings = &side.codings;
+            let body = side
+                .body
+                .get_or_insert_with(|| Box::new(Body::new(looks, codings, limits.http_bomb_limit)));
+            body.push(bytes);
+            seen = BodySeen {
+                ready: body.window(false).is_some(),
+                failed: body.failed(),
+                bomb: body.bomb,
+            };
+        });
+        if seen.ready {
+            txs.touch();
+        }
+        if seen.failed {
+            self.raise(txs, HttpEvent::GzipDecompressionFailed);
+        }
+        if seen.bomb {
+            self.raise(txs, HttpEvent::CompressionBomb);
+        }
+    }
+
+    /// Bytes of a body are missing.
+    pub(super) fn missing(&self, txs: &mut TxList, len: u64) {
+        self.count(txs, len);
+        self.side(txs, |side| {
+            if let Some(body) = &mut side.body {
+                body.gap(len);
+            }
+        });
+    }
+
+    /// Records that something is odd.
+    pub(super) fn raise(&self, txs: &mut TxList, event: HttpEvent) {
+        if let Some(id) = self.tx {
+            txs.raise(id, event);
+        }
     }
 
     /// Takes a line of the header, or of the trailer.

@@ -2,6 +2,8 @@
 //! are, pairing requests with responses in order (RFC 9112; behaviour observed on Suricata 7).
 
 mod bestfit;
+mod body;
+mod decode;
 mod half;
 mod headers;
 mod host;
@@ -19,6 +21,7 @@ use crate::limits::Limits;
 use crate::session::{Outcome, Tunnel};
 use crate::txs::TxList;
 
+pub use body::{BodyLimits, BodyWindow};
 pub(crate) use tx::HttpTx;
 
 /// How far one side of an HTTP transaction has come.

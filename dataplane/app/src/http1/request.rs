@@ -125,8 +125,10 @@ impl Request {
                         return Ok(());
                     }
                     let n = self.half.left.min(rest.len() as u64);
-                    rest = &rest[n as usize..];
-                    self.body(txs, n);
+                    let (bytes, tail) = rest.split_at(n as usize);
+                    rest = tail;
+                    self.half.data(txs, limits, wanted, bytes);
+                    self.body(n);
                 }
                 State::ChunkSize | State::ChunkEnd => {
                     match self.half.line.next(&mut rest, limits.http_field)? {
@@ -243,8 +245,8 @@ impl Request {
         Ok(())
     }
 
-    fn body(&mut self, txs: &mut TxList, n: u64) {
-        self.half.count(txs, n);
+    /// So much of the body, or of the chunk, is over.
+    fn body(&mut self, n: u64) {
         self.untouched = None;
         self.half.left -= n;
         if self.half.left == 0 {
@@ -263,8 +265,8 @@ impl Request {
         closed: bool,
     ) -> Result<bool, Fatal> {
         if rest.is_empty() && (closed || self.half.line.is_empty()) {
-            let stray = self.half.line.take().len() as u64;
-            self.half.count(txs, stray);
+            let stray = self.half.line.take();
+            self.half.data(txs, limits, wanted, &stray);
             self.complete(txs, wanted);
             return Ok(false);
         }
@@ -282,8 +284,7 @@ impl Request {
         if first_word.is_empty() || METHODS.contains(&word) {
             self.complete(txs, wanted);
         } else if let Some(line) = self.half.line.next(rest, limits.http_field)? {
-            let n = line.len() as u64;
-            self.half.count(txs, n);
+            self.half.data(txs, limits, wanted, &line);
         }
         Ok(true)
     }
@@ -325,7 +326,9 @@ impl Request {
     /// Bytes are missing. In a body they are counted; elsewhere what comes is read on from here.
     pub(super) fn gap(&mut self, txs: &mut TxList, wanted: BufferSet, len: u64) {
         if matches!(self.state, State::Body | State::ChunkData) {
-            self.body(txs, self.half.left.min(len));
+            let n = self.half.left.min(len);
+            self.half.missing(txs, n);
+            self.body(n);
         }
         if self.state == State::After {
             self.complete(txs, wanted);

@@ -3,12 +3,14 @@
 
 use wire::Direction;
 
+use super::decode::Codings;
 use super::half::Half;
 use super::headers::{content_length, has_token};
 use super::host::is_space;
 use super::tx::HttpTx;
 use super::{Fatal, Signal, chunk_size, progress};
 use crate::buffer::BufferSet;
+use crate::event::HttpEvent;
 use crate::limits::Limits;
 use crate::line::{Line, chomp, is_empty_line};
 use crate::session::Tunnel;
@@ -66,7 +68,7 @@ impl Response {
                     self.begin(txs, limits)?;
                 }
                 State::Line => match self.next_line(rest, limits, closed)? {
-                    Some(line) => self.status_line(txs, &line, rest),
+                    Some(line) => self.status_line(txs, limits, wanted, &line, rest),
                     None => return Ok(None),
                 },
                 State::Headers | State::Trailer => match self.next_line(rest, limits, closed)? {
@@ -77,7 +79,7 @@ impl Response {
                             self.state = State::After;
                             continue;
                         }
-                        if let Some(signal) = self.header_complete(txs, wanted)? {
+                        if let Some(signal) = self.header_complete(txs, limits, wanted)? {
                             return Ok(Some(signal));
                         }
                     }
@@ -98,11 +100,13 @@ impl Response {
                         return Ok(None);
                     }
                     let n = self.half.left.min(rest.len() as u64);
-                    *rest = &rest[n as usize..];
-                    self.body(txs, n);
+                    let (bytes, tail) = rest.split_at(n as usize);
+                    *rest = tail;
+                    self.half.data(txs, limits, wanted, bytes);
+                    self.body(n);
                 }
                 State::BodyToEnd => {
-                    self.half.count(txs, rest.len() as u64);
+                    self.half.data(txs, limits, wanted, rest);
                     *rest = &[];
                     if closed {
                         self.complete(txs, wanted);
@@ -112,12 +116,16 @@ impl Response {
                 State::ChunkSize | State::ChunkEnd => {
                     match self.half.line.next(rest, limits.http_field)? {
                         Some(line) => {
-                            self.half.count(txs, line.len() as u64);
-                            if self.state == State::ChunkEnd {
+                            let size = if self.state == State::ChunkEnd {
                                 self.state = State::ChunkSize;
-                                continue;
+                                Ok(None)
+                            } else {
+                                chunk_size(&line)
+                            };
+                            if size.is_ok() {
+                                self.half.count(txs, line.len() as u64);
                             }
-                            match chunk_size(&line) {
+                            match size {
                                 Ok(None) => {}
                                 Ok(Some(0)) => {
                                     self.state = State::Trailer;
@@ -128,7 +136,11 @@ impl Response {
                                     self.state = State::ChunkData;
                                 }
                                 // browsers show what they got
-                                Err(Fatal) => self.state = State::BodyToEnd,
+                                Err(Fatal) => {
+                                    self.half.raise(txs, HttpEvent::InvalidResponseChunkLen);
+                                    self.half.data(txs, limits, wanted, &line);
+                                    self.state = State::BodyToEnd;
+                                }
                             }
                         }
                         None => {
@@ -181,7 +193,14 @@ impl Response {
         Ok(())
     }
 
-    fn status_line(&mut self, txs: &mut TxList, line: &[u8], rest: &[u8]) {
+    fn status_line(
+        &mut self,
+        txs: &mut TxList,
+        limits: &Limits,
+        wanted: BufferSet,
+        line: &[u8],
+        rest: &[u8],
+    ) {
         if is_empty_line(line) {
             return;
         }
@@ -189,7 +208,7 @@ impl Response {
             // junk before a status line is passed over, else it is a body without a header
             let next = rest.len() > 1 && (rest[0] == b'H' || chomp(line).len() <= 2);
             if !next {
-                self.half.count(txs, line.len() as u64);
+                self.half.data(txs, limits, wanted, line);
                 if rest.is_empty() {
                     self.half.step(txs, progress::BODY);
                     self.state = State::After;
@@ -212,6 +231,7 @@ impl Response {
     fn header_complete(
         &mut self,
         txs: &mut TxList,
+        limits: &Limits,
         wanted: BufferSet,
     ) -> Result<Option<Signal>, Fatal> {
         let Some(tx) = self.half.tx.and_then(|id| txs.http(id)) else {
@@ -242,6 +262,11 @@ impl Response {
             }
             _ => {}
         }
+        let codings = tx.response.headers.get(b"content-encoding");
+        let codings =
+            codings.map(|value| Codings::of(value, limits.http_layers)).unwrap_or_default();
+        let (abnormal, too_many) = (codings.abnormal, codings.too_many);
+        tx.response.codings = codings.layers;
         let no_body = matches!(status, 100..200 | 204 | 304) && !framed;
         self.state = if tx.method() == Some(b"HEAD") || no_body {
             State::After
@@ -253,6 +278,12 @@ impl Response {
         } else {
             State::BodyToEnd
         };
+        if abnormal {
+            self.half.raise(txs, HttpEvent::AbnormalCeHeader);
+        }
+        if too_many {
+            self.half.raise(txs, HttpEvent::TooManyEncodingLayers);
+        }
         self.half.seal(txs, wanted);
         self.half.step(txs, progress::BODY);
         Ok(signal)
@@ -270,8 +301,8 @@ impl Response {
         Ok(Some(Signal::Tunnel(kind)))
     }
 
-    fn body(&mut self, txs: &mut TxList, n: u64) {
-        self.half.count(txs, n);
+    /// So much of the body, or of the chunk, is over.
+    fn body(&mut self, n: u64) {
         self.half.left -= n;
         if self.half.left == 0 {
             self.state = if self.state == State::Body { State::After } else { State::ChunkEnd };
@@ -289,8 +320,8 @@ impl Response {
         closed: bool,
     ) -> Result<bool, Fatal> {
         if rest.is_empty() && (closed || self.half.line.is_empty()) {
-            let stray = self.half.line.take().len() as u64;
-            self.half.count(txs, stray);
+            let stray = self.half.line.take();
+            self.half.data(txs, limits, wanted, &stray);
             self.complete(txs, wanted);
             return Ok(false);
         }
@@ -306,7 +337,7 @@ impl Response {
         if is_status_line(&line) {
             self.complete(txs, wanted);
         } else if let Some(line) = self.half.line.next(rest, limits.http_field)? {
-            self.half.count(txs, line.len() as u64);
+            self.half.data(txs, limits, wanted, &line);
         }
         Ok(true)
     }
@@ -332,8 +363,12 @@ impl Response {
     /// Bytes are missing. In a body they are counted; elsewhere what comes is read on from here.
     pub(super) fn gap(&mut self, txs: &mut TxList, wanted: BufferSet, len: u64) {
         match self.state {
-            State::Body | State::ChunkData => self.body(txs, self.half.left.min(len)),
-            State::BodyToEnd => self.half.count(txs, len),
+            State::Body | State::ChunkData => {
+                let n = self.half.left.min(len);
+                self.half.missing(txs, n);
+                self.body(n);
+            }
+            State::BodyToEnd => self.half.missing(txs, len),
             _ => {}
         }
         if self.state == State::After {

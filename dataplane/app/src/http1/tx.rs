@@ -2,6 +2,8 @@
 
 use wire::Direction;
 
+use super::body::{Body, BodyWindow};
+use super::decode::Coding;
 use super::headers::Headers;
 use super::progress;
 use crate::buffer::AppBuffer;
@@ -25,6 +27,10 @@ pub(super) struct Side {
     start: Option<Vec<u8>>,
     /// Bytes of the body, transfer coding included.
     pub(super) length: u64,
+    /// Content codings of the body.
+    pub(super) codings: Vec<Coding>,
+    /// The body, if a rule looks at it.
+    pub(super) body: Option<Box<Body>>,
 }
 
 impl Side {
@@ -75,12 +81,22 @@ impl Side {
         (!self.raw.is_empty()).then_some(&self.raw)
     }
 
+    /// No more of the body will come.
+    fn body_ended(&self) -> bool {
+        self.progress > progress::BODY
+    }
+
+    fn window(&self) -> Option<BodyWindow<'_>> {
+        self.body.as_ref()?.window(self.body_ended())
+    }
+
     fn kept(&self) -> usize {
         let made = [&self.names, &self.start].into_iter().flatten();
         self.line.capacity()
             + self.headers.kept()
             + self.raw.capacity()
             + made.map(Vec::capacity).sum::<usize>()
+            + self.body.as_ref().map_or(0, |body| body.kept())
     }
 }
 
@@ -193,6 +209,23 @@ impl HttpTx {
             _ => None,
         }
         .filter(|bytes| !bytes.is_empty())
+    }
+
+    pub(crate) fn window(&self, buffer: AppBuffer) -> Option<BodyWindow<'_>> {
+        match buffer {
+            AppBuffer::HttpRequestBody => self.request.window(),
+            AppBuffer::HttpReplyBody => self.response.window(),
+            _ => None,
+        }
+    }
+
+    /// What was ready of the body has been looked at.
+    pub(crate) fn looked(&mut self, dir: Direction) {
+        let side = self.side_mut(dir);
+        let ended = side.body_ended();
+        if let Some(body) = &mut side.body {
+            body.looked(ended);
+        }
     }
 
     pub(crate) fn summary(&self) -> HttpSummary {

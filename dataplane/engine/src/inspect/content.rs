@@ -193,7 +193,7 @@ impl Verifier {
                     }
                 }
                 Test::Size(compare) => {
-                    if !compare.holds(view.data.len() as u64) {
+                    if !compare.holds(view.stream_offset + view.data.len() as u64) {
                         return Found::Never;
                     }
                 }

@@ -33,10 +33,14 @@ struct TxState {
     /// Events that were looked at.
     events: [EventSet; 2],
     /// Candidates that wait for buffers to come.
-    pending: [Vec<u32>; 2],
+    pending: [Vec<Pending>; 2],
     /// Signatures that have matched this transaction.
     matched: Vec<u32>,
 }
+
+/// A candidate, and which of its signature's buffers held, bit by bit: a body's window does not
+/// come again.
+type Pending = (u32, u64);
 
 /// The answer to "does the signature match this transaction?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,21 +85,18 @@ impl Tools {
         direction: Direction,
     ) {
         let proto = flow.proto;
-        let Some(session) = flow.session.take() else { return };
+        let Some(mut session) = flow.session.take() else { return };
         let mut inspections = flow.inspections.take().unwrap_or_default();
         inspections.align(&session, snapshot.generation);
         if let Some(plan) = snapshot.plan(proto, direction) {
             let first = inspections.first;
             for (id, state) in (first..).zip(inspections.open.iter_mut()) {
-                if let Some(tx) = session.tx(id) {
-                    self.transaction(
-                        unit,
-                        snapshot,
-                        scratch,
-                        flow,
-                        (plan, direction),
-                        (id, tx, state),
-                    );
+                let Some(tx) = session.tx(id) else { continue };
+                let fresh = plan.bodies.iter().any(|&buffer| tx.window(buffer).is_some());
+                let place = (id, tx, state, fresh);
+                self.transaction(unit, snapshot, scratch, flow, (plan, direction), place);
+                if fresh {
+                    session.looked(id, direction);
                 }
             }
         } else {
@@ -117,7 +118,7 @@ impl Tools {
         scratch: &mut Scratch,
         flow: &mut FlowState,
         (plan, direction): (&crate::snapshot::TransactionPlan, Direction),
-        (id, tx, state): (u64, &Tx, &mut TxState),
+        (id, tx, state, fresh): (u64, &Tx, &mut TxState, bool),
     ) {
         let way = direction.index();
         if state.done[way] {
@@ -127,12 +128,13 @@ impl Tools {
         let complete = tx.is_complete(direction);
         let inspected = state.inspected[way];
         let events = tx.events().without(state.events[way]);
-        if inspected > progress && !complete && events.is_empty() {
+        if inspected > progress && !complete && events.is_empty() && !fresh {
             return;
         }
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
-        candidates.append(&mut state.pending[way]);
+        let waiting = std::mem::take(&mut state.pending[way]);
+        candidates.extend(waiting.iter().map(|&(number, _)| number));
         if inspected == 0 {
             candidates.extend_from_slice(&plan.always);
         }
@@ -143,7 +145,25 @@ impl Tools {
         }
         for &(list, buffer, needed) in &plan.lists {
             let Some(list) = snapshot.rules.transaction_lists().get(list) else { continue };
-            if needed > progress || needed < inspected {
+            if needed > progress {
+                continue;
+            }
+            if buffer.is_body() {
+                let Some(window) = tx.window(buffer) else { continue };
+                // Old bytes only as far as a pattern may straddle, unless it is not the same there.
+                let before = list.prefilter.max_len().max(1) - 1;
+                let from = match list.transforms.is_empty() {
+                    true => window.fresh.saturating_sub(before),
+                    false => 0,
+                };
+                let bytes = window.data.get(from..).unwrap_or_default();
+                self.transformer.apply(bytes, &list.transforms, &mut self.spare);
+                let spare = self.spare.as_padded();
+                let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
+                self.scan_errors += u64::from(scanned.is_err());
+                continue;
+            }
+            if needed < inspected {
                 continue;
             }
             let mut instance = 0;
@@ -162,14 +182,15 @@ impl Tools {
             if state.matched.contains(&signature.sid) {
                 continue;
             }
-            match self.answer(unit, signature, flow, tx, direction) {
+            let mut held = waiting.iter().find(|w| w.0 == number).map_or(0, |&(_, held)| held);
+            match self.answer(unit, signature, flow, (tx, direction), &mut held) {
                 Answer::Yes => {
                     state.matched.push(signature.sid);
                     self.matched(signature, flow, Match { number, tx: Some(id), stream: false });
                 }
                 Answer::No => {}
                 Answer::Later if complete => {}
-                Answer::Later => state.pending[way].push(number),
+                Answer::Later => state.pending[way].push((number, held)),
             }
         }
         candidates.clear();
@@ -183,8 +204,8 @@ impl Tools {
         unit: &Unit<'_>,
         signature: &Signature,
         flow: &FlowState,
-        tx: &Tx,
-        direction: Direction,
+        (tx, direction): (&Tx, Direction),
+        held: &mut u64,
     ) -> Answer {
         if !unit.headers.fit(signature) || !self.conditions(unit, signature, Some(flow)) {
             return Answer::No;
@@ -194,9 +215,14 @@ impl Tools {
         }
         self.verifier.begin();
         let mut later = false;
-        for tests in &signature.buffers {
+        for (at, tests) in signature.buffers.iter().enumerate() {
+            let passing = tests.buffer.is_body() || tests.buffer == Buffer::Payload;
+            let bit = if passing { 1u64.checked_shl(at as u32).unwrap_or(0) } else { 0 };
+            if *held & bit != 0 {
+                continue;
+            }
             match self.tests_on(unit, tests, tx, direction) {
-                Answer::Yes => {}
+                Answer::Yes => *held |= bit,
                 Answer::No => return Answer::No,
                 Answer::Later => later = true,
             }
@@ -227,6 +253,23 @@ impl Tools {
         };
         if buffer_spec(buffer).min_progress > tx.progress(direction) {
             return Answer::Later;
+        }
+        if buffer.is_body() {
+            let ended = tx.progress(direction) > buffer_spec(buffer).min_progress;
+            let holds = tx.window(buffer).is_some_and(|window| {
+                let view = View { data: window.data, stream_offset: window.offset, new_from: 0 };
+                if tests.transforms.is_empty() {
+                    return self.verifier.holds(&tests.tests, view);
+                }
+                self.transformer.apply(window.data, &tests.transforms, &mut self.spare);
+                let data = self.spare.as_bytes();
+                self.verifier.holds(&tests.tests, View { data, ..view })
+            });
+            return match (holds, ended) {
+                (true, _) => Answer::Yes,
+                (false, true) => Answer::No,
+                (false, false) => Answer::Later,
+            };
         }
         let mut instance = 0;
         while let Some(bytes) = tx.buffer(buffer, instance) {

@@ -24,6 +24,8 @@ enum Does {
     Sticky(Buffer),
     /// Changes the sticky buffer.
     Transform(Transform),
+    /// Makes a buffer sticky that others than this application protocol have too.
+    StickyOf(&'static str, Buffer),
     /// Moves the content before it into a buffer.
     Moves(Buffer),
 }
@@ -61,6 +63,10 @@ impl Keyword {
                 Ok(())
             }
             Does::Transform(ref transform) => transforms::plain(draft, transform),
+            Does::StickyOf(app, buffer) => {
+                draft.need_app(app)?;
+                buffers::sticky(draft, name, buffer)
+            }
             Does::Moves(buffer) => buffers::moved(draft, name, buffer),
         }
     }
@@ -144,6 +150,10 @@ const EVALUATED: &[Keyword] = &[
     keyword("http_request_line", Takes::Nothing, Does::Sticky(Buffer::HttpRequestLine)),
     keyword("http_response_line", Takes::Nothing, Does::Sticky(Buffer::HttpResponseLine)),
     keyword("http_start", Takes::Nothing, Does::Sticky(Buffer::HttpStart)),
+    keyword("http.request_body", Takes::Nothing, Does::Sticky(Buffer::HttpRequestBody)),
+    keyword("http.response_body", Takes::Nothing, Does::StickyOf("http", Buffer::FileData)),
+    keyword("file.data", Takes::Nothing, Does::Sticky(Buffer::FileData)),
+    keyword("file_data", Takes::Nothing, Does::Sticky(Buffer::FileData)),
     keyword("dns.query", Takes::Nothing, Does::Sticky(Buffer::DnsQuery)),
     keyword("dns_query", Takes::Nothing, Does::Sticky(Buffer::DnsQuery)),
     keyword("tls.sni", Takes::Nothing, Does::Sticky(Buffer::TlsSni)),
@@ -165,6 +175,8 @@ const EVALUATED: &[Keyword] = &[
     keyword("http_user_agent", Takes::Nothing, Does::Moves(Buffer::HttpUserAgent)),
     keyword("http_stat_code", Takes::Nothing, Does::Moves(Buffer::HttpStatCode)),
     keyword("http_stat_msg", Takes::Nothing, Does::Moves(Buffer::HttpStatMsg)),
+    keyword("http_client_body", Takes::Nothing, Does::Moves(Buffer::HttpRequestBody)),
+    keyword("http_server_body", Takes::Nothing, Does::Moves(Buffer::FileData)),
     keyword("dsize", Takes::Plain, Does::Packet(packet::dsize)),
     keyword("ttl", Takes::Plain, Does::Packet(packet::ttl)),
     keyword("tos", Takes::MaybeQuoted, Does::Packet(packet::tos)),

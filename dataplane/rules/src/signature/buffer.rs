@@ -167,6 +167,11 @@ impl Buffer {
         self.origin().is_some()
     }
 
+    /// Does it come bit by bit, to be looked at in windows?
+    pub const fn is_body(self) -> bool {
+        matches!(self, Self::HttpRequestBody | Self::FileData)
+    }
+
     /// Can a transaction have several of it, so that every use of it in a rule is looked for on
     /// its own?
     pub const fn is_multi(self) -> bool {

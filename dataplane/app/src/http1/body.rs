@@ -1,0 +1,275 @@
+//! The body of a message as rules look at it: decoded, kept as far as the next look needs it.
+
+use super::decode::{Coding, Decoder};
+
+/// Bytes beyond what the next look needs that may wait, where nobody looks.
+const SLACK: usize = 256 * 1024;
+/// Decoded bytes may be this many times those that came (as in libhtp); above the bomb limit.
+const BOMB_RATIO: u64 = 2048;
+
+/// How much of a body is looked at, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyLimits {
+    /// Decoded bytes that are looked at; 0: all.
+    pub limit: u64,
+    /// The first look is at so many bytes at least, where the body has them.
+    pub min_inspect: u64,
+    /// Later looks are at so many bytes at least, the new ones included.
+    pub window: u64,
+}
+
+/// A part of a body, ready to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodyWindow<'a> {
+    /// Some that was looked at before, then what is new.
+    pub data: &'a [u8],
+    /// Place of the first byte in the body.
+    pub offset: u64,
+    /// Index of the first byte that was not looked at.
+    pub fresh: usize,
+}
+
+/// A body as far as it is kept.
+#[derive(Debug)]
+pub(super) struct Body {
+    decoder: Decoder,
+    limits: BodyLimits,
+    bomb_limit: u64,
+    data: Vec<u8>,
+    /// Place of the first byte that is kept.
+    start: u64,
+    /// Bytes so far, gaps included.
+    total: u64,
+    /// Of these were looked at.
+    inspected: u64,
+    /// Bytes that came, before decoding.
+    raw: u64,
+    /// Nothing more is taken: bytes are missing within a coding, or it is a bomb.
+    closed: bool,
+    pub(super) bomb: bool,
+}
+
+impl Body {
+    pub(super) fn new(limits: BodyLimits, codings: &[Coding], bomb_limit: u64) -> Self {
+        Self {
+            decoder: Decoder::new(codings),
+            limits,
+            bomb_limit,
+            data: Vec::new(),
+            start: 0,
+            total: 0,
+            inspected: 0,
+            raw: 0,
+            closed: false,
+            bomb: false,
+        }
+    }
+
+    /// A layer was not what it was announced as.
+    pub(super) fn failed(&self) -> bool {
+        self.decoder.failed
+    }
+
+    /// Takes what came next.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.closed || self.is_full() {
+            return;
+        }
+        self.raw = self.raw.saturating_add(bytes.len() as u64);
+        if self.decoder.is_plain() {
+            self.keep(bytes);
+            return;
+        }
+        let mut decoder = std::mem::take(&mut self.decoder);
+        decoder.decode(bytes, &mut |decoded| {
+            self.keep(decoded);
+            let most = self.raw.saturating_mul(BOMB_RATIO).max(self.bomb_limit);
+            self.bomb |= self.total > most;
+            !self.bomb && !self.is_full()
+        });
+        self.decoder = decoder;
+        self.closed |= self.bomb;
+    }
+
+    fn is_full(&self) -> bool {
+        self.limits.limit != 0 && self.total >= self.limits.limit
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = match self.limits.limit {
+            0 => bytes.len(),
+            limit => usize::try_from(limit - self.total.min(limit)).unwrap_or(usize::MAX),
+        };
+        let bytes = &bytes[..bytes.len().min(room)];
+        self.data.extend_from_slice(bytes);
+        self.total += bytes.len() as u64;
+        let needed = self.limits.min_inspect.saturating_add(self.limits.window);
+        let most = usize::try_from(needed).unwrap_or(usize::MAX).saturating_add(SLACK);
+        if self.data.len() > most.saturating_mul(2) {
+            self.drop_to(self.data.len() - most);
+        }
+    }
+
+    fn drop_to(&mut self, at: usize) {
+        self.data.drain(..at);
+        self.start += at as u64;
+    }
+
+    /// Bytes are missing: what follows stands by itself.
+    pub(super) fn gap(&mut self, len: u64) {
+        self.data.clear();
+        self.total = self.total.saturating_add(len);
+        self.start = self.total;
+        self.inspected = self.total;
+        self.closed |= !self.decoder.is_plain();
+    }
+
+    /// What is ready to be looked at, if there is anything new; `ended`: no more will come.
+    pub(super) fn window(&self, ended: bool) -> Option<BodyWindow<'_>> {
+        let Self { total, inspected, limits, .. } = *self;
+        if total == inspected {
+            return None;
+        }
+        if !ended && !self.is_full() && total < limits.min_inspect {
+            return None;
+        }
+        let from = if inspected <= limits.min_inspect {
+            self.start
+        } else {
+            let new = total - inspected;
+            let before = if new < limits.window { limits.window - new } else { limits.window / 4 };
+            inspected.saturating_sub(before).max(self.start)
+        };
+        let at = usize::try_from(from - self.start).ok()?;
+        let data = self.data.get(at..)?;
+        let fresh = usize::try_from(inspected.saturating_sub(from)).ok()?;
+        Some(BodyWindow { data, offset: from, fresh: fresh.min(data.len()) })
+    }
+
+    /// What was ready has been looked at: lets go of what no later look needs.
+    pub(super) fn looked(&mut self, ended: bool) {
+        if self.window(ended).is_none() && !ended {
+            return;
+        }
+        self.inspected = self.total;
+        if ended {
+            self.start = self.total;
+            self.data = Vec::new();
+            return;
+        }
+        if self.inspected > self.limits.min_inspect {
+            let keep = usize::try_from(self.limits.window).unwrap_or(usize::MAX);
+            let spare = self.data.len().saturating_sub(keep);
+            // in large steps, so that every byte is moved a bounded number of times
+            if spare > keep {
+                self.drop_to(spare);
+            }
+        }
+    }
+
+    pub(super) fn kept(&self) -> usize {
+        size_of::<Self>() + self.data.capacity()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const SMALL: BodyLimits = BodyLimits { limit: 0, min_inspect: 10, window: 8 };
+
+    fn body(limits: BodyLimits) -> Body {
+        Body::new(limits, &[], 1 << 20)
+    }
+
+    #[test]
+    fn the_first_look_waits_for_enough_and_later_ones_reach_back() {
+        let mut b = body(SMALL);
+        b.push(b"01234");
+        assert_eq!(b.window(false), None);
+        assert_eq!(b.window(true).unwrap().data, b"01234");
+        b.push(b"567890");
+        let w = b.window(false).unwrap();
+        assert_eq!((w.data, w.offset, w.fresh), (&b"01234567890"[..], 0, 0));
+        b.looked(false);
+        assert_eq!(b.window(true), None);
+        b.push(b"ab");
+        let w = b.window(false).unwrap();
+        assert_eq!((w.data, w.offset, w.fresh), (&b"567890ab"[..], 5, 6));
+        b.looked(false);
+        b.push(b"ABCDEFGHIJKL");
+        let w = b.window(false).unwrap();
+        assert_eq!((w.data, w.offset, w.fresh), (&b"abABCDEFGHIJKL"[..], 11, 2));
+    }
+
+    #[test]
+    fn a_limit_is_kept_and_does_not_delay_the_look() {
+        let mut b = body(BodyLimits { limit: 4, ..SMALL });
+        b.push(b"012");
+        assert_eq!(b.window(false), None);
+        b.push(b"3456");
+        assert_eq!(b.window(false).unwrap().data, b"0123");
+        b.looked(false);
+        b.push(b"789");
+        assert_eq!(b.window(true), None);
+    }
+
+    #[test]
+    fn nothing_matches_across_a_gap() {
+        let mut b = body(SMALL);
+        b.push(b"before");
+        b.gap(100);
+        b.push(b"after");
+        let w = b.window(true).unwrap();
+        assert_eq!((w.data, w.offset, w.fresh), (&b"after"[..], 106, 0));
+    }
+
+    #[test]
+    fn a_bomb_is_cut_off() {
+        use std::io::Write;
+        let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        to.write_all(&vec![0; 8 << 20]).unwrap();
+        let once = to.finish().unwrap();
+        let mut to = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        to.write_all(&once).unwrap();
+        let twice = to.finish().unwrap();
+        let mut b = Body::new(SMALL, &[Coding::Gzip, Coding::Gzip], 1 << 20);
+        b.push(&twice);
+        assert!(b.bomb && b.total < 2 << 20, "{}", b.total);
+        assert!(b.kept() < 2 << 20);
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_is_looked_at_with_what_stands_before_it(
+            pieces in prop::collection::vec((1usize..40, any::<bool>()), 1..40), limit in 0u64..400,
+        ) {
+            let all: Vec<u8> = (0..2000u32).map(|i| (i * 7 % 251) as u8).collect();
+            let mut b = body(BodyLimits { limit, ..SMALL });
+            let (mut at, mut seen) = (0, 0);
+            for (n, look) in pieces {
+                b.push(&all[at..at + n]);
+                at += n;
+                if !look {
+                    continue;
+                }
+                if let Some(w) = b.window(false) {
+                    let start = w.offset as usize;
+                    prop_assert_eq!(w.data, &all[start..start + w.data.len()]);
+                    prop_assert_eq!(start + w.fresh, seen);
+                    seen = start + w.data.len();
+                }
+                b.looked(false);
+                prop_assert!(b.data.len() < 200);
+            }
+            if let Some(w) = b.window(true) {
+                prop_assert_eq!(w.offset as usize + w.fresh, seen);
+                seen = w.offset as usize + w.data.len();
+            }
+            let whole = if limit == 0 { at } else { at.min(limit as usize) };
+            prop_assert_eq!(seen, whole);
+        }
+    }
+}
