@@ -125,8 +125,6 @@ pub struct SuricataArgs {
     simulate_ips: bool,
     #[arg(long, hide_short_help = true)]
     init_errors_fatal: bool,
-    #[arg(long, value_name = "DIR", hide_short_help = true)]
-    data_dir: Option<PathBuf>,
     #[arg(long, value_name = "USER", hide_short_help = true)]
     user: Option<String>,
     #[arg(long, value_name = "GROUP", hide_short_help = true)]
@@ -146,7 +144,6 @@ impl SuricataArgs {
             ("--runmode", self.runmode.is_some()),
             ("--simulate-ips", self.simulate_ips),
             ("--init-errors-fatal", self.init_errors_fatal),
-            ("--data-dir", self.data_dir.is_some()),
             ("--user", self.user.is_some()),
             ("--group", self.group.is_some()),
             ("--pidfile", self.pidfile.is_some()),
@@ -173,6 +170,9 @@ pub struct RunArgs {
 /// `pollux replay`
 #[derive(Debug, Clone, Default, Args)]
 pub struct ReplayArgs {
+    /// Directory in which rules may have data sets saved (rules.data-directory).
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
     /// Configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -291,6 +291,9 @@ impl ReplayArgs {
     pub fn load(&self) -> Result<Loaded, ConfigErrors> {
         let mut loaded = Config::load(&self.config.sources(None))?;
         self.places.apply(&mut loaded.config);
+        if let Some(directory) = &self.data_dir {
+            loaded.config.rules.data_directory = Some(directory.clone());
+        }
         let flags = self.suricata.given();
         if !flags.is_empty() {
             loaded.notes.push(format!("flags that have no effect here: {}", flags.join(", ")));
@@ -397,10 +400,8 @@ mod tests {
         assert_eq!(args.places.checksums, Some(ChecksumArg::None));
         assert_eq!(args.config.set, ["stream.midstream=true", "mpm-algo=ac"]);
         assert_eq!(args.captures, [PathBuf::from("x.pcap")]);
-        assert_eq!(
-            args.suricata.given(),
-            ["--runmode", "--simulate-ips", "--init-errors-fatal", "--data-dir",]
-        );
+        assert_eq!(args.data_dir, Some(PathBuf::from("out")));
+        assert_eq!(args.suricata.given(), ["--runmode", "--simulate-ips", "--init-errors-fatal"]);
         let args = replay(&["-r", "x.pcap", "--runmode", "single"]);
         assert_eq!(args.all_captures().count(), 1);
         assert!(args.captures.is_empty());

@@ -15,6 +15,7 @@ pub mod ports;
 pub mod replay;
 pub mod rules_check;
 pub mod rules_source;
+pub mod rules_tables;
 pub mod run;
 pub mod selector_command;
 pub mod settings;

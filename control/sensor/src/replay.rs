@@ -138,8 +138,16 @@ fn replay(
     let (fed, read) = feeder.feed(captures, &|fed| bar.set_position(fed.bytes));
     bar.finish_and_clear();
     let (ledger, alerts, stopped) = dataplane.stop();
+    save(&state.datasets());
     let result = stopped.and(read.map_err(anyhow::Error::from));
     Ok(Outcome { ledger, alerts, fed, acknowledged, result })
+}
+
+/// Saves the data sets that rules want saved.
+pub(crate) fn save(datasets: &rules::state::Datasets) {
+    for failed in datasets.save() {
+        tracing::error!("{failed}");
+    }
 }
 
 /// The writer's settings, out of the configuration.

@@ -12,8 +12,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rules::parse::{Classifications, Context, FileError, Names, Rejection, Variables};
 use rules::ruleset::{BuildError, BuildReport, Cache, Progress, Ruleset};
 use rules::signature::Signature;
+use rules::state::DataPaths;
 
 use crate::config::{CacheSetting, Config, ConfigError, ConfigErrors, Place};
+use crate::rules_tables as tables;
 
 /// Rejected rules that the log names; the rest are counted.
 const LOGGED: usize = 20;
@@ -48,6 +50,8 @@ pub struct ParsedRules {
     pub rejections: Vec<Rejection>,
     /// Those in comments.
     pub ignored: usize,
+    /// Those that are meant for another engine.
+    pub skipped: usize,
     /// The files that were read.
     pub files: Vec<PathBuf>,
     /// What else is to be said, each a line.
@@ -95,8 +99,13 @@ pub struct LoadedRules {
 /// A path that gives no rules, or variables that don't resolve. Rules that don't load are none.
 pub fn parse(config: &Config, names: &mut Names) -> Result<ParsedRules, RulesError> {
     let mut warnings = Vec::new();
-    let context =
-        Context { variables: variables(config)?, classes: classes(config, &mut warnings) };
+    let context = Context {
+        variables: variables(config)?,
+        classes: classes(config, &mut warnings),
+        reputation: tables::reputation(config, &mut warnings),
+        countries: tables::countries(config, &mut warnings),
+        data: DataPaths { data: config.rules.data_directory.clone() },
+    };
     let loaded = rules::parse::load(&config.rules.paths, &context, names);
     if !loaded.errors.is_empty() {
         return Err(RulesError::Paths(loaded.errors));
@@ -108,6 +117,7 @@ pub fn parse(config: &Config, names: &mut Names) -> Result<ParsedRules, RulesErr
         signatures: loaded.parsed.signatures,
         rejections: loaded.parsed.rejections,
         ignored: loaded.parsed.ignored,
+        skipped: loaded.parsed.skipped,
         files: loaded.files,
         warnings,
     })
@@ -172,6 +182,9 @@ pub fn finish(
         report.databases,
         indicatif::BinaryBytes(report.database_bytes as u64),
     );
+    if parsed.skipped > 0 {
+        tracing::info!("{} rules are meant for another engine and were skipped", parsed.skipped);
+    }
     if ruleset.signatures.is_empty() && !parsed.rejections.is_empty() {
         tracing::error!("none of {} rules loads", parsed.rejections.len());
     }

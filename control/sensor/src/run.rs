@@ -76,11 +76,13 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut reports = Reports::new(config, &directory);
     reports.write(&dataplane, &view);
     tracing::info!("inspecting {} with {} rules", interfaces.join(", "), state.rules().loaded);
+    let datasets = state.datasets();
     let builder = Builder::start(state)?;
     let result = serve(&mut dataplane, &mut view, &mut reports, &inbox, &builder);
     tracing::info!("stopping: emptying the queues, ending {} flows", reports.flows);
     drop((watches, builder));
     let (ledger, alerts, stopped) = dataplane.stop();
+    crate::replay::save(&datasets);
     // Nothing is active any more.
     reports.put(&ledger, &view, false);
     tracing::info!(

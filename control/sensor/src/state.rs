@@ -12,6 +12,7 @@ use engine::{Settings, Snapshot};
 
 use rules::parse::{Names, Rejection};
 use rules::ruleset::Ruleset;
+use rules::state::Datasets;
 
 use crate::config::Config;
 use crate::rules_source::{self, LoadedRules, RulesError};
@@ -236,6 +237,11 @@ impl State {
     /// The rules of the newest generation.
     pub fn rules(&self) -> &RulesView {
         &self.rules
+    }
+
+    /// The data sets that rules share.
+    pub fn datasets(&self) -> Datasets {
+        self.names.datasets.clone()
     }
 
     /// What is wrong with the sensor as a whole, for the status: what keeps it at an older

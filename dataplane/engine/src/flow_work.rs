@@ -15,7 +15,7 @@ use crate::counters::Counters;
 use crate::emit::{Emitter, Origin};
 use crate::flow_state::FlowState;
 use crate::inspect::header::Headers;
-use crate::inspect::{Tools, Unit, Window, transaction};
+use crate::inspect::{Life, Tools, Unit, Window, transaction};
 use crate::part::{PacketInfo, Part};
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
@@ -165,7 +165,7 @@ impl Work<'_> {
             let missing = if window.gap_before { new_offset.saturating_sub(inspected) } else { 0 };
             Some(Window { data, new_from, stream_offset, missing })
         });
-        let unit = Unit { window: ready, ..unit };
+        let unit = Unit { window: ready, now: origin.info.timestamp, life: life(flow), ..unit };
         let consumed = window.map(|window| window.end());
         self.tools.begin();
         self.tools.inspect(&unit, snapshot, self.scratch, Some(&mut flow.user));
@@ -423,6 +423,8 @@ impl Work<'_> {
                 defragmented: false,
                 server_port: server.1,
                 rulesets: hits.rulesets,
+                now: flow.last,
+                life: life(flow),
             };
             let order = flow.user.first_packet;
             let info = PacketInfo {
@@ -445,6 +447,15 @@ impl Work<'_> {
             };
             self.detect(flow, unit, &origin, direction, true);
         }
+    }
+}
+
+/// What rules may ask of a flow's life.
+fn life(flow: &Flow<FlowState>) -> Life {
+    const SECOND: Nanos = 1_000_000_000;
+    Life {
+        age: Some((flow.last / SECOND).saturating_sub(flow.start / SECOND)),
+        sizes: flow.tcp.as_ref().map(|session| session.sizes()),
     }
 }
 

@@ -6,8 +6,8 @@ use wire::{Decoded, Direction, EventSet, LinkType, Nanos, Span, Transport, Tunne
 
 use crate::alert::Source;
 use crate::emit::Origin;
-use crate::inspect::Unit;
 use crate::inspect::header::Headers;
+use crate::inspect::{Life, Unit};
 use crate::scope::Hits;
 
 /// What comes with a packet besides its bytes.
@@ -173,6 +173,8 @@ impl<'a> Part<'a> {
             defragmented: self.source == Source::Defragmented,
             server_port: self.decoded.ports().1,
             rulesets,
+            now: 0,
+            life: Life::default(),
         }
     }
 

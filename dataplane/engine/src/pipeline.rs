@@ -535,6 +535,7 @@ impl Core {
     ) {
         let mut unit = part.unit(&mut self.padded, hits.rulesets);
         unit.established = false;
+        unit.now = info.timestamp;
         self.tools.begin();
         self.tools.inspect(&unit, snapshot, &mut self.delivery.scratch, None);
         let origin = part.origin(info, hits, None);

@@ -5,3 +5,4 @@
 pub mod parse;
 pub mod ruleset;
 pub mod signature;
+pub mod state;

@@ -252,6 +252,16 @@ pub struct RulesConfig {
     /// The classification file; `None`: `classification.config` beside the rules if there is
     /// one, and Suricata's well-known classes.
     pub classification: Option<PathBuf>,
+    /// Categories of reputation; `None`: `iprep` is not evaluated.
+    pub reputation_categories: Option<PathBuf>,
+    /// Where files of reputation are that are not named from the top.
+    pub reputation_directory: Option<PathBuf>,
+    /// Files of reputation.
+    pub reputation_files: Vec<String>,
+    /// A MaxMind database of countries; `None`: `geoip` is not evaluated.
+    pub geoip_database: Option<PathBuf>,
+    /// Where data sets are read from and written to; `None`: rules write nothing.
+    pub data_directory: Option<PathBuf>,
     /// Threads that compile at the same time; `None`: one for each core.
     pub threads: Option<usize>,
 }

@@ -54,6 +54,9 @@ const SAME: &[(&str, &str)] = &[
     ("packet-alert-max", "detection.packet-alert-max"),
     ("detect.guess-applayer-tx", "detection.guess-applayer-tx"),
     ("classification-file", "rules.classification"),
+    ("reputation-categories-file", "rules.reputation.categories"),
+    ("default-reputation-path", "rules.reputation.directory"),
+    ("geoip-database", "rules.geoip-database"),
     ("sensor-name", "sensor.node"),
     (
         "app-layer.protocols.http.libhtp.default-config.meta-field-limit",
@@ -121,7 +124,6 @@ const PASSED_OVER: &[&str] = &[
     "default-log-dir",
     "default-log-format",
     "default-packet-size",
-    "default-reputation-path",
     "default-rule-path",
     "detect",
     "detect-engine",
@@ -132,7 +134,6 @@ const PASSED_OVER: &[&str] = &[
     "firewall",
     "flow",
     "flow-timeouts",
-    "geoip-database",
     "heartbeat",
     "host",
     "host-mode",
@@ -168,7 +169,6 @@ const PASSED_OVER: &[&str] = &[
     "plugins",
     "profiling",
     "reference-config-file",
-    "reputation-categories-file",
     "reputation-files",
     "rule-files",
     "rule-reload",
@@ -305,6 +305,9 @@ pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
         if name.strip_prefix(group).is_some_and(|name| !name.is_empty() && !name.contains('.')) {
             return Meaning::Ours(name.to_owned(), value.clone());
         }
+    }
+    if name.strip_prefix("reputation-files.").is_some_and(|at| at.parse::<u32>().is_ok()) {
+        return Meaning::Ours("rules.reputation.files".to_owned(), value.clone());
     }
     if let Some(system) = name.strip_prefix("host-os-policy.") {
         // A list's items are `host-os-policy.linux.0`.
@@ -445,7 +448,7 @@ mod tests {
                 {
                     "5"
                 }
-                name if name.ends_with("classification") || name.ends_with("node") => "a-name",
+                name if name.starts_with("rules.") || name.ends_with("node") => "a-name",
                 _ => "yes",
             };
             let theirs = theirs.replace('*', "1");

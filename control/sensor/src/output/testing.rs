@@ -59,6 +59,7 @@ pub(crate) fn signature(sid: u32) -> Signature {
         flowint_sets: Vec::new(),
         threshold: None,
         detection_filter: None,
+        extra: None,
         noalert: false,
         variables: 0,
         fast_pattern: None,

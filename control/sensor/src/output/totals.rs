@@ -53,7 +53,7 @@ pub struct SignatureTotal {
     /// Signature id.
     pub sid: u32,
     /// 1 is the gravest.
-    pub severity: u8,
+    pub severity: u32,
     /// Its message.
     pub msg: Arc<str>,
     /// How many alerts it raised.

@@ -192,6 +192,11 @@ impl Verifier {
                         return if t.relative { Found::No } else { Found::Never };
                     }
                 }
+                Test::Data(t) => {
+                    if !t.holds(view.data) {
+                        return Found::Never;
+                    }
+                }
                 Test::Size(compare) => {
                     if !compare.holds(view.stream_offset + view.data.len() as u64) {
                         return Found::Never;

@@ -3,6 +3,7 @@
 
 mod base64;
 pub mod content;
+mod extra;
 pub mod header;
 mod numbers;
 pub mod transaction;
@@ -12,7 +13,7 @@ pub mod vars;
 use hyperscan::{MatchQueue, Padded, PaddedBuf, Scratch};
 use rules::ruleset::Groups;
 use rules::signature::{Action, AppProtocolTest, Buffer, BufferTests, Kind, Signature, Test};
-use wire::{Direction, Transport, flag};
+use wire::{Direction, Nanos, Transport, flag};
 
 use self::content::{Verifier, View};
 use self::header::Headers;
@@ -54,6 +55,19 @@ pub struct Unit<'a> {
     pub server_port: u16,
     /// Rule sets that apply.
     pub rulesets: u64,
+    /// The packet's time.
+    pub now: Nanos,
+    /// What is known of its flow's life.
+    pub life: Life,
+}
+
+/// A flow's life as far as rules ask for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Life {
+    /// Seconds from the first packet to the latest; None without a flow.
+    pub age: Option<u64>,
+    /// [`flow::TcpSession::sizes`].
+    pub sizes: Option<[u32; 2]>,
 }
 
 /// A signature that matched.
@@ -154,10 +168,7 @@ impl Tools {
                 && signature.header.iter().all(|test| unit.headers.holds(test))
             {
                 let hit = Match { number, tx: None, stream: false };
-                match flow.as_deref_mut() {
-                    Some(flow) => self.matched(signature, flow, hit),
-                    None => self.matches.push(hit),
-                }
+                self.matched(unit, signature, flow.as_deref_mut(), hit);
             }
         }
         candidates.clear();
@@ -232,10 +243,7 @@ impl Tools {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
             if let Some(stream) = self.packet_holds(unit, signature, flow.as_deref()) {
                 let hit = Match { number, tx: None, stream };
-                match flow.as_deref_mut() {
-                    Some(flow) => self.matched(signature, flow, hit),
-                    None => self.matches.push(hit),
-                }
+                self.matched(unit, signature, flow.as_deref_mut(), hit);
             }
         }
         candidates.clear();
@@ -362,6 +370,11 @@ impl Tools {
         {
             return false;
         }
+        if let Some(extra) = &signature.extra
+            && !extra::holds(extra, unit)
+        {
+            return false;
+        }
         if !signature.app_protocol_tests.is_empty() {
             let Some(flow) = flow else { return false };
             if !signature.app_protocol_tests.iter().all(|test| protocol_holds(test, flow)) {
@@ -379,16 +392,28 @@ impl Tools {
     }
 
     /// Notes a match and does what the signature asks to be remembered.
-    fn matched(&mut self, signature: &Signature, flow: &mut FlowState, hit: Match) {
-        for &change in &signature.flowbit_sets {
-            flow.vars_mut().apply_bit(change);
+    fn matched(
+        &mut self,
+        unit: &Unit<'_>,
+        signature: &Signature,
+        flow: Option<&mut FlowState>,
+        hit: Match,
+    ) {
+        if let Some(extra) = &signature.extra {
+            extra::carry_out(extra, unit);
         }
-        for &change in &signature.flowint_sets {
-            flow.vars_mut().apply_int(change);
-        }
-        if signature.action == Action::Pass && !matches!(signature.kind, Kind::Packet | Kind::Event)
-        {
-            flow.passed = true;
+        if let Some(flow) = flow {
+            for &change in &signature.flowbit_sets {
+                flow.vars_mut().apply_bit(change);
+            }
+            for &change in &signature.flowint_sets {
+                flow.vars_mut().apply_int(change);
+            }
+            if signature.action == Action::Pass
+                && !matches!(signature.kind, Kind::Packet | Kind::Event)
+            {
+                flow.passed = true;
+            }
         }
         self.matches.push(hit);
     }

@@ -186,7 +186,8 @@ impl Tools {
             match self.answer(unit, signature, flow, (tx, direction), &mut held) {
                 Answer::Yes => {
                     state.matched.push(signature.sid);
-                    self.matched(signature, flow, Match { number, tx: Some(id), stream: false });
+                    let hit = Match { number, tx: Some(id), stream: false };
+                    self.matched(unit, signature, Some(flow), hit);
                 }
                 Answer::No => {}
                 Answer::Later if complete => {}
@@ -212,6 +213,16 @@ impl Tools {
         }
         if !signature.events.iter().all(|&event| tx.events().contains(event)) {
             return Answer::No;
+        }
+        // What changes a data set is looked at once: when all it looks at is there.
+        if signature.extra.as_ref().is_some_and(|extra| extra.changes_data) {
+            let waits = |tests: &BufferTests| match app_buffer(tests.buffer, direction) {
+                Some(buffer) => buffer_spec(buffer).min_progress > tx.progress(direction),
+                None => tests.buffer == Buffer::Payload && unit.window.is_none() && unit.in_stream,
+            };
+            if signature.buffers.iter().any(waits) {
+                return Answer::Later;
+            }
         }
         self.verifier.begin();
         let mut later = false;

@@ -247,6 +247,12 @@ impl TcpSession {
         self.state >= TcpState::Established
     }
 
+    /// Sequence numbers that each side has used, handshake included: Suricata's `stream_size`.
+    #[inline]
+    pub fn sizes(&self) -> [u32; 2] {
+        self.halves.each_ref().map(|half| half.next_seq.wrapping_sub(half.isn))
+    }
+
     /// Bytes of memory that it holds in buffers.
     pub fn buffered(&self) -> u64 {
         self.debt.bytes()

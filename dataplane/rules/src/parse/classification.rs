@@ -9,11 +9,11 @@ use crate::signature::Class;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) class: Class,
-    pub(crate) priority: u8,
+    pub(crate) priority: u32,
 }
 
 /// The priority of rules without class and of classes that are not known.
-pub(crate) const DEFAULT_PRIORITY: u8 = 3;
+pub(crate) const DEFAULT_PRIORITY: u32 = 3;
 
 /// Classes by short name.
 #[derive(Debug, Clone)]
@@ -23,7 +23,7 @@ pub struct Classifications {
 }
 
 /// Suricata's classes: short name, description, priority.
-const KNOWN: &[(&str, &str, u8)] = &[
+const KNOWN: &[(&str, &str, u32)] = &[
     ("not-suspicious", "Not Suspicious Traffic", 3),
     ("unknown", "Unknown Traffic", 3),
     ("bad-unknown", "Potentially Bad Traffic", 2),
@@ -81,7 +81,7 @@ impl Default for Classifications {
 
 impl Classifications {
     /// Reads a `classification.config`: lines of
-    /// `config classification: short-name,description,priority` (1 to 255). It stands alone, the
+    /// `config classification: short-name,description,priority` (from 1). It stands alone, the
     /// classes known without it are not added. Lines that say something else come back with
     /// their number.
     pub fn parse(text: &str) -> (Self, Vec<(u32, String)>) {
@@ -103,7 +103,7 @@ impl Classifications {
         (classes, faults)
     }
 
-    fn line(line: &str) -> Option<(&str, &str, u8)> {
+    fn line(line: &str) -> Option<(&str, &str, u32)> {
         let rest = line.strip_prefix("config")?.trim_start().strip_prefix("classification:")?;
         let (name, rest) = rest.split_once(',')?;
         let (description, priority) = rest.rsplit_once(',')?;
@@ -112,13 +112,13 @@ impl Classifications {
         (!name.is_empty()).then_some((name, description.trim(), priority))
     }
 
-    fn insert(&mut self, name: &str, description: &str, priority: u8) {
+    fn insert(&mut self, name: &str, description: &str, priority: u32) {
         let class = Class { name: name.into(), description: description.into() };
         self.entries.insert(name.to_ascii_lowercase(), Entry { class, priority });
     }
 
     /// A class by its short name, in any case.
-    pub fn get(&self, name: &str) -> Option<(&Class, u8)> {
+    pub fn get(&self, name: &str) -> Option<(&Class, u32)> {
         let entry =
             self.entries.get(name).or_else(|| self.entries.get(&name.to_ascii_lowercase()))?;
         Some((&entry.class, entry.priority))

@@ -7,9 +7,9 @@ use super::Context;
 use super::memo::Memo;
 use super::names::Names;
 use crate::signature::{
-    Action, AppProtocolTest, Buffer, BufferTests, Content, DetectionFilter, FlowMatch, FlowbitSet,
-    FlowbitTest, FlowintSet, FlowintTest, HeaderTest, Number, Protocol, Target, Test, Threshold,
-    Transform,
+    Action, AppProtocolTest, Buffer, BufferTests, Content, DetectionFilter, Extra, FlowMatch,
+    FlowbitSet, FlowbitTest, FlowintSet, FlowintTest, HeaderTest, Number, Protocol, Target, Test,
+    Threshold, Transform,
 };
 
 /// What parsing a file shares between its rules.
@@ -17,6 +17,8 @@ pub(crate) struct Session<'c> {
     pub(crate) context: &'c Context,
     pub(crate) names: &'c mut Names,
     pub(crate) memo: &'c mut Memo,
+    /// The file that is read.
+    pub(crate) file: &'c str,
 }
 
 /// A test and what only the parser needs to know of it.
@@ -80,7 +82,7 @@ pub(crate) struct Draft<'s, 'c> {
     pub(crate) msg: Option<Arc<str>>,
     /// Name, description and priority.
     pub(crate) class: Option<super::classification::Entry>,
-    pub(crate) priority: Option<u8>,
+    pub(crate) priority: Option<u32>,
     pub(crate) metadata: Vec<(String, String)>,
     pub(crate) references: Vec<(String, String)>,
     pub(crate) target: Option<Target>,
@@ -94,6 +96,7 @@ pub(crate) struct Draft<'s, 'c> {
     pub(crate) flowint_sets: Vec<FlowintSet>,
     pub(crate) threshold: Option<Threshold>,
     pub(crate) detection_filter: Option<DetectionFilter>,
+    pub(crate) extra: Option<Box<Extra>>,
     pub(crate) noalert: bool,
     /// In order of first appearance.
     pub(crate) lists: Vec<List>,
@@ -134,6 +137,7 @@ impl<'s, 'c> Draft<'s, 'c> {
             flowint_sets: Vec::new(),
             threshold: None,
             detection_filter: None,
+            extra: None,
             noalert: false,
             lists: Vec::new(),
             sticky: None,
@@ -142,6 +146,11 @@ impl<'s, 'c> Draft<'s, 'c> {
             variables: Vec::new(),
             packet_keyword: None,
         }
+    }
+
+    /// What only a few rules ask for; made for the first that does.
+    pub(crate) fn extra(&mut self) -> &mut Extra {
+        self.extra.get_or_insert_default()
     }
 
     /// The list of a buffer without transforms; a new one where there is none, or where every

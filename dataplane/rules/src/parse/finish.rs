@@ -73,6 +73,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
         flowint_sets: draft.flowint_sets,
         threshold: draft.threshold,
         detection_filter: draft.detection_filter,
+        extra: draft.extra,
         noalert: draft.noalert,
         variables: u8::try_from(draft.variables.len()).unwrap_or(u8::MAX),
         fast_pattern,
@@ -95,7 +96,7 @@ fn is_relative(test: &Test) -> bool {
         Test::ByteExtract(extract) => extract.relative,
         Test::IsDataAt(test) => test.relative,
         Test::ByteMath(math) => math.relative,
-        Test::Base64(_) | Test::Size(_) => false,
+        Test::Base64(_) | Test::Data(_) | Test::Size(_) => false,
     }
 }
 

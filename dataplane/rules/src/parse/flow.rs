@@ -97,7 +97,8 @@ pub(crate) fn flowbits(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(
     };
     let name = name?;
     if name.contains('|') {
-        return Err(format!("{command} takes one name"));
+        // Suricata loads it, and changes no bit that a rule could ask for.
+        return Ok(());
     }
     let bit = bit(draft, name)?;
     draft.flowbit_sets.push(FlowbitSet { bit, operation });

@@ -5,8 +5,8 @@ use super::names::nearest;
 use super::options::{Takes, Value};
 use super::text::shown;
 use super::{
-    app_event, base64, buffers, bytes, content, events, expression, flow, meta, packet, tcp,
-    threshold, transforms,
+    app_event, base64, buffers, bytes, content, dataset, events, expression, flow, meta, packet,
+    shared, tag, tcp, threshold, transforms,
 };
 use crate::signature::{Buffer, Transform};
 
@@ -108,6 +108,17 @@ const EVALUATED: &[Keyword] = &[
     keyword("url_decode", Takes::Nothing, Does::Transform(Transform::UrlDecode)),
     keyword("xor", Takes::Quoted, Does::Run(transforms::xor)),
     keyword("pcrexform", Takes::Quoted, Does::Run(transforms::pcrexform)),
+    keyword("dataset", Takes::Plain, Does::Run(dataset::dataset)),
+    keyword("datarep", Takes::Plain, Does::Run(dataset::datarep)),
+    keyword("hostbits", Takes::Plain, Does::Run(shared::hostbits)),
+    keyword("xbits", Takes::Plain, Does::Run(shared::xbits)),
+    keyword("iprep", Takes::Plain, Does::Run(shared::iprep)),
+    keyword("geoip", Takes::Plain, Does::Run(shared::geoip)),
+    keyword("flow.age", Takes::Plain, Does::Run(shared::flow_age)),
+    keyword("stream_size", Takes::Plain, Does::Run(tag::stream_size)),
+    keyword("prefilter", Takes::Nothing, Does::Run(tag::prefilter)),
+    keyword("alert", Takes::Nothing, Does::Run(tag::alert)),
+    keyword("requires", Takes::Plain, Does::Run(meta::rawtext)),
     keyword("ip.src", Takes::Nothing, Does::Sticky(Buffer::IpSrc)),
     keyword("ip.dst", Takes::Nothing, Does::Sticky(Buffer::IpDst)),
     keyword("pkt_data", Takes::Nothing, Does::Run(buffers::pkt_data)),

@@ -7,6 +7,9 @@ use super::options::Value;
 use super::text::{fields, shown, text, word_and_rest};
 use crate::signature::Target;
 
+/// The lowest priority.
+const MOST_PRIORITY: u64 = i32::MAX as u64;
+
 /// `msg`: a backslash before `"`, `;`, `:` and itself is taken off.
 pub(crate) fn msg(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
     if draft.msg.is_some() {
@@ -70,7 +73,8 @@ pub(crate) fn classtype(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<
 
 /// `priority`: where several stand, the highest (the smallest number) counts.
 pub(crate) fn priority(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
-    let number = u8::try_from(decimal(&text(value.bytes), 255)?).unwrap_or(u8::MAX);
+    let number = decimal(&text(value.bytes), MOST_PRIORITY)?;
+    let number = u32::try_from(number).unwrap_or(u32::MAX);
     draft.priority = Some(draft.priority.map_or(number, |known| known.min(number)));
     Ok(())
 }
@@ -86,6 +90,11 @@ pub(crate) fn reference(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<
         return Err("reference takes kind,content".to_owned());
     }
     draft.references.push((kind.to_ascii_lowercase(), unescaped(what)));
+    Ok(())
+}
+
+/// A keyword whose value was looked at before the others were read.
+pub(crate) fn rawtext(_: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), String> {
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod buffers;
 mod bytes;
 mod classification;
 mod content;
+mod dataset;
 mod draft;
 mod events;
 mod expression;
@@ -32,6 +33,9 @@ mod protocol;
 mod protocol_numbers;
 mod ranges;
 mod rejection;
+mod requires;
+mod shared;
+mod tag;
 mod tcp;
 mod text;
 mod threshold;
@@ -47,7 +51,8 @@ pub use names::{Interner, Names};
 pub use rejection::Rejection;
 pub use variables::{VariableError, Variables};
 
-use crate::signature::{Origin, Signature};
+use crate::signature::{GeoDatabase, Origin, Signature};
+use crate::state::{DataPaths, Reputation};
 use draft::{Draft, Session};
 use finish::{Frame, finish};
 use lines::{Entry, Lines};
@@ -62,6 +67,12 @@ pub struct Context {
     pub variables: Variables,
     /// What `classtype` may name.
     pub classes: Classifications,
+    /// What `iprep` looks up.
+    pub reputation: Option<Arc<Reputation>>,
+    /// What `geoip` looks up.
+    pub countries: Option<GeoDatabase>,
+    /// Where rules may have files read and written.
+    pub data: DataPaths,
 }
 
 /// What a text came to.
@@ -73,6 +84,8 @@ pub struct Parsed {
     pub rejections: Vec<Rejection>,
     /// Rules that stand in comments.
     pub ignored: usize,
+    /// Rules that are meant for another engine: their `requires` is not met.
+    pub skipped: usize,
 }
 
 /// Reads rules.
@@ -108,7 +121,8 @@ impl<'c> Reader<'c> {
         let mut lines = Lines::new(text);
         for entry in lines.by_ref() {
             match self.rule(&file, &entry) {
-                Ok(signature) => self.add(signature),
+                Ok(Some(signature)) => self.add(signature),
+                Ok(None) => self.parsed.skipped += 1,
                 Err(rejection) => self.parsed.rejections.push(*rejection),
             }
         }
@@ -120,12 +134,22 @@ impl<'c> Reader<'c> {
         self.parsed
     }
 
-    fn rule(&mut self, file: &Arc<str>, entry: &Entry<'_>) -> Result<Signature, Box<Rejection>> {
+    /// None: the rule is not meant for this engine.
+    fn rule(
+        &mut self,
+        file: &Arc<str>,
+        entry: &Entry<'_>,
+    ) -> Result<Option<Signature>, Box<Rejection>> {
         let mut sid = None;
         let origin = Origin { file: Arc::clone(file), line: entry.line };
         let mut session =
-            Session { context: self.context, names: &mut *self.names, memo: &mut self.memo };
-        signature(&mut session, origin, entry.text.bytes(), &mut sid).map_err(|fault| {
+            Session { context: self.context, names: &mut *self.names, memo: &mut self.memo, file };
+        let read = match requires::unmet(entry.text.bytes()) {
+            Ok(Some(_)) => return Ok(None),
+            Ok(None) => signature(&mut session, origin, entry.text.bytes(), &mut sid),
+            Err(fault) => Err(fault),
+        };
+        read.map(Some).map_err(|fault| {
             let (lines, column) = entry.text.place(fault.start);
             let (end_lines, end_column) = entry.text.place(fault.end);
             let line = entry.line.saturating_add(lines);

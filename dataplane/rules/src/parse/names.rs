@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::signature::{BitId, IntId};
+use crate::state::{BitTable, Datasets};
 
 /// Gives every name one number, counted from 0, and the same number for the same name.
 #[derive(Debug, Clone, Default)]
@@ -54,12 +55,23 @@ pub struct Names {
     pub bits: Interner,
     /// Flowints, numbers are [`IntId`]s.
     pub ints: Interner,
+    /// Names of bits of hosts, numbers are [`BitId`]s.
+    pub host_bit_names: Interner,
+    /// Bits of hosts and pairs of hosts.
+    pub host_bits: Arc<BitTable>,
+    /// Data sets.
+    pub datasets: Datasets,
 }
 
 impl Names {
     /// The number of a flowbit.
     pub fn bit(&mut self, name: &str) -> BitId {
         self.bits.intern(name)
+    }
+
+    /// The number of a host's bit.
+    pub fn host_bit(&mut self, name: &str) -> BitId {
+        self.host_bit_names.intern(name)
     }
 
     /// The number of a flowint.

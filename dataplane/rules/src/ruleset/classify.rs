@@ -57,7 +57,9 @@ fn payload_needs(signature: &Signature, facts: &Facts) -> (bool, bool) {
     if signature.protocol.stream_only || signature.flow.only_stream {
         return (false, true);
     }
-    (has_anchored_content(signature), true)
+    // So does one who thinks of how far a stream has come.
+    let sized = signature.extra.as_ref().is_some_and(|extra| !extra.stream_sizes.is_empty());
+    (sized || has_anchored_content(signature), true)
 }
 
 /// Has a content on the raw payload that counts from the payload's start? Its author thinks of
@@ -109,6 +111,7 @@ fn is_addresses_only(signature: &Signature, facts: &Facts) -> bool {
         && signature.flowbit_sets.iter().all(|set| set.operation == BitOperation::Set)
         && signature.flowint_tests.is_empty()
         && signature.flowint_sets.is_empty()
+        && signature.extra.as_ref().is_none_or(|extra| extra.is_addresses_only())
 }
 
 /// (`to_server`, `to_client`): what `flow` says, as far as the buffers are filled there. An

@@ -8,7 +8,7 @@ pub(crate) fn sort(signatures: &mut [Signature]) {
     signatures.sort_by_key(rank);
 }
 
-fn rank(signature: &Signature) -> (u8, u8, u8, u8, u32) {
+fn rank(signature: &Signature) -> (u8, u8, u8, u8, u32, u32) {
     let action = match signature.action {
         Action::Pass => 0,
         Action::Drop => 1,
@@ -17,7 +17,12 @@ fn rank(signature: &Signature) -> (u8, u8, u8, u8, u32) {
     };
     let flowbits = state(!signature.flowbit_sets.is_empty(), !signature.flowbit_tests.is_empty());
     let flowint = state(!signature.flowint_sets.is_empty(), !signature.flowint_tests.is_empty());
-    (action, flowbits, flowint, signature.priority, signature.sid)
+    let extra = signature.extra.as_deref();
+    let hostbits = state(
+        extra.is_some_and(|extra| !extra.host_bit_sets.is_empty()),
+        extra.is_some_and(|extra| !extra.host_bit_tests.is_empty()),
+    );
+    (action, flowbits, flowint, hostbits, signature.priority, signature.sid)
 }
 
 /// Writers, then those that ask and write, then those that only ask, then the rest.

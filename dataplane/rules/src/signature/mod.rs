@@ -2,6 +2,7 @@
 //! The parser makes it, the compiler groups it, the engine evaluates it.
 
 mod buffer;
+mod extra;
 mod flow;
 mod header;
 mod net;
@@ -13,6 +14,10 @@ use std::sync::Arc;
 
 pub(crate) use buffer::filled;
 pub use buffer::{Buffer, BufferTests, Origin as BufferOrigin};
+pub use extra::{
+    AddressSide, BitTrack, CountryTest, Extra, GeoDatabase, HostBitSet, HostBitTest,
+    ReputationCondition, ReputationTest, StreamSide, StreamSize, Tag, TagMetric, TagScope,
+};
 pub use flow::{
     AppProtocolTest, BitId, BitOperation, FlowMatch, FlowbitSet, FlowbitTest, FlowintSet,
     FlowintTest, IntCondition, IntId, IntOperation, IntOperator, IntValue,
@@ -21,7 +26,7 @@ pub use header::{BitModifier, HeaderTest};
 pub use net::{AddressSet, PortSet};
 pub use test::{
     Base64Decode, ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest, Compare, Content,
-    Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
+    DataCommand, DataTest, Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
 };
 pub use threshold::{DetectionFilter, Threshold, ThresholdKind, Track};
 pub use transform::{PcreTransform, Transform};
@@ -57,8 +62,8 @@ pub struct Signature {
     pub bidirectional: bool,
     /// `classtype`'s short name and its description from classification.config (empty if unknown).
     pub class: Option<Class>,
-    /// 1 (highest) to 255; `priority` wins over the class's, 3 by default.
-    pub priority: u8,
+    /// 1 is the highest; `priority` wins over the class's, 3 by default.
+    pub priority: u32,
     /// `metadata` pairs in order of appearance.
     pub metadata: Arc<[(String, String)]>,
     /// `reference` pairs (`url`, `cve`, …).
@@ -89,6 +94,8 @@ pub struct Signature {
     pub threshold: Option<Threshold>,
     /// `detection_filter`.
     pub detection_filter: Option<DetectionFilter>,
+    /// What only a few rules ask for.
+    pub extra: Option<Box<Extra>>,
     /// `noalert` or `flowbits:noalert`.
     pub noalert: bool,
     /// How many `byte_extract` variables the rule uses.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::state::Dataset;
+
 /// One test on a buffer.
 #[derive(Debug, Clone)]
 pub enum Test {
@@ -22,6 +24,8 @@ pub enum Test {
     /// `base64_decode` with the tests of `base64_data`. What stands behind it in its buffer is
     /// never looked at: with these tests the buffer's matching is decided, as in Suricata.
     Base64(Base64Decode),
+    /// `dataset`, `datarep`
+    Data(DataTest),
     /// `bsize`; and `urilen` (on `http.uri`, or `http.uri.raw` with `raw`)
     Size(Compare<u64>),
 }
@@ -241,6 +245,45 @@ pub struct Base64Decode {
     pub relative: bool,
     /// `base64_data`'s. Without any, the rule cannot match.
     pub tests: Vec<Test>,
+}
+
+/// `dataset` and `datarep`: the whole buffer is looked up.
+#[derive(Debug, Clone)]
+pub struct DataTest {
+    /// The set.
+    pub set: Arc<Dataset>,
+    /// What is done or asked.
+    pub command: DataCommand,
+}
+
+/// What is done with a data set, or asked of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataCommand {
+    /// `isset`
+    IsSet,
+    /// `isnotset`
+    IsNotSet,
+    /// `set`: holds where the value was not there before.
+    Set,
+    /// `unset`: holds where the value was there.
+    Unset,
+    /// `datarep`: the value is there, and its reputation fits.
+    Reputation(Compare<u16>),
+}
+
+impl DataTest {
+    /// Does it hold for these bytes? May change the set.
+    pub fn holds(&self, bytes: &[u8]) -> bool {
+        match self.command {
+            DataCommand::IsSet => self.set.get(bytes).is_some(),
+            DataCommand::IsNotSet => self.set.get(bytes).is_none(),
+            DataCommand::Set => self.set.add(bytes),
+            DataCommand::Unset => self.set.remove(bytes),
+            DataCommand::Reputation(compare) => {
+                self.set.get(bytes).is_some_and(|reputation| compare.holds(reputation))
+            }
+        }
+    }
 }
 
 /// `isdataat`

@@ -89,7 +89,7 @@ pub(crate) struct AlertObject<'a> {
     pub(crate) rev: u32,
     pub(crate) signature: &'a str,
     pub(crate) category: &'a str,
-    pub(crate) severity: u8,
+    pub(crate) severity: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source: Option<&'a End>,
     #[serde(skip_serializing_if = "Option::is_none")]
