@@ -13,6 +13,7 @@
 pub mod bulk;
 mod checksum;
 pub mod example;
+pub mod flows;
 pub mod frame;
 pub mod path;
 pub mod payload;

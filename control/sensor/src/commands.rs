@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::cli::{CheckArgs, Cli, Command, ReplayArgs, RulesCommand, RunArgs, SelectorArgs};
+use crate::cli::{
+    BenchArgs, CheckArgs, Cli, Command, ReplayArgs, RulesCommand, RunArgs, SelectorArgs,
+};
 use crate::rules_check::Check;
 use crate::selector_command::{self, SelectorFailure};
 use crate::{exit, log};
@@ -17,6 +19,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Crd => crd(),
         Command::Run(args) => run(&args),
         Command::Replay(args) => replay(&args),
+        Command::Bench(args) => bench(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -45,6 +48,13 @@ fn replay(args: &ReplayArgs) -> anyhow::Result<u8> {
     let loaded = args.load()?;
     log::begin(&loaded, &args.config);
     crate::replay::run(args, loaded.config)?;
+    Ok(0)
+}
+
+fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
+    let loaded = args.load()?;
+    log::begin(&loaded, &args.config);
+    crate::bench::run(args, loaded.config)?;
     Ok(0)
 }
 

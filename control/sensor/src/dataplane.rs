@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use dpdk::{Eal, EalConfig, MetaField, Port, RxQueue};
 use engine::emit::WhenFull;
 use engine::spread::Spread;
-use engine::worker::{Idle, TimeSource};
+use engine::worker::{Idle, TimeSource, Watch};
 use engine::{Crew, CrewConfig, Seat, Snapshot};
 
 use crate::config::{Config, Hugepages};
@@ -129,6 +129,17 @@ impl Dataplane {
         ports: Vec<OpenPort>,
         mode: Mode,
     ) -> anyhow::Result<Self> {
+        Self::start_watched(eal, config, ports, mode, |_| None)
+    }
+
+    /// As [`Dataplane::start`], with someone to measure the workers that `watch` names one for.
+    pub fn start_watched(
+        eal: &'static Eal,
+        config: &Config,
+        ports: Vec<OpenPort>,
+        mode: Mode,
+        watch: impl FnMut(usize) -> Option<Box<dyn Watch>>,
+    ) -> anyhow::Result<Self> {
         let meta = MetaField::register()?;
         let mut seats = Vec::new();
         let mut kept = Vec::new();
@@ -158,7 +169,7 @@ impl Dataplane {
             alert_capacity: ALERT_CAPACITY,
             meta,
         };
-        let (crew, collector) = Crew::start(eal, seats, &crew_config)?;
+        let (crew, collector) = Crew::start_watched(eal, seats, &crew_config, watch)?;
         let ledgers = Arc::clone(crew.ledgers());
         let names = NameBook::new();
         let path = mode.writer.path.clone();

@@ -2,6 +2,8 @@
 //! reach it.
 #![forbid(unsafe_code)]
 
+pub mod bench;
+mod builder;
 pub mod capture;
 pub mod cli;
 pub mod commands;

@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, select, tick};
+use crossbeam::channel::{Receiver, Sender, bounded, select, tick};
 use engine::emit::WhenFull;
 use engine::worker::{TimeSource, TscClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::builder::{Builder, Event};
 use crate::config::Config;
 use crate::dataplane::{Dataplane, Mode, output_path, start_eal};
 use crate::output::ledger::Ledger;
@@ -31,19 +32,6 @@ const WATCH_TICK: Duration = Duration::from_millis(200);
 
 /// Where outputs go if nothing is configured.
 const DEFAULT_DIRECTORY: &str = "/var/log/pollux";
-
-/// What wakes the control side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Event {
-    /// Documents changed.
-    Resources,
-    /// Rule files changed.
-    Rules,
-    /// SIGHUP: read everything again.
-    Reload,
-    /// SIGTERM or SIGINT.
-    Stop,
-}
 
 /// Runs until it is told to stop.
 pub fn run(config: &Config) -> anyhow::Result<()> {
@@ -117,7 +105,7 @@ fn serve(
                 Ok(Event::Stop) | Err(_) => return Ok(()),
                 Ok(event) => builder.ask(event)?,
             },
-            recv(builder.views) -> news => {
+            recv(builder.views()) -> news => {
                 let news = news.context("the thread that builds generations has died")?;
                 let is_new = news.built.generation() != view.built.generation();
                 *view = news;
@@ -139,47 +127,6 @@ fn serve(
             bail!(
                 "a worker has failed; the sensor stops rather than inspect a part of the traffic"
             );
-        }
-    }
-}
-
-/// Builds generations on a thread of its own, one at a time; what is asked for meanwhile is built
-/// next, once.
-struct Builder {
-    asked: Sender<Event>,
-    views: Receiver<View>,
-}
-
-impl Builder {
-    fn start(mut state: State) -> anyhow::Result<Self> {
-        let (asked, requests) = bounded::<Event>(64);
-        let (results, views) = bounded(1);
-        std::thread::Builder::new().name("pollux-build".to_owned()).spawn(move || {
-            while let Ok(first) = requests.recv() {
-                let all: Vec<Event> = std::iter::once(first).chain(requests.try_iter()).collect();
-                let wanted = |event| all.contains(&event) || all.contains(&Event::Reload);
-                if wanted(Event::Rules) {
-                    state.reload_rules();
-                }
-                if wanted(Event::Resources) {
-                    state.reload_resources();
-                }
-                // One generation for all of it: the state's newest.
-                if results.send(View::of(&state)).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self { asked, views })
-    }
-
-    fn ask(&self, event: Event) -> anyhow::Result<()> {
-        match self.asked.try_send(event) {
-            // What waits there already asks for the same.
-            Ok(()) | Err(TrySendError::Full(_)) => Ok(()),
-            Err(TrySendError::Disconnected(_)) => {
-                bail!("the thread that builds generations has died")
-            }
         }
     }
 }

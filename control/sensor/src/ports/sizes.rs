@@ -15,6 +15,9 @@ const LEAST: u32 = 4095;
 /// Memory for drivers, rings and what DPDK needs for itself, in bytes.
 const BASE: u64 = 64 << 20;
 
+/// On ordinary pages no mbuf crosses from one page to another.
+const PAGE: u64 = 4096;
+
 /// An mbuf beside its data: its own fields, headroom, alignment.
 const PER_MBUF: u64 = 128 + 128 + 128;
 
@@ -29,16 +32,21 @@ pub fn buffers(queues: u16, descriptors: u32, workers: usize, exchange: usize) -
     (all + 1).next_power_of_two() - 1
 }
 
+/// Bytes that DPDK needs for pools of so many buffers with so much room each, and for itself.
+pub fn for_pools(pools: impl IntoIterator<Item = (u32, u16)>) -> u64 {
+    let bytes = |(buffers, room): (u32, u16)| {
+        u64::from(buffers) * (u64::from(room) + PER_MBUF).next_multiple_of(PAGE)
+    };
+    let all: u64 = pools.into_iter().map(bytes).sum();
+    BASE + all + all / 16
+}
+
 /// Bytes that DPDK is to take at the start: configured, or what the ports' buffers need.
 pub fn memory(config: &Config, plans: &[Plan]) -> u64 {
-    config.memory.size.unwrap_or_else(|| {
-        let pools: u64 = plans
-            .iter()
-            .map(|plan| u64::from(plan.buffers) * (u64::from(plan.data_room()) + PER_MBUF))
-            .sum();
-        // A pool must lie in one piece, where pages allow: a quarter more.
-        BASE + pools + pools / 4
-    })
+    config
+        .memory
+        .size
+        .unwrap_or_else(|| for_pools(plans.iter().map(|plan| (plan.buffers, plan.data_room()))))
 }
 
 #[cfg(test)]

@@ -1,0 +1,123 @@
+//! The generator's core: makes packets, spreads them as a NIC would, and loses, as a NIC does, what finds
+//! its ring full.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dpdk::{Eal, Mbuf, Mempool, RingFeeder};
+use engine::spread::NicSpread;
+use traffic::flows::Flows;
+
+/// Packets between two looks at the clock.
+const BATCH: u64 = 32;
+
+/// How fast to go.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Pace {
+    /// As fast as the workers take it: it waits for room, and loses nothing.
+    Unbounded,
+    /// Packets a second; what finds no room is lost.
+    Rate(f64),
+}
+
+/// What was made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Sent {
+    /// Packets put into rings.
+    pub(super) packets: u64,
+    /// Those of them with an address in scope.
+    pub(super) scoped: u64,
+    /// Bytes of them.
+    pub(super) bytes: u64,
+    /// Packets that found no room.
+    pub(super) lost: u64,
+    /// From the first packet to the last.
+    pub(super) seconds: f64,
+    /// Turns at which the generator was late by more than a batch: it could not go so fast.
+    pub(super) behind: u64,
+}
+
+impl Sent {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.scoped += other.scoped;
+        self.bytes += other.bytes;
+        self.lost += other.lost;
+        self.seconds += other.seconds;
+        self.behind += other.behind;
+    }
+}
+
+/// The generator.
+#[derive(Debug)]
+pub(super) struct Generator {
+    pub(super) eal: &'static Eal,
+    pub(super) rings: Vec<RingFeeder>,
+    pub(super) pool: Mempool,
+    pub(super) nic: Arc<NicSpread>,
+    pub(super) flows: Flows,
+    pub(super) hz: u64,
+    pub(super) cpu: Option<usize>,
+}
+
+impl Generator {
+    /// Feeds for so long.
+    pub(super) fn feed(&mut self, pace: Pace, time: Duration) -> anyhow::Result<Sent> {
+        if let Some(id) = self.cpu {
+            // A hint: the generator works wherever it is.
+            core_affinity::set_for_current(core_affinity::CoreId { id });
+        }
+        let _registration = self.eal.register_thread()?;
+        let mut sent = Sent::default();
+        let start = dpdk::rdtsc();
+        let end = (time.as_secs_f64() * self.hz as f64) as u64;
+        let mut frame = [0; 2048];
+        loop {
+            let passed = dpdk::rdtsc().wrapping_sub(start);
+            if passed >= end {
+                sent.seconds = passed as f64 / self.hz as f64;
+                return Ok(sent);
+            }
+            let batch = match pace {
+                Pace::Unbounded => BATCH,
+                Pace::Rate(rate) => {
+                    let due = (passed as f64 / self.hz as f64 * rate) as u64;
+                    let owed = due.saturating_sub(sent.packets + sent.lost);
+                    sent.behind += u64::from(owed > 8 * BATCH);
+                    owed.min(BATCH)
+                }
+            };
+            if batch == 0 {
+                std::hint::spin_loop();
+            }
+            for _ in 0..batch {
+                self.one(&mut frame, pace, start, end, &mut sent);
+            }
+        }
+    }
+
+    fn one(&mut self, frame: &mut [u8; 2048], pace: Pace, start: u64, end: u64, sent: &mut Sent) {
+        let made = self.flows.next_into(frame);
+        let (client, server) = made.addresses;
+        let queue = self.nic.owner(IpAddr::V4(client), IpAddr::V4(server));
+        let Some(ring) = self.rings.get_mut(queue) else { return };
+        let bytes = frame.get(..made.length).unwrap_or_default();
+        loop {
+            let pushed = Mbuf::from_bytes(&self.pool, bytes).map(|mbuf| ring.push(mbuf));
+            if let Some(Ok(())) = pushed {
+                sent.packets += 1;
+                sent.scoped += u64::from(made.scoped);
+                sent.bytes += made.length as u64;
+                return;
+            }
+            let late = dpdk::rdtsc().wrapping_sub(start) >= end.saturating_mul(2);
+            if pace != Pace::Unbounded || late {
+                sent.lost += 1;
+                return;
+            }
+            // The worker may need this very CPU.
+            std::thread::yield_now();
+        }
+    }
+}

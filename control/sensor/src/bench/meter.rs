@@ -1,0 +1,87 @@
+//! What workers tell of their loop while it runs: the time of each burst, and how many packets that was.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::worker::Watch;
+use hdrhistogram::Histogram;
+
+/// The longest burst that is told apart, in nanoseconds; longer ones count as this.
+const LONGEST: u64 = 60_000_000_000;
+
+/// What was measured of all workers in one run.
+#[derive(Debug, Clone)]
+pub(super) struct Ticks {
+    /// Nanoseconds of bursts.
+    pub(super) bursts: Histogram<u64>,
+    /// Ticks of all bursts together.
+    pub(super) busy: u64,
+    /// Their packets.
+    pub(super) packets: u64,
+}
+
+/// The meters of all workers.
+#[derive(Debug)]
+pub(super) struct Meters {
+    results: Vec<Arc<Mutex<Ticks>>>,
+    empty: Ticks,
+    hz: u64,
+}
+
+impl Ticks {
+    fn clear(&mut self) {
+        self.bursts.reset();
+        (self.busy, self.packets) = (0, 0);
+    }
+}
+
+impl Meters {
+    pub(super) fn new(workers: usize, hz: u64) -> anyhow::Result<Self> {
+        let bursts = Histogram::new_with_bounds(1, LONGEST, 3)?;
+        let empty = Ticks { bursts, busy: 0, packets: 0 };
+        let results = (0..workers).map(|_| Arc::new(Mutex::new(empty.clone()))).collect();
+        Ok(Self { results, empty, hz: hz.max(1) })
+    }
+
+    /// The meter of a worker.
+    pub(super) fn watch(&self, worker: usize) -> Option<Box<dyn Watch>> {
+        let result = Arc::clone(self.results.get(worker)?);
+        Some(Box::new(Meter { result, hz: self.hz }))
+    }
+
+    /// Forgets what was measured.
+    pub(super) fn begin(&self) {
+        for result in &self.results {
+            result.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// What was measured since.
+    pub(super) fn end(&self) -> Ticks {
+        let mut all = self.empty.clone();
+        for result in &self.results {
+            let its = result.lock().unwrap_or_else(PoisonError::into_inner);
+            // Equal bounds: nothing is out of range.
+            let _ = all.bursts.add(&its.bursts);
+            all.busy += its.busy;
+            all.packets += its.packets;
+        }
+        all
+    }
+}
+
+/// In the worker's thread. Its lock is nobody else's while packets come.
+#[derive(Debug)]
+struct Meter {
+    result: Arc<Mutex<Ticks>>,
+    hz: u64,
+}
+
+impl Watch for Meter {
+    fn burst(&mut self, packets: usize, ticks: u64) {
+        let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.hz);
+        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        result.bursts.saturating_record(u64::try_from(nanoseconds).unwrap_or(LONGEST));
+        result.busy += ticks;
+        result.packets += packets as u64;
+    }
+}
