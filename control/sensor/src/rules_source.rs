@@ -65,6 +65,12 @@ impl ParsedRules {
         for signature in &self.signatures {
             signature.text.hash(&mut state);
             signature.priority.hash(&mut state);
+            if let Some(threshold) = &signature.threshold {
+                format!("{threshold:?}").hash(&mut state);
+            }
+            if let Some(filters) = &signature.filters {
+                format!("{filters:?}").hash(&mut state);
+            }
             if let Some(class) = &signature.class {
                 (&class.name, &class.description).hash(&mut state);
             }
@@ -113,8 +119,10 @@ pub fn parse(config: &Config, names: &mut Names) -> Result<ParsedRules, RulesErr
     if config.rules.paths.is_empty() {
         warnings.push("no rules are configured; nothing can raise an alert".to_owned());
     }
+    let mut signatures = loaded.parsed.signatures;
+    tables::thresholds(config, &context.variables, &mut signatures, &mut warnings);
     Ok(ParsedRules {
-        signatures: loaded.parsed.signatures,
+        signatures,
         rejections: loaded.parsed.rejections,
         ignored: loaded.parsed.ignored,
         skipped: loaded.parsed.skipped,

@@ -1,9 +1,10 @@
-//! Tables that rules look things up in, out of the configured files: reputation and countries.
+//! What the configured files beside the rules say: reputation, countries, thresholds.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rules::signature::GeoDatabase;
+use rules::parse::{ThresholdFile, Variables};
+use rules::signature::{GeoDatabase, Signature};
 use rules::state::Reputation;
 
 use crate::config::Config;
@@ -31,6 +32,32 @@ pub(crate) fn reputation(config: &Config, warnings: &mut Vec<String>) -> Option<
             warnings.push(format!("{error}; rules with iprep do not load"));
             None
         }
+    }
+}
+
+/// Gives rules what the threshold file says of them. What is wrong in it is a warning each.
+pub(crate) fn thresholds(
+    config: &Config,
+    variables: &Variables,
+    signatures: &mut [Signature],
+    warnings: &mut Vec<String>,
+) {
+    let Some(path) = &config.rules.threshold_file else { return };
+    let text = match std::fs::read(path) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            warnings.push(format!("{}: {error}; no alert is held back by it", path.display()));
+            return;
+        }
+    };
+    let (file, mut faults) = ThresholdFile::parse(&text, variables);
+    faults.extend(file.apply(signatures));
+    for (line, fault) in faults.iter().take(LOGGED) {
+        warnings.push(format!("{}:{line}: {fault}", path.display()));
+    }
+    if faults.len() > LOGGED {
+        let more = faults.len() - LOGGED;
+        warnings.push(format!("{}: {more} more lines are passed over", path.display()));
     }
 }
 

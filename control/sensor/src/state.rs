@@ -355,7 +355,9 @@ impl State {
                 _ => PathBuf::from(path),
             }
         });
-        Watch::new(paths.chain(self.config.rules.classification.clone()))
+        let rules = &self.config.rules;
+        let files = [rules.classification.clone(), rules.threshold_file.clone()];
+        Watch::new(paths.chain(files.into_iter().flatten()))
     }
 
     /// Watches the resources directory, if there is one.

@@ -79,6 +79,8 @@ pub struct Alert {
     pub snapshot: Arc<Snapshot>,
     /// Index into that generation's signatures.
     pub signature: u32,
+    /// No match, but a packet that an earlier match has tagged; `signature` means nothing.
+    pub tagged: bool,
     /// The packet's time.
     pub timestamp: Nanos,
     /// 1-based number of the packet in the capture; live: 0.

@@ -103,6 +103,28 @@ impl Emitter {
         }
     }
 
+    /// Reports a packet that an earlier match has tagged.
+    pub(crate) fn tagged(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        unit: &Unit<'_>,
+        origin: &Origin<'_>,
+        flow: Option<&Flow<FlowState>>,
+        counters: &Counters,
+    ) {
+        let hit = Match { number: u32::MAX, tx: None, stream: false };
+        let mut alert = self.alert(snapshot, unit, origin, flow, hit);
+        alert.tagged = true;
+        alert.summary = None;
+        alert.payload = None;
+        let frame = [origin.link_header, origin.bytes].concat();
+        let len = frame.len().min(snapshot.settings.alert_bytes);
+        let linktype = origin.info.link.map_or(0, wire::LinkType::dlt);
+        alert.packet = Some((frame.get(..len).unwrap_or(&frame).into(), linktype));
+        counters.alerts_raised.add(1);
+        self.push(Box::new(alert), counters);
+    }
+
     fn push(&mut self, mut alert: Box<Alert>, counters: &Counters) {
         loop {
             match self.ring.push(alert) {
@@ -183,6 +205,7 @@ impl Emitter {
             key: self.key(origin),
             snapshot: Arc::clone(snapshot),
             signature: hit.number,
+            tagged: false,
             timestamp: origin.info.timestamp,
             packet_number: origin.info.order,
             port: self.port,

@@ -2,6 +2,7 @@
 
 use app::detect::Detector;
 use app::{AppProto, EventSet, FlowEvent, Session, Transport};
+use rules::state::Tags;
 use wire::{Direction, IpLayer};
 
 use crate::inspect::transaction::Inspections;
@@ -21,6 +22,8 @@ pub struct FlowState {
     pub session: Option<Box<Session>>,
     /// How far the session's transactions have been inspected.
     pub inspections: Option<Box<Inspections>>,
+    /// Tags of the flow's packets.
+    pub tags: Option<Box<Tags>>,
     /// Flowbits and integers.
     pub vars: Option<Box<FlowVars>>,
     /// Who the flow belongs to, as of the last packet, seen from the client.

@@ -15,7 +15,7 @@ use crate::counters::Counters;
 use crate::emit::{Emitter, Origin};
 use crate::flow_state::FlowState;
 use crate::inspect::header::Headers;
-use crate::inspect::{Life, Tools, Unit, Window, transaction};
+use crate::inspect::{Life, Tools, Unit, Window, extra, transaction};
 use crate::part::{PacketInfo, Part};
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
@@ -170,6 +170,12 @@ impl Work<'_> {
         self.tools.begin();
         self.tools.inspect(&unit, snapshot, self.scratch, Some(&mut flow.user));
         self.emitter.emit(self.tools, snapshot, &unit, origin, Some(flow), self.counters);
+        if let Some(tags) = snapshot.rules.tags()
+            && !unit.headers.pseudo
+            && extra::is_tagged(tags, &unit, unit.headers.bytes.len(), Some(&mut flow.user))
+        {
+            self.emitter.tagged(snapshot, &unit, origin, Some(flow), self.counters);
+        }
         if let (Some(session), Some(upto)) = (&mut flow.tcp, consumed) {
             session.raw_consumed(direction, upto);
         }

@@ -12,7 +12,7 @@ use crate::counters::{Counters, Drop};
 use crate::emit::Emitter;
 use crate::flow_state::FlowState;
 use crate::flow_work::Work;
-use crate::inspect::Tools;
+use crate::inspect::{Tools, extra};
 use crate::mailbox::Delivery;
 use crate::part::{Datagram, PacketInfo, Part, Whole, carriers, source_of};
 use crate::scope::Hits;
@@ -540,6 +540,11 @@ impl Core {
         self.tools.inspect(&unit, snapshot, &mut self.delivery.scratch, None);
         let origin = part.origin(info, hits, None);
         self.emitter.emit(&mut self.tools, snapshot, &unit, &origin, None, &self.counters);
+        if let Some(tags) = snapshot.rules.tags()
+            && extra::is_tagged(tags, &unit, unit.headers.bytes.len(), None)
+        {
+            self.emitter.tagged(snapshot, &unit, &origin, None, &self.counters);
+        }
     }
 
     /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use rules::signature::{DetectionFilter, Signature, Threshold, ThresholdKind, Track};
+use rules::signature::{
+    DetectionFilter, NewAction, RateFilter, Signature, Threshold, ThresholdKind, Track,
+};
 use wire::Nanos;
 
 use crate::alert::Alert;
@@ -20,12 +22,21 @@ enum Who {
     Rule,
 }
 
+/// What of a rule counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Counts {
+    Threshold,
+    DetectionFilter,
+    RateFilter,
+    /// A rate filter's other action is in force until the window's end.
+    NewAction,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
     gid: u32,
     sid: u32,
-    /// Tells a `threshold` from a `detection_filter` of the same rule.
-    filter: bool,
+    counts: Counts,
     who: Who,
 }
 
@@ -40,7 +51,8 @@ struct Window {
 pub enum Decision {
     /// It is written.
     Write,
-    /// The rule's own threshold holds it back: it is no alert.
+    /// The rule's own threshold, or what is said of it beside the rules, holds it back: it is no
+    /// alert.
     Hold,
 }
 
@@ -71,27 +83,64 @@ impl Thresholds {
 
     /// Counts the match and decides. Alerts must come in the order of their keys.
     pub fn decide(&mut self, alert: &Alert, signature: &Signature) -> Decision {
+        if let Some(filters) = &signature.filters {
+            let suppressed = |it: &rules::signature::Suppression| it.holds(alert.src, alert.dst);
+            if filters.suppressions.iter().any(suppressed) {
+                return Decision::Hold;
+            }
+        }
         if let Some(filter) = signature.detection_filter
             && !self.filter_lets(alert, signature, filter)
         {
             return Decision::Hold;
         }
         match signature.threshold {
-            Some(threshold) if !self.threshold_lets(alert, signature, threshold) => Decision::Hold,
+            Some(threshold) if !self.threshold_lets(alert, signature, threshold) => {
+                return Decision::Hold;
+            }
+            _ => {}
+        }
+        match signature.filters.as_ref().and_then(|filters| filters.rate) {
+            Some(rate) if self.new_action(alert, signature, rate) == Some(NewAction::Pass) => {
+                Decision::Hold
+            }
             _ => Decision::Write,
         }
     }
 
+    /// The action that a rate filter puts in the place of the rule's.
+    fn new_action(&mut self, alert: &Alert, s: &Signature, rate: RateFilter) -> Option<NewAction> {
+        let now = alert.timestamp;
+        let (track, seconds) = (rate.track, rate.seconds);
+        let key = Self::key(alert, s, track, Counts::NewAction);
+        if let Some(window) = self.windows.get(&key) {
+            if now <= window.end {
+                return Some(rate.action);
+            }
+            // Counting begins anew.
+            self.windows.remove(&key);
+            let counted = Self::key(alert, s, track, Counts::RateFilter);
+            self.windows.remove(&counted);
+        }
+        let window = self.window(alert, s, track, Counts::RateFilter, seconds);
+        window.advance(now, seconds);
+        if window.count <= rate.count {
+            return None;
+        }
+        self.window(alert, s, track, Counts::NewAction, rate.timeout);
+        Some(rate.action)
+    }
+
     fn filter_lets(&mut self, alert: &Alert, s: &Signature, filter: DetectionFilter) -> bool {
         let now = alert.timestamp;
-        let window = self.window(alert, s, filter.track, true, filter.seconds);
+        let window = self.window(alert, s, filter.track, Counts::DetectionFilter, filter.seconds);
         window.advance(now, filter.seconds);
         window.count > filter.count
     }
 
     fn threshold_lets(&mut self, alert: &Alert, s: &Signature, threshold: Threshold) -> bool {
         let now = alert.timestamp;
-        let window = self.window(alert, s, threshold.track, false, threshold.seconds);
+        let window = self.window(alert, s, threshold.track, Counts::Threshold, threshold.seconds);
         window.advance(now, threshold.seconds);
         match threshold.kind {
             ThresholdKind::Limit => window.count <= threshold.count,
@@ -111,9 +160,18 @@ impl Thresholds {
         alert: &Alert,
         signature: &Signature,
         track: Track,
-        filter: bool,
+        counts: Counts,
         seconds: u32,
     ) -> &mut Window {
+        let key = Self::key(alert, signature, track, counts);
+        if self.windows.len() >= self.capacity && !self.windows.contains_key(&key) {
+            self.make_room(alert.timestamp);
+        }
+        let end = alert.timestamp.saturating_add(u64::from(seconds) * SECOND);
+        self.windows.entry(key).or_insert(Window { end, count: 0 })
+    }
+
+    fn key(alert: &Alert, signature: &Signature, track: Track, counts: Counts) -> Key {
         let who = match track {
             Track::Source => Who::One(alert.src),
             Track::Destination => Who::One(alert.dst),
@@ -121,12 +179,7 @@ impl Thresholds {
             Track::Rule => Who::Rule,
             Track::Flow => alert.flow.as_ref().map_or(Who::Rule, |flow| Who::Flow(flow.id)),
         };
-        let key = Key { gid: signature.gid, sid: signature.sid, filter, who };
-        if self.windows.len() >= self.capacity && !self.windows.contains_key(&key) {
-            self.make_room(alert.timestamp);
-        }
-        let end = alert.timestamp.saturating_add(u64::from(seconds) * SECOND);
-        self.windows.entry(key).or_insert(Window { end, count: 0 })
+        Key { gid: signature.gid, sid: signature.sid, counts, who }
     }
 
     /// Forgets what has run out; if that is not enough, the half that would run out first.

@@ -81,6 +81,8 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.rules.reputation_directory = Some(path(v)?); Ok(()) };
     "rules.reputation.files", "files of reputation, for iprep",
         |c, v| { c.rules.reputation_files.extend(v.texts()?); Ok(()) };
+    "rules.threshold-file", "file of suppressions, thresholds and rate filters; default: none",
+        |c, v| { c.rules.threshold_file = Some(path(v)?); Ok(()) };
     "rules.geoip-database", "MaxMind database of countries, for geoip; default: none",
         |c, v| { c.rules.geoip_database = Some(path(v)?); Ok(()) };
     "rules.data-directory", "the one directory in which rules may have data sets saved; default: none",

@@ -258,6 +258,8 @@ pub struct RulesConfig {
     pub reputation_directory: Option<PathBuf>,
     /// Files of reputation.
     pub reputation_files: Vec<String>,
+    /// What is said of alerts beside the rules: `threshold.config`.
+    pub threshold_file: Option<PathBuf>,
     /// A MaxMind database of countries; `None`: `geoip` is not evaluated.
     pub geoip_database: Option<PathBuf>,
     /// Where data sets are read from and written to; `None`: rules write nothing.

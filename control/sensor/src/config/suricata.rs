@@ -57,6 +57,7 @@ const SAME: &[(&str, &str)] = &[
     ("reputation-categories-file", "rules.reputation.categories"),
     ("default-reputation-path", "rules.reputation.directory"),
     ("geoip-database", "rules.geoip-database"),
+    ("threshold-file", "rules.threshold-file"),
     ("sensor-name", "sensor.node"),
     (
         "app-layer.protocols.http.libhtp.default-config.meta-field-limit",
@@ -180,7 +181,6 @@ const PASSED_OVER: &[&str] = &[
     "stats",
     "suricata-version",
     "threading",
-    "threshold-file",
     "tls",
     "umask",
     "unittests",

@@ -65,8 +65,8 @@ pub struct SignatureTotal {
 /// All alerts of a run.
 #[derive(Debug, Clone, Default)]
 pub struct AlertTotals {
-    /// Matches to be reported, after thresholds, whose fate is known: `written` and everything in
-    /// `lost`.
+    /// Matches to be reported, after thresholds, and tagged packets, whose fate is known: `written`
+    /// and everything in `lost`.
     pub raised: u64,
     /// Matches to be reported that are still with the writer; none once it has finished.
     pub waiting: u64,

@@ -213,6 +213,12 @@ impl Desk {
 
     /// Decides whether a match is an alert.
     fn accept(&mut self, alert: Box<Alert>) {
+        if alert.tagged {
+            // No match of its own: nothing holds it back.
+            self.totals.raised += 1;
+            self.hold_or_write(alert);
+            return;
+        }
         let Some(signature) = alert.snapshot.rules.signatures.get(alert.signature as usize) else {
             self.totals.raised += 1;
             self.totals.lose(Loss::Unreadable, 1);
@@ -222,16 +228,20 @@ impl Desk {
             Decision::Hold => self.totals.thresholded += 1,
             Decision::Write => {
                 self.totals.raise(signature);
-                if self.config.grace.is_zero() {
-                    self.write(&alert);
-                } else {
-                    let generation = alert.snapshot.generation;
-                    *self.held_by_generation.entry(generation).or_default() += 1;
-                    self.held.push_back((Instant::now() + self.config.grace, alert));
-                    self.release_beyond(MAX_HELD);
-                }
+                self.hold_or_write(alert);
             }
         }
+    }
+
+    fn hold_or_write(&mut self, alert: Box<Alert>) {
+        if self.config.grace.is_zero() {
+            self.write(&alert);
+            return;
+        }
+        let generation = alert.snapshot.generation;
+        *self.held_by_generation.entry(generation).or_default() += 1;
+        self.held.push_back((Instant::now() + self.config.grace, alert));
+        self.release_beyond(MAX_HELD);
     }
 
     /// Writes those that have waited long enough.
@@ -259,17 +269,24 @@ impl Desk {
     }
 
     fn write(&mut self, alert: &Alert) {
-        let Some(signature) = alert.snapshot.rules.signatures.get(alert.signature as usize) else {
+        let signature = alert.snapshot.rules.signatures.get(alert.signature as usize);
+        if signature.is_none() && !alert.tagged {
             return;
-        };
+        }
         let grace = Nanos::try_from(self.config.grace.as_nanos()).unwrap_or(Nanos::MAX);
         let identity = self.names.identify(alert, grace);
-        self.totals.identified(signature, &identity);
+        if let Some(signature) = signature {
+            self.totals.identified(signature, &identity);
+        }
         if self.file.waiting_bytes() >= FLUSH_BYTES {
             self.flush(false);
         }
         let format = &mut self.format;
-        match self.file.push(|out| format.line(alert, signature, &identity, out)) {
+        let line = |out: &mut Vec<u8>| match signature {
+            Some(signature) => format.line(alert, signature, &identity, out),
+            None => format.packet_line(alert, &identity, out),
+        };
+        match self.file.push(line) {
             Ok(true) => {}
             Ok(false) => self.totals.lose(Loss::WriteError, 1),
             Err(_) => self.totals.lose(Loss::Unreadable, 1),

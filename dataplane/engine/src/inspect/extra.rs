@@ -4,12 +4,13 @@
 use std::net::IpAddr;
 
 use rules::signature::{
-    BitOperation, BitTrack, CountryTest, Extra, ReputationCondition, ReputationTest, StreamSide,
-    StreamSize,
+    BitOperation, BitTrack, CountryTest, Extra, ReputationCondition, ReputationTest, Signature,
+    StreamSide, StreamSize, TagScope,
 };
-use rules::state::Owner;
+use rules::state::{Owner, TagTable};
 
 use super::Unit;
+use crate::flow_state::FlowState;
 
 /// Nanoseconds of a second.
 const SECOND: u64 = 1_000_000_000;
@@ -60,6 +61,57 @@ pub(super) fn carry_out(extra: &Extra, unit: &Unit<'_>) {
             }
         }
     }
+}
+
+/// Begins the tags of a rule that has matched.
+pub(super) fn tag(
+    extra: &Extra,
+    signature: &Signature,
+    unit: &Unit<'_>,
+    mut flow: Option<&mut FlowState>,
+) {
+    let (now, (src, dst)) = (unit.now / SECOND, ends(unit));
+    let rule = (signature.gid, signature.sid);
+    for &tag in &extra.tags {
+        let host = match tag.scope {
+            TagScope::Session => {
+                if let Some(flow) = flow.as_deref_mut() {
+                    flow.tags.get_or_insert_default().add(rule, tag, now);
+                }
+                continue;
+            }
+            TagScope::Source => src,
+            TagScope::Destination => dst,
+        };
+        if let Some(table) = &extra.tag_table {
+            table.add(host, rule, tag, now);
+        }
+    }
+}
+
+/// Counts a packet for the tags of its flow and hosts. True if it is tagged.
+pub(crate) fn is_tagged(
+    table: &TagTable,
+    unit: &Unit<'_>,
+    bytes: usize,
+    flow: Option<&mut FlowState>,
+) -> bool {
+    let (now, bytes) = (unit.now / SECOND, u64::try_from(bytes).unwrap_or(u64::MAX));
+    let mut tagged = false;
+    if let Some(flow) = flow
+        && let Some(tags) = &mut flow.tags
+    {
+        tagged = tags.packet(bytes, now);
+        if tags.is_empty() {
+            flow.tags = None;
+        }
+    }
+    if !table.is_empty() {
+        let (src, dst) = ends(unit);
+        tagged |= table.packet(src, bytes, now);
+        tagged |= src != dst && table.packet(dst, bytes, now);
+    }
+    tagged
 }
 
 fn stream_size(test: &StreamSize, sizes: Option<[u32; 2]>) -> bool {

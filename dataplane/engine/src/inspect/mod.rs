@@ -3,7 +3,7 @@
 
 mod base64;
 pub mod content;
-mod extra;
+pub(crate) mod extra;
 pub mod header;
 mod numbers;
 pub mod transaction;
@@ -396,11 +396,14 @@ impl Tools {
         &mut self,
         unit: &Unit<'_>,
         signature: &Signature,
-        flow: Option<&mut FlowState>,
+        mut flow: Option<&mut FlowState>,
         hit: Match,
     ) {
         if let Some(extra) = &signature.extra {
             extra::carry_out(extra, unit);
+            if !extra.tags.is_empty() && !signature.noalert && signature.action != Action::Pass {
+                extra::tag(extra, signature, unit, flow.as_deref_mut());
+            }
         }
         if let Some(flow) = flow {
             for &change in &signature.flowbit_sets {

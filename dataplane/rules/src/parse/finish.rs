@@ -73,6 +73,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
         flowint_sets: draft.flowint_sets,
         threshold: draft.threshold,
         detection_filter: draft.detection_filter,
+        filters: None,
         extra: draft.extra,
         noalert: draft.noalert,
         variables: u8::try_from(draft.variables.len()).unwrap_or(u8::MAX),

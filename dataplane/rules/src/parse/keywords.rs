@@ -116,6 +116,7 @@ const EVALUATED: &[Keyword] = &[
     keyword("geoip", Takes::Plain, Does::Run(shared::geoip)),
     keyword("flow.age", Takes::Plain, Does::Run(shared::flow_age)),
     keyword("stream_size", Takes::Plain, Does::Run(tag::stream_size)),
+    keyword("tag", Takes::Plain, Does::Run(tag::tag)),
     keyword("prefilter", Takes::Nothing, Does::Run(tag::prefilter)),
     keyword("alert", Takes::Nothing, Does::Run(tag::alert)),
     keyword("requires", Takes::Plain, Does::Run(meta::rawtext)),

@@ -39,6 +39,7 @@ mod tag;
 mod tcp;
 mod text;
 mod threshold;
+mod threshold_file;
 mod transforms;
 mod variables;
 
@@ -49,6 +50,7 @@ pub use classification::Classifications;
 pub use files::{FileError, Loaded, load};
 pub use names::{Interner, Names};
 pub use rejection::Rejection;
+pub use threshold_file::ThresholdFile;
 pub use variables::{VariableError, Variables};
 
 use crate::signature::{GeoDatabase, Origin, Signature};

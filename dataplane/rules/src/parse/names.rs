@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::signature::{BitId, IntId};
-use crate::state::{BitTable, Datasets};
+use crate::state::{BitTable, Datasets, TagTable};
 
 /// Gives every name one number, counted from 0, and the same number for the same name.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +59,8 @@ pub struct Names {
     pub host_bit_names: Interner,
     /// Bits of hosts and pairs of hosts.
     pub host_bits: Arc<BitTable>,
+    /// Tags of hosts.
+    pub tags: Arc<TagTable>,
     /// Data sets.
     pub datasets: Datasets,
 }

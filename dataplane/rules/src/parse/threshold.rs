@@ -23,27 +23,8 @@ fn parts(value: &str) -> Result<Parts, String> {
             Ok(u32::try_from(decimal(argument, u64::from(u32::MAX))?).unwrap_or(u32::MAX))
         };
         let twice = match name {
-            "type" => parts
-                .kind
-                .replace(match argument {
-                    "limit" => ThresholdKind::Limit,
-                    "threshold" => ThresholdKind::Threshold,
-                    "both" => ThresholdKind::Both,
-                    "backoff" => return Err("type `backoff` is not carried out".to_owned()),
-                    _ => return Err(format!("type `{}` is not known", shown(argument))),
-                })
-                .is_some(),
-            "track" => parts
-                .track
-                .replace(match argument {
-                    "by_src" => Track::Source,
-                    "by_dst" => Track::Destination,
-                    "by_both" => Track::Both,
-                    "by_rule" => Track::Rule,
-                    "by_flow" => Track::Flow,
-                    _ => return Err(format!("track `{}` is not known", shown(argument))),
-                })
-                .is_some(),
+            "type" => parts.kind.replace(kind(argument)?).is_some(),
+            "track" => parts.track.replace(track(argument)?).is_some(),
             "count" => parts.count.replace(number()?).is_some(),
             "seconds" => parts.seconds.replace(number()?).is_some(),
             _ => return Err(format!("`{}` is not known", shown(name))),
@@ -53,6 +34,29 @@ fn parts(value: &str) -> Result<Parts, String> {
         }
     }
     Ok(parts)
+}
+
+/// A threshold's type.
+pub(crate) fn kind(word: &str) -> Result<ThresholdKind, String> {
+    Ok(match word {
+        "limit" => ThresholdKind::Limit,
+        "threshold" => ThresholdKind::Threshold,
+        "both" => ThresholdKind::Both,
+        "backoff" => return Err("type `backoff` is not carried out".to_owned()),
+        _ => return Err(format!("type `{}` is not known", shown(word))),
+    })
+}
+
+/// Who is counted.
+pub(crate) fn track(word: &str) -> Result<Track, String> {
+    Ok(match word {
+        "by_src" => Track::Source,
+        "by_dst" => Track::Destination,
+        "by_both" => Track::Both,
+        "by_rule" => Track::Rule,
+        "by_flow" => Track::Flow,
+        _ => return Err(format!("track `{}` is not known", shown(word))),
+    })
 }
 
 /// `threshold`

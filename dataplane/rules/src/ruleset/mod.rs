@@ -40,6 +40,7 @@ pub use report::{BuildError, BuildReport, Progress};
 pub use transaction::TransactionList;
 
 use crate::signature::{Kind, Signature};
+use crate::state::TagTable;
 use databases::Failure;
 use events::EventIndex;
 use groups::{GroupTable, GroupTableDraft};
@@ -61,6 +62,8 @@ pub struct Ruleset {
     transactions: Transactions,
     ip_only: IpOnlyIndex,
     events: EventIndex,
+    /// Where tags of hosts are, if a signature tags any.
+    tags: Option<Arc<TagTable>>,
     /// Each once, however many prefilters share it.
     databases: Vec<Arc<Database>>,
 }
@@ -102,7 +105,8 @@ impl Ruleset {
         else {
             return Err(missing);
         };
-        let ruleset = Self { signatures, groups, transactions, ip_only, events, databases };
+        let tags = signatures.iter().find_map(|s| s.extra.as_ref()?.tag_table.clone());
+        let ruleset = Self { signatures, groups, transactions, ip_only, events, tags, databases };
         let mut report = ruleset.report();
         report.cached = compiled.cached;
         report.warnings = compiled.warnings;
@@ -146,6 +150,12 @@ impl Ruleset {
         if !events.is_empty() {
             self.events.find(events, out);
         }
+    }
+
+    /// The tags of hosts; None where no signature tags anything.
+    #[inline]
+    pub fn tags(&self) -> Option<&TagTable> {
+        self.tags.as_deref()
     }
 
     /// What to look for in the buffers of transactions, one list per buffer and transforms.

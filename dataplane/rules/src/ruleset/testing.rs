@@ -55,6 +55,7 @@ pub(crate) fn rule(protocol: &'static str, sid: u32) -> Signature {
         flowint_sets: Vec::new(),
         threshold: None,
         detection_filter: None,
+        filters: None,
         extra: None,
         noalert: false,
         variables: 0,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::flow::{BitId, BitOperation};
 use super::test::Compare;
-use crate::state::{BitTable, Reputation};
+use crate::state::{BitTable, Reputation, TagTable};
 
 /// The rarer conditions and consequences of a rule.
 #[derive(Debug, Clone, Default)]
@@ -23,6 +23,8 @@ pub struct Extra {
     pub countries: Vec<CountryTest>,
     /// `tag`: packets after a match that are told of.
     pub tags: Vec<Tag>,
+    /// Where tags of hosts are, if there are any.
+    pub tag_table: Option<Arc<TagTable>>,
     /// A test adds to a data set or takes from one: it must run once.
     pub changes_data: bool,
 }
@@ -170,7 +172,7 @@ impl std::fmt::Debug for GeoDatabase {
 pub struct Tag {
     /// What packets.
     pub scope: TagScope,
-    /// How many units; None: Suricata's default of 300 seconds.
+    /// How many units.
     pub count: u32,
     /// Of what.
     pub metric: TagMetric,

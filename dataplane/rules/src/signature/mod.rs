@@ -28,7 +28,10 @@ pub use test::{
     Base64Decode, ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest, Compare, Content,
     DataCommand, DataTest, Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
 };
-pub use threshold::{DetectionFilter, Threshold, ThresholdKind, Track};
+pub use threshold::{
+    AlertFilters, DetectionFilter, NewAction, RateFilter, SuppressTrack, Suppression, Threshold,
+    ThresholdKind, Track,
+};
 pub use transform::{PcreTransform, Transform};
 
 /// One rule, ready to be grouped and evaluated.
@@ -94,6 +97,8 @@ pub struct Signature {
     pub threshold: Option<Threshold>,
     /// `detection_filter`.
     pub detection_filter: Option<DetectionFilter>,
+    /// What `threshold.config` says of its alerts.
+    pub filters: Option<Arc<AlertFilters>>,
     /// What only a few rules ask for.
     pub extra: Option<Box<Extra>>,
     /// `noalert` or `flowbits:noalert`.

@@ -9,6 +9,7 @@ mod dataset;
 mod dataset_file;
 mod paths;
 mod reputation;
+mod tags;
 
 pub use bits::{BitTable, Owner};
 pub use dataset::{DataKind, Dataset};
@@ -16,3 +17,4 @@ pub use dataset_file::Datasets;
 pub(crate) use dataset_file::Wanted;
 pub use paths::DataPaths;
 pub use reputation::{Reputation, ReputationError};
+pub use tags::{TagTable, Tags};

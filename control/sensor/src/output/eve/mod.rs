@@ -18,7 +18,8 @@ use super::names::Identity;
 use community_id::CommunityId;
 use proto_names::ProtoName;
 use record::{
-    AlertObject, Application, End, Flow, Kubernetes, PacketInfo, Record, Resources, Tunnel,
+    AlertObject, Application, End, Flow, Kubernetes, PacketInfo, Record, Resources, TaggedPacket,
+    Tunnel,
 };
 use text::{Address, Base64, Printable, Time};
 
@@ -65,6 +66,43 @@ impl EveFormat {
     ) -> Result<(), serde_json::Error> {
         let start = out.len();
         let result = self.record(alert, signature, identity, out);
+        match result {
+            Ok(()) => out.push(b'\n'),
+            Err(_) => out.truncate(start),
+        }
+        result
+    }
+
+    /// Appends a line about a packet that an earlier match has tagged, as [`line`](Self::line).
+    pub(crate) fn packet_line(
+        &self,
+        alert: &Alert,
+        identity: &Identity,
+        out: &mut Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
+        let start = out.len();
+        let is_replay = self.options.interfaces.is_empty();
+        let record = TaggedPacket {
+            timestamp: Time(alert.timestamp),
+            flow_id: alert.flow.as_ref().map(|flow| flow.id),
+            in_iface: self.options.interfaces.get(usize::from(alert.port)).map(String::as_str),
+            pcap_cnt: (is_replay && alert.packet_number > 0).then_some(alert.packet_number),
+            event_type: "packet",
+            vlan: &alert.vlan,
+            src_ip: Address(alert.src),
+            src_port: alert.src_port,
+            dest_ip: Address(alert.dst),
+            dest_port: alert.dst_port,
+            proto: alert.protocol.map(ProtoName),
+            icmp_type: alert.icmp.map(|(kind, _)| kind),
+            icmp_code: alert.icmp.map(|(_, code)| code),
+            pkt_src: packet_source(alert.source, alert.tunnel.as_ref()),
+            kubernetes: Kubernetes::of(identity),
+            dpi: Resources(identity),
+            packet: alert.packet.as_ref().map(|(bytes, _)| Base64(bytes)),
+            packet_info: alert.packet.as_ref().map(|&(_, linktype)| PacketInfo { linktype }),
+        };
+        let result = serde_json::to_writer(&mut *out, &record);
         match result {
             Ok(()) => out.push(b'\n'),
             Err(_) => out.truncate(start),
@@ -121,7 +159,7 @@ impl EveFormat {
                 CommunityId::of(alert.protocol.unwrap_or(0), src, dst, alert.icmp)
             }),
             tx_id: alert.tx_id,
-            alert: AlertObject {
+            alert: Some(AlertObject {
                 // Whatever the rule's action: a sensor on a mirror port stops nothing.
                 action: "allowed",
                 gid: signature.gid,
@@ -133,7 +171,7 @@ impl EveFormat {
                 source,
                 target,
                 metadata: metadata.as_deref(),
-            },
+            }),
             tunnel: alert.tunnel.as_ref().map(|outer| tunnel(outer, pcap_cnt)),
             http: application.http,
             dns: application.dns,

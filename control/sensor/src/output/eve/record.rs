@@ -49,7 +49,8 @@ pub(crate) struct Record<'a> {
     pub(crate) community_id: Option<CommunityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tx_id: Option<u64>,
-    pub(crate) alert: AlertObject<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) alert: Option<AlertObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tunnel: Option<Tunnel>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -74,6 +75,42 @@ pub(crate) struct Record<'a> {
     pub(crate) payload_printable: Option<Printable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stream: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) packet: Option<Base64<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) packet_info: Option<PacketInfo>,
+}
+
+/// A line about a tagged packet.
+#[derive(Serialize)]
+pub(crate) struct TaggedPacket<'a> {
+    pub(crate) timestamp: Time,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) flow_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) in_iface: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pcap_cnt: Option<u64>,
+    pub(crate) event_type: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(crate) vlan: &'a [u16],
+    pub(crate) src_ip: Address,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) src_port: Option<u16>,
+    pub(crate) dest_ip: Address,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dest_port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proto: Option<ProtoName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) icmp_type: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) icmp_code: Option<u8>,
+    pub(crate) pkt_src: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kubernetes: Option<Kubernetes<'a>>,
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    pub(crate) dpi: Resources<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) packet: Option<Base64<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
