@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 /// The unfinished line of one direction.
 #[derive(Debug, Default)]
@@ -40,6 +40,58 @@ impl LineBuf {
         limit: usize,
     ) -> Result<Option<Line<'a>>, TooLong> {
         let end = memchr(b'\n', rest).map(|i| i + 1);
+        let (head, tail) = rest.split_at(end.unwrap_or(rest.len()));
+        if self.pending.len() + head.len() > limit {
+            return Err(TooLong);
+        }
+        *rest = tail;
+        if end.is_none() {
+            self.pending.extend_from_slice(head);
+            return Ok(None);
+        }
+        if self.pending.is_empty() {
+            return Ok(Some(Line::Whole(head)));
+        }
+        let mut joined = self.take();
+        joined.extend_from_slice(head);
+        Ok(Some(Line::Joined(joined)))
+    }
+
+    /// Takes the next line of a response's header off `rest`: it ends in a line feed, or in a
+    /// carriage return that neither another nor a line feed follows. What the last byte leads to
+    /// may depend on the next one, unless there is none (`closed`).
+    pub(crate) fn next_lenient<'a>(
+        &mut self,
+        rest: &mut &'a [u8],
+        limit: usize,
+        closed: bool,
+    ) -> Result<Option<Line<'a>>, TooLong> {
+        let mut from = 0;
+        let last_was_cr = self.pending.last() == Some(&b'\r');
+        let end = loop {
+            if from == 0 && last_was_cr && self.pending.len() > 1 {
+                // the return that waited is the line's end if it stands alone
+                match rest.first() {
+                    Some(b'\r' | b'\n') => {}
+                    Some(_) => break Some(0),
+                    None => break closed.then_some(0),
+                }
+            }
+            let Some(at) = memchr2(b'\r', b'\n', &rest[from..]).map(|at| from + at) else {
+                break (closed && !(self.pending.is_empty() && rest.is_empty()))
+                    .then_some(rest.len());
+            };
+            if rest[at] == b'\n' {
+                break Some(at + 1);
+            }
+            match rest.get(at + 1) {
+                Some(b'\r' | b'\n') => from = at + 1,
+                // a return by itself is no line
+                Some(_) if self.pending.len() + at == 0 => from = at + 1,
+                Some(_) => break Some(at + 1),
+                None => break closed.then_some(at + 1),
+            }
+        };
         let (head, tail) = rest.split_at(end.unwrap_or(rest.len()));
         if self.pending.len() + head.len() > limit {
             return Err(TooLong);
@@ -109,6 +161,28 @@ mod tests {
         assert!(b.next(&mut a, 8).unwrap().is_none());
         let mut c: &[u8] = b"6789";
         assert!(b.next(&mut c, 8).is_err());
+    }
+
+    fn lenient(pieces: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut b = LineBuf::default();
+        let mut lines = Vec::new();
+        for (at, piece) in pieces.iter().enumerate() {
+            let mut rest = *piece;
+            let closed = at + 1 == pieces.len();
+            while let Some(line) = b.next_lenient(&mut rest, 100, closed).unwrap() {
+                lines.push(line.to_vec());
+            }
+        }
+        lines
+    }
+
+    #[test]
+    fn a_return_ends_a_line_of_a_response_if_it_stands_alone() {
+        let whole: &[u8] = b"one\rtwo\r\nthree\r\r\n\rx\nend\r";
+        let want: [&[u8]; 5] = [b"one\r", b"two\r\n", b"three\r\r\n", b"\rx\n", b"end\r"];
+        assert_eq!(lenient(&[whole, b""]), want);
+        let single: Vec<&[u8]> = whole.chunks(1).chain([&b""[..]]).collect();
+        assert_eq!(lenient(&single), want);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use wire::Direction;
 
 use super::body::Body;
-use super::headers::{Room, split_field};
+use super::headers::{Room, split_field, split_response_field};
 use super::tx::{HttpTx, Side};
 use super::{Fatal, progress};
 use crate::AppBuffer;
@@ -40,19 +40,35 @@ pub(super) struct FieldBuf {
     field: Option<Vec<u8>>,
 }
 
+/// What goes on in the next line begins with one of these.
+fn is_fold(b: u8) -> bool {
+    matches!(b, b' ' | b'\t' | 0)
+}
+
 impl FieldBuf {
-    /// Takes a line of a header. Returns the field that it shows to be complete.
-    pub(super) fn line(&mut self, line: &[u8], limit: usize) -> Result<Option<Vec<u8>>, Fatal> {
+    /// Takes a line of a header. Returns the field that it shows to be complete, and whether that
+    /// took a look: with `strict` a folded line with a colon is a field of its own.
+    fn line(
+        &mut self,
+        line: &[u8],
+        limit: usize,
+        strict: bool,
+    ) -> Result<(Option<Vec<u8>>, bool), Fatal> {
         let line = chomp(line);
-        if let (Some(b' ' | b'\t'), Some(field)) = (line.first(), &mut self.field) {
-            if field.len() + line.len() > limit {
-                return Err(Fatal);
+        let text = &line[line.iter().take_while(|&&b| is_fold(b)).count()..];
+        let folded = line.first().is_none_or(|&b| is_fold(b));
+        let has_colon = |s: &[u8]| memchr::memchr(b':', s).is_some();
+        if let Some(field) = self.field.as_mut().filter(|_| folded) {
+            if !(strict && has_colon(line) && has_colon(field)) {
+                if field.len() + line.len() > limit {
+                    return Err(Fatal);
+                }
+                field.extend_from_slice(line);
+                return Ok((None, false));
             }
-            field.extend_from_slice(line);
-            return Ok(None);
         }
         // a continuation of nothing is a field of its own
-        Ok(self.field.replace(line.trim_ascii_start().to_vec()))
+        Ok((self.field.replace(text.to_vec()), folded))
     }
 
     fn len(&self) -> usize {
@@ -148,7 +164,19 @@ impl Half {
         line: &[u8],
     ) -> Result<(), Fatal> {
         self.raw(txs, limits, wanted, line);
-        match self.field.line(line, limits.http_field)? {
+        let strict = self.dir == Direction::ToClient
+            && self.tx.and_then(|id| txs.http(id)).is_some_and(|tx| tx.response.is_http_11());
+        let (field, odd) = self.field.line(line, limits.http_field, strict)?;
+        if odd {
+            self.raise(
+                txs,
+                match self.dir {
+                    Direction::ToServer => HttpEvent::InvalidRequestFieldFolding,
+                    Direction::ToClient => HttpEvent::InvalidResponseFieldFolding,
+                },
+            );
+        }
+        match field {
             Some(field) => self.add_field(txs, limits, &field),
             None => Ok(()),
         }
@@ -173,7 +201,10 @@ impl Half {
     }
 
     fn add_field(&self, txs: &mut TxList, limits: &Limits, field: &[u8]) -> Result<(), Fatal> {
-        let (name, value) = split_field(field);
+        let (name, value) = match self.dir {
+            Direction::ToServer => split_field(field),
+            Direction::ToClient => split_response_field(field),
+        };
         let room = Room { fields: limits.http_headers, bytes: limits.http_header_bytes };
         let cookie: &[u8] = match self.dir {
             Direction::ToServer => b"cookie",
@@ -224,6 +255,16 @@ impl Half {
 
     pub(super) fn buffered(&self) -> usize {
         self.line.pending().len() + self.field.len()
+    }
+}
+
+/// Whether a line ends a header: it is empty, or one blank and a line feed where more than a line
+/// feed follows.
+pub(super) fn ends_header(line: &[u8], rest: &[u8]) -> bool {
+    match line {
+        [_] | [b'\r', b'\n'] => true,
+        [b' ' | b'\t', b'\n'] => rest.first().is_some_and(|&b| b != b'\n'),
+        _ => false,
     }
 }
 

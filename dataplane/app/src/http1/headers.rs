@@ -48,12 +48,26 @@ pub(super) struct Room {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooMany;
 
-/// A field line (line ends and folds undone) as name and value. Without a colon, or with a NUL
-/// before it, all of it is the value of a field without name.
+/// A field line of a request (line ends and folds undone) as name and value. Without a colon, or
+/// with a NUL before it, all of it is the value of a field without name.
 pub(super) fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
-    let Some(colon) = memchr::memchr2(b':', 0, line).filter(|&at| line[at] == b':') else {
-        return (b"", line);
-    };
+    match memchr::memchr2(b':', 0, line).filter(|&at| line[at] == b':') {
+        Some(colon) => split_at(line, colon),
+        None => (b"", line),
+    }
+}
+
+/// The same of a response, whose names may hold NULs and end in any control character.
+pub(super) fn split_response_field(line: &[u8]) -> (&[u8], &[u8]) {
+    let Some(colon) = memchr::memchr(b':', line) else { return (b"", line) };
+    let (mut name, value) = split_at(line, colon);
+    while let [head @ .., 0..=b' '] = name {
+        name = head;
+    }
+    (name, value)
+}
+
+fn split_at(line: &[u8], colon: usize) -> (&[u8], &[u8]) {
     let mut name = &line[..colon];
     while let [head @ .., b' ' | b'\t'] = name {
         name = head;
@@ -83,11 +97,11 @@ impl Headers {
         room: Room,
     ) -> Result<(), TooMany> {
         let hash = hash(name);
-        let structural = STRUCTURAL.iter().any(|s| name.eq_ignore_ascii_case(s));
+        let structural = STRUCTURAL.iter().any(|s| same_name(name, s));
         if !name.is_empty()
             && let Some(at) = self.find(name, hash)
         {
-            if !(structural && name.eq_ignore_ascii_case(b"content-length")) {
+            if !(structural && same_name(name, b"content-length")) {
                 self.join(at, value, room);
             }
             return Ok(());
@@ -98,7 +112,7 @@ impl Headers {
         if !structural && self.bytes() + name.len() + value.len() > room.bytes {
             return Ok(());
         }
-        let cookie = name.eq_ignore_ascii_case(cookie);
+        let cookie = same_name(name, cookie);
         let field = write(if cookie { &mut self.cookies } else { &mut self.plain }, name, value);
         self.fields.push(Field { hash, cookie, ..field });
         Ok(())
@@ -160,7 +174,7 @@ impl Headers {
     }
 
     fn find(&self, name: &[u8], hash: u32) -> Option<usize> {
-        self.fields.iter().position(|f| f.hash == hash && self.name(f).eq_ignore_ascii_case(name))
+        self.fields.iter().position(|f| f.hash == hash && same_name(self.name(f), name))
     }
 
     /// The value of a field, by its name in any case.
@@ -214,10 +228,24 @@ fn write(text: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Field {
     Field { hash: 0, cookie: false, start, value: at, end, name: name.len() as u32 }
 }
 
-/// FNV-1a over the name in lower case.
+/// FNV-1a over the name in lower case, without NULs.
 fn hash(name: &[u8]) -> u32 {
     name.iter()
+        .filter(|b| **b != 0)
         .fold(0x811c_9dc5, |h, b| (h ^ u32::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0193))
+}
+
+/// Whether two names are the same without case and NULs.
+fn same_name(a: &[u8], b: &[u8]) -> bool {
+    let letters = |s| Iterator::filter(<[u8]>::iter(s), |b: &&u8| **b != 0);
+    a.eq_ignore_ascii_case(b)
+        || letters(a).map(u8::to_ascii_lowercase).eq(letters(b).map(u8::to_ascii_lowercase))
+}
+
+/// Whether the value names `token` anywhere, without case and NULs.
+pub(super) fn mentions(value: &[u8], token: &[u8]) -> bool {
+    let lower: Vec<u8> = value.iter().filter(|b| **b != 0).map(u8::to_ascii_lowercase).collect();
+    memchr::memmem::find(&lower, token).is_some()
 }
 
 /// A Content-Length: the first number in the value, whatever is around it.
@@ -265,6 +293,8 @@ mod tests {
         assert_eq!(split_field(b"a\0b: c"), (&b""[..], &b"a\0b: c"[..]));
         assert_eq!(split_field(b"Host:h\0j"), (&b"Host"[..], &b"h\0j"[..]));
         assert_eq!(split_field(b": v"), (&b""[..], &b"v"[..]));
+        assert_eq!(split_response_field(b"a\0b\x0b : c"), (&b"a\0b"[..], &b"c"[..]));
+        assert_eq!(split_response_field(b"a:: c"), (&b"a"[..], &b": c"[..]));
     }
 
     #[test]
@@ -296,6 +326,14 @@ mod tests {
             }
         }
         panic!("no limit on the number of fields");
+    }
+
+    #[test]
+    fn names_and_codings_are_found_through_nuls() {
+        let mut h = Headers::default();
+        h.add(b"Transfer\0-Encoding", b"x;ch\0UNKed", b"", ROOM).unwrap();
+        let value = h.get(b"transfer-encoding").unwrap();
+        assert!(mentions(value, b"chunked") && !mentions(value, b"gzip"));
     }
 
     #[test]

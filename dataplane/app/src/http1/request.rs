@@ -2,7 +2,7 @@
 
 use wire::Direction;
 
-use super::half::Half;
+use super::half::{Half, ends_header};
 use super::headers::{content_length, has_token};
 use super::host::{self, is_space, trim};
 use super::tx::HttpTx;
@@ -87,7 +87,7 @@ impl Request {
                 },
                 State::Headers | State::Trailer => {
                     match self.half.line.next(&mut rest, limits.http_field)? {
-                        Some(line) if is_empty_line(&line) => {
+                        Some(line) if ends_header(&line, rest) => {
                             self.half.raw(txs, limits, wanted, &line);
                             self.half.flush_field(txs, limits)?;
                             if self.state == State::Trailer {

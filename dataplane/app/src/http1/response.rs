@@ -4,8 +4,8 @@
 use wire::Direction;
 
 use super::decode::Codings;
-use super::half::Half;
-use super::headers::{content_length, has_token};
+use super::half::{Half, ends_header};
+use super::headers::{content_length, mentions};
 use super::host::is_space;
 use super::tx::HttpTx;
 use super::{Fatal, Signal, chunk_size, progress};
@@ -23,6 +23,8 @@ pub(super) struct Response {
     half: Half,
     /// The id of the transaction that the next response answers.
     next: u64,
+    /// The last line ended in a line feed alone.
+    bare_feed: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,12 @@ enum State {
 
 impl Default for Response {
     fn default() -> Self {
-        Self { state: State::default(), half: Half::new(Direction::ToClient), next: 0 }
+        Self {
+            state: State::default(),
+            half: Half::new(Direction::ToClient),
+            next: 0,
+            bare_feed: false,
+        }
     }
 }
 
@@ -71,8 +78,8 @@ impl Response {
                     Some(line) => self.status_line(txs, limits, wanted, &line, rest),
                     None => return Ok(None),
                 },
-                State::Headers | State::Trailer => match self.next_line(rest, limits, closed)? {
-                    Some(line) if is_empty_line(&line) => {
+                State::Headers | State::Trailer => match self.field_line(rest, limits, closed)? {
+                    Some(line) if ends_header(&line, rest) => {
                         self.half.raw(txs, limits, wanted, &line);
                         self.half.flush_field(txs, limits)?;
                         if self.state == State::Trailer {
@@ -144,6 +151,16 @@ impl Response {
                             }
                         }
                         None => {
+                            let size = self.state == State::ChunkSize;
+                            let waits = self.half.line.pending();
+                            if size && (closed || waits.len() >= PROBED) && !may_be_size(waits) {
+                                // not chunked after all
+                                let bytes = self.half.line.take();
+                                self.half.raise(txs, HttpEvent::InvalidResponseChunkLen);
+                                self.half.data(txs, limits, wanted, &bytes);
+                                self.state = State::BodyToEnd;
+                                continue;
+                            }
                             if closed {
                                 self.complete(txs, wanted);
                             }
@@ -167,9 +184,25 @@ impl Response {
         limits: &Limits,
         closed: bool,
     ) -> Result<Option<Line<'a>>, Fatal> {
-        let line = self.half.line.next(rest, limits.http_field)?;
-        if line.is_none() && closed && !self.half.line.is_empty() {
-            return Ok(Some(Line::Joined(self.half.line.take())));
+        Ok(self.half.line.next_lenient(rest, limits.http_field, closed)?)
+    }
+
+    /// The next line of a header. Behind a line feed without a return, a return is passed over.
+    fn field_line<'a>(
+        &mut self,
+        rest: &mut &'a [u8],
+        limits: &Limits,
+        closed: bool,
+    ) -> Result<Option<Line<'a>>, Fatal> {
+        if self.bare_feed && self.half.line.is_empty() && !rest.is_empty() {
+            self.bare_feed = false;
+            if let [b'\r', tail @ ..] = *rest {
+                *rest = tail;
+            }
+        }
+        let line = self.next_line(rest, limits, closed)?;
+        if let Some(line) = &line {
+            self.bare_feed = line.ends_with(b"\n") && !line.ends_with(b"\r\n");
         }
         Ok(line)
     }
@@ -223,6 +256,7 @@ impl Response {
             tx.status = status;
         });
         self.state = State::Headers;
+        self.bare_feed = false;
         self.half.step(txs, progress::HEADERS);
     }
 
@@ -241,7 +275,7 @@ impl Response {
         };
         let status = tx.status.unwrap_or(0);
         let chunked =
-            tx.response.headers.get(b"transfer-encoding").map(|v| has_token(v, b"chunked"));
+            tx.response.headers.get(b"transfer-encoding").map(|v| mentions(v, b"chunked"));
         let length = tx.response.headers.get(b"content-length").map(content_length);
         let framed = chunked.is_some() || length.is_some();
         let mut signal = None;
@@ -379,6 +413,14 @@ impl Response {
     pub(super) fn buffered(&self) -> usize {
         self.half.buffered()
     }
+}
+
+/// So many bytes tell whether they can be a chunk's size.
+const PROBED: usize = 8;
+
+/// Whether what there is of a line may be a chunk's size: its first letter is a digit.
+fn may_be_size(line: &[u8]) -> bool {
+    line.iter().find(|&&b| !is_space(b)).is_none_or(u8::is_ascii_hexdigit)
 }
 
 /// Whether a line looks like the first of a response: `HTTP` in any case, white space and NULs

@@ -48,6 +48,11 @@ impl Side {
         (!self.line.is_empty()).then_some(&self.line)
     }
 
+    /// Whether a response says that it is HTTP/1.1.
+    pub(super) fn is_http_11(&self) -> bool {
+        self.part(0).is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"HTTP/1.1"))
+    }
+
     /// Makes what `http.header_names` looks at.
     pub(super) fn make_names(&mut self) {
         let mut names = b"\r\n".to_vec();
