@@ -38,6 +38,15 @@ impl EventSet {
         self.0 == [0; 2]
     }
 
+    /// Adds those of another set; false: they were all there.
+    pub fn extend(&mut self, other: Self) -> bool {
+        let before = *self;
+        for (word, more) in self.0.iter_mut().zip(other.0) {
+            *word |= more;
+        }
+        *self != before
+    }
+
     /// Those of this set that the other has not.
     #[must_use]
     pub fn without(self, other: Self) -> Self {

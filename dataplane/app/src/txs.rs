@@ -157,6 +157,14 @@ impl TxList {
         }
     }
 
+    /// Records all that is odd about a transaction.
+    pub(crate) fn raise_all(&mut self, id: u64, events: EventSet) {
+        let Some(at) = self.at(id).filter(|_| !events.is_empty()) else { return };
+        if let Some(tx) = self.live.get_mut(at) {
+            self.progressed |= tx.events.extend(events);
+        }
+    }
+
     /// Says that a transaction has moved on.
     pub(crate) fn touch(&mut self) {
         self.progressed = true;

@@ -4,12 +4,12 @@
 use wire::Direction;
 
 use super::body::Body;
-use super::headers::{Room, split_field, split_response_field};
+use super::headers::{Added, Room, split_field, split_response_field};
 use super::tx::{HttpTx, Side};
-use super::{Fatal, progress};
+use super::{Fatal, oddities, progress};
 use crate::AppBuffer;
 use crate::buffer::BufferSet;
-use crate::event::HttpEvent;
+use crate::event::{EventSet, HttpEvent};
 use crate::limits::Limits;
 use crate::line::{LineBuf, chomp};
 use crate::txs::TxList;
@@ -61,7 +61,7 @@ impl FieldBuf {
         if let Some(field) = self.field.as_mut().filter(|_| folded) {
             if !(strict && has_colon(line) && has_colon(field)) {
                 if field.len() + line.len() > limit {
-                    return Err(Fatal);
+                    return Err(Fatal::Line);
                 }
                 field.extend_from_slice(line);
                 return Ok((None, false));
@@ -155,6 +155,13 @@ impl Half {
         }
     }
 
+    /// Records all that is odd.
+    pub(super) fn raise_all(&self, txs: &mut TxList, events: EventSet) {
+        if let Some(id) = self.tx {
+            txs.raise_all(id, events);
+        }
+    }
+
     /// Takes a line of the header, or of the trailer.
     pub(super) fn header_line(
         &mut self,
@@ -165,7 +172,7 @@ impl Half {
     ) -> Result<(), Fatal> {
         self.raw(txs, limits, wanted, line);
         let strict = self.dir == Direction::ToClient
-            && self.tx.and_then(|id| txs.http(id)).is_some_and(|tx| tx.response.is_http_11());
+            && self.tx.and_then(|id| txs.http(id)).is_some_and(|tx| tx.response.is_11(0));
         let (field, odd) = self.field.line(line, limits.http_field, strict)?;
         if odd {
             self.raise(
@@ -210,9 +217,26 @@ impl Half {
             Direction::ToServer => b"cookie",
             Direction::ToClient => b"set-cookie",
         };
-        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
-            tx.side_mut(self.dir).headers.add(name, value, cookie, room)?;
+        let Some(id) = self.tx else { return Ok(()) };
+        let Some(tx) = txs.http(id) else { return Ok(()) };
+        let added = tx.side_mut(self.dir).headers.add(name, value, cookie, room)?;
+        let mut events = oddities::of_field(field, self.dir);
+        match (added, self.dir) {
+            (Added::New, _) => {}
+            (Added::Repeated, Direction::ToServer) => {
+                events.insert(HttpEvent::RequestHeaderRepetition);
+            }
+            (Added::Repeated, Direction::ToClient) => {
+                events.insert(HttpEvent::ResponseHeaderRepetition);
+            }
+            (Added::OtherLength, Direction::ToServer) => {
+                events.insert(HttpEvent::DuplicateContentLengthFieldInRequest);
+            }
+            (Added::OtherLength, Direction::ToClient) => {
+                events.insert(HttpEvent::DuplicateContentLengthFieldInResponse);
+            }
         }
+        txs.raise_all(id, events);
         Ok(())
     }
 

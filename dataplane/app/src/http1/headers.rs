@@ -44,6 +44,16 @@ pub(super) struct Room {
     pub(super) bytes: usize,
 }
 
+/// What a field was to those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Added {
+    New,
+    /// There was one of its name.
+    Repeated,
+    /// It is a second Content-Length that says something else.
+    OtherLength,
+}
+
 /// There are more fields than allowed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooMany;
@@ -95,27 +105,30 @@ impl Headers {
         value: &[u8],
         cookie: &[u8],
         room: Room,
-    ) -> Result<(), TooMany> {
+    ) -> Result<Added, TooMany> {
         let hash = hash(name);
         let structural = STRUCTURAL.iter().any(|s| same_name(name, s));
         if !name.is_empty()
             && let Some(at) = self.find(name, hash)
         {
-            if !(structural && same_name(name, b"content-length")) {
-                self.join(at, value, room);
+            if structural && same_name(name, b"content-length") {
+                let field = self.fields[at];
+                let same = self.slice(&field, field.value, field.end) == value;
+                return Ok(if same { Added::Repeated } else { Added::OtherLength });
             }
-            return Ok(());
+            self.join(at, value, room);
+            return Ok(Added::Repeated);
         }
         if self.fields.len() >= room.fields {
             return Err(TooMany);
         }
         if !structural && self.bytes() + name.len() + value.len() > room.bytes {
-            return Ok(());
+            return Ok(Added::New);
         }
         let cookie = same_name(name, cookie);
         let field = write(if cookie { &mut self.cookies } else { &mut self.plain }, name, value);
         self.fields.push(Field { hash, cookie, ..field });
-        Ok(())
+        Ok(Added::New)
     }
 
     /// Adds to the value of a field.

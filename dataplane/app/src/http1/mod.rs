@@ -7,6 +7,7 @@ mod decode;
 mod half;
 mod headers;
 mod host;
+mod oddities;
 mod request;
 mod response;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod uri;
 use wire::Direction;
 
 use crate::buffer::BufferSet;
+use crate::event::HttpEvent;
 use crate::limits::Limits;
 use crate::session::{Outcome, Tunnel};
 use crate::txs::TxList;
@@ -40,19 +42,28 @@ pub mod progress {
     pub const COMPLETE: u8 = 5;
 }
 
-/// The parser has to give up on the flow: a line too long, framing that makes no sense.
+/// Why the parser has to give up on the flow.
 #[derive(Debug, PartialEq, Eq)]
-struct Fatal;
+enum Fatal {
+    /// A line or a field is too long.
+    Line,
+    /// There are too many fields.
+    Fields,
+    /// Framing makes no sense.
+    Framing,
+    /// There are too many transactions.
+    Room,
+}
 
 impl From<crate::line::TooLong> for Fatal {
     fn from(_: crate::line::TooLong) -> Self {
-        Self
+        Self::Line
     }
 }
 
 impl From<headers::TooMany> for Fatal {
     fn from(_: headers::TooMany) -> Self {
-        Self
+        Self::Fields
     }
 }
 
@@ -107,7 +118,7 @@ impl Conn {
             Direction::ToServer => self.request.feed(txs, &self.limits, self.wanted, bytes, false),
             Direction::ToClient => self.respond(txs, bytes, false),
         };
-        self.settle(txs, done)
+        self.settle(txs, dir, done)
     }
 
     fn respond(&mut self, txs: &mut TxList, bytes: &[u8], closed: bool) -> Result<(), Fatal> {
@@ -128,9 +139,22 @@ impl Conn {
     }
 
     /// A side that cannot go on takes the other with it, as the pairing is lost.
-    fn settle(&mut self, txs: &mut TxList, done: Result<(), Fatal>) -> Outcome {
-        if done.is_ok() {
-            return Outcome::Ok;
+    fn settle(&mut self, txs: &mut TxList, dir: Direction, done: Result<(), Fatal>) -> Outcome {
+        let Err(why) = done else { return Outcome::Ok };
+        let (tx, [line, fields]) = match dir {
+            Direction::ToServer => (
+                self.request.tx(),
+                [HttpEvent::RequestFieldTooLong, HttpEvent::RequestTooManyHeaders],
+            ),
+            Direction::ToClient => (
+                self.response.tx(),
+                [HttpEvent::ResponseFieldTooLong, HttpEvent::ResponseTooManyHeaders],
+            ),
+        };
+        match (why, tx) {
+            (Fatal::Line, Some(id)) => txs.raise(id, line),
+            (Fatal::Fields, Some(id)) => txs.raise(id, fields),
+            _ => {}
         }
         self.dead = true;
         self.request.end(txs, self.wanted);
@@ -157,7 +181,7 @@ impl Conn {
             Direction::ToServer => self.request.feed(txs, &self.limits, self.wanted, b"", true),
             Direction::ToClient => self.respond(txs, b"", true),
         };
-        let _ = self.settle(txs, done);
+        let _ = self.settle(txs, dir, done);
     }
 
     pub(crate) fn tunnel(&self) -> Option<Tunnel> {
@@ -172,7 +196,7 @@ impl Conn {
 /// Whether another transaction may begin.
 fn check_room(txs: &TxList, limits: &Limits) -> Result<(), Fatal> {
     let full = txs.len() >= limits.http_transactions || txs.kept() > limits.http_live_bytes;
-    if full { Err(Fatal) } else { Ok(()) }
+    if full { Err(Fatal::Room) } else { Ok(()) }
 }
 
 /// What a response to nothing is logged with, in Suricata's words, so that dashboards know it.
@@ -221,11 +245,11 @@ fn chunk_size(line: &[u8]) -> Result<Option<u64>, Fatal> {
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     let mut size = 0u64;
     for b in &line[..digits] {
-        let digit = char::from(*b).to_digit(16).ok_or(Fatal)?;
+        let digit = char::from(*b).to_digit(16).ok_or(Fatal::Framing)?;
         size = size * 16 + u64::from(digit);
         if size > i32::MAX as u64 {
-            return Err(Fatal);
+            return Err(Fatal::Framing);
         }
     }
-    if digits == 0 { Err(Fatal) } else { Ok(Some(size)) }
+    if digits == 0 { Err(Fatal::Framing) } else { Ok(Some(size)) }
 }

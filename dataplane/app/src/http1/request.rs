@@ -7,8 +7,9 @@ use super::headers::{content_length, has_token};
 use super::host::{self, is_space, trim};
 use super::tx::HttpTx;
 use super::uri::Parts;
-use super::{Fatal, METHODS, chunk_size, progress};
+use super::{Fatal, METHODS, chunk_size, oddities, progress};
 use crate::buffer::BufferSet;
+use crate::event::{EventSet, HttpEvent};
 use crate::limits::Limits;
 use crate::line::{chomp, is_empty_line};
 use crate::txs::{TxKind, TxList};
@@ -133,7 +134,7 @@ impl Request {
                 State::ChunkSize | State::ChunkEnd => {
                     match self.half.line.next(&mut rest, limits.http_field)? {
                         Some(_) if self.state == State::ChunkEnd => self.state = State::ChunkSize,
-                        Some(line) => match chunk_size(&line)? {
+                        Some(line) => match self.chunk_size(txs, &line)? {
                             None => {}
                             Some(0) => {
                                 self.state = State::Trailer;
@@ -194,6 +195,7 @@ impl Request {
                 }
             }
         });
+        self.half.raise_all(txs, oddities::of_request_line(text));
         // Without a protocol it is HTTP/0.9, unless more than white space follows at once.
         let blank = rest.iter().take_while(|&&b| is_space(b)).count();
         if line.protocol.is_none() && blank == rest.len() && blank <= SHORT_REQUEST_SLACK {
@@ -202,6 +204,9 @@ impl Request {
             self.complete(txs, wanted);
             self.state = State::Ignore;
         } else {
+            if line.protocol.is_none() {
+                self.half.raise(txs, HttpEvent::RequestLineMissingProtocol);
+            }
             self.state = State::Headers;
             self.half.step(txs, progress::HEADERS);
         }
@@ -209,6 +214,7 @@ impl Request {
 
     /// All header fields are there: the host is known, and how the body is framed.
     fn header_complete(&mut self, txs: &mut TxList) -> Result<(), Fatal> {
+        let mut events = EventSet::default();
         let mut framing = Ok(State::After);
         let mut left = 0;
         self.half.with(txs, |tx| {
@@ -230,19 +236,37 @@ impl Request {
                 framing = Ok(State::Connect);
             } else if let Some(coding) = tx.request.headers.get(b"transfer-encoding") {
                 let chunked = has_token(coding, b"chunked");
-                framing = if chunked { Ok(State::ChunkSize) } else { Err(Fatal) };
+                framing = if chunked { Ok(State::ChunkSize) } else { Err(Fatal::Framing) };
+                if !chunked {
+                    events.insert(HttpEvent::InvalidTransferEncodingValueInRequest);
+                }
             } else if let Some(value) = tx.request.headers.get(b"content-length") {
-                framing = content_length(value).ok_or(Fatal).map(|len| {
+                framing = content_length(value).ok_or(Fatal::Framing).map(|len| {
                     left = len;
                     if len > 0 { State::Body } else { State::After }
                 });
+                if framing.is_err() {
+                    events.insert(HttpEvent::InvalidContentLengthFieldInRequest);
+                }
             }
+            events.extend(oddities::of_request(tx));
         });
+        self.half.raise_all(txs, events);
         self.half.step(txs, progress::BODY);
         self.state = framing?;
         self.half.left = left;
         self.untouched = (self.state == State::Body).then_some(left);
         Ok(())
+    }
+
+    fn chunk_size(&self, txs: &mut TxList, line: &[u8]) -> Result<Option<u64>, Fatal> {
+        let size = chunk_size(line);
+        if size.is_err() {
+            self.half.raise(txs, HttpEvent::InvalidRequestChunkLen);
+        } else if line.contains(&b';') {
+            self.half.raise(txs, HttpEvent::RequestChunkExtension);
+        }
+        size
     }
 
     /// So much of the body, or of the chunk, is over.
@@ -277,13 +301,14 @@ impl Request {
         };
         let mut first_word = self.half.line.pending().to_vec();
         if first_word.len() + end > limits.http_field {
-            return Err(Fatal);
+            return Err(Fatal::Line);
         }
         first_word.extend_from_slice(&rest[..end]);
         let word = trim(&first_word).split(|&b| is_space(b)).next().unwrap_or_default();
         if first_word.is_empty() || METHODS.contains(&word) {
             self.complete(txs, wanted);
         } else if let Some(line) = self.half.line.next(rest, limits.http_field)? {
+            self.half.raise(txs, HttpEvent::RequestBodyUnexpected);
             self.half.data(txs, limits, wanted, &line);
         }
         Ok(true)
@@ -333,6 +358,11 @@ impl Request {
         if self.state == State::After {
             self.complete(txs, wanted);
         }
+    }
+
+    /// The transaction being filled.
+    pub(super) fn tx(&self) -> Option<u64> {
+        self.half.tx
     }
 
     pub(super) fn buffered(&self) -> usize {

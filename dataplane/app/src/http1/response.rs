@@ -8,7 +8,7 @@ use super::half::{Half, ends_header};
 use super::headers::{content_length, mentions};
 use super::host::is_space;
 use super::tx::HttpTx;
-use super::{Fatal, Signal, chunk_size, progress};
+use super::{Fatal, Signal, chunk_size, oddities, progress};
 use crate::buffer::BufferSet;
 use crate::event::HttpEvent;
 use crate::limits::Limits;
@@ -143,7 +143,7 @@ impl Response {
                                     self.state = State::ChunkData;
                                 }
                                 // browsers show what they got
-                                Err(Fatal) => {
+                                Err(_) => {
                                     self.half.raise(txs, HttpEvent::InvalidResponseChunkLen);
                                     self.half.data(txs, limits, wanted, &line);
                                     self.state = State::BodyToEnd;
@@ -196,8 +196,9 @@ impl Response {
     ) -> Result<Option<Line<'a>>, Fatal> {
         if self.bare_feed && self.half.line.is_empty() && !rest.is_empty() {
             self.bare_feed = false;
+            // an empty line behind it that stands twice counts once
             if let [b'\r', tail @ ..] = *rest {
-                *rest = tail;
+                *rest = if tail.starts_with(b"\r\n\r\n") { &tail[2..] } else { tail };
             }
         }
         let line = self.next_line(rest, limits, closed)?;
@@ -211,7 +212,8 @@ impl Response {
         let id = self.next;
         if id >= txs.next() {
             super::check_room(txs, limits)?;
-            txs.push(TxKind::Http(Box::new(HttpTx::unasked())));
+            let id = txs.push(TxKind::Http(Box::new(HttpTx::unasked())));
+            txs.raise(id, HttpEvent::UnableToMatchResponseToRequest);
         }
         self.next = id + 1;
         self.half.tx = Some(id);
@@ -285,6 +287,9 @@ impl Response {
             (_, 100) if chunked.is_none() && length.flatten().unwrap_or(0) == 0 => {
                 tx.response.clear();
                 self.state = State::Line;
+                if std::mem::replace(&mut tx.continued, true) {
+                    self.half.raise(txs, HttpEvent::Continue100AlreadySeen);
+                }
                 return Ok(None);
             }
             (Some(b"CONNECT"), _) => signal = Some(Signal::ConnectRefused),
@@ -299,25 +304,30 @@ impl Response {
         let codings = tx.response.headers.get(b"content-encoding");
         let codings =
             codings.map(|value| Codings::of(value, limits.http_layers)).unwrap_or_default();
-        let (abnormal, too_many) = (codings.abnormal, codings.too_many);
+        let mut events = oddities::of_response(tx, chunked);
+        if codings.abnormal {
+            events.insert(HttpEvent::AbnormalCeHeader);
+        }
+        if codings.too_many {
+            events.insert(HttpEvent::TooManyEncodingLayers);
+        }
+        if chunked != Some(true) && length == Some(None) {
+            events.insert(HttpEvent::InvalidContentLengthFieldInResponse);
+        }
         tx.response.codings = codings.layers;
+        let bodiless = tx.method() == Some(b"HEAD");
+        self.half.raise_all(txs, events);
         let no_body = matches!(status, 100..200 | 204 | 304) && !framed;
-        self.state = if tx.method() == Some(b"HEAD") || no_body {
+        self.state = if bodiless || no_body {
             State::After
         } else if chunked == Some(true) {
             State::ChunkSize
         } else if let Some(length) = length {
-            self.half.left = length.ok_or(Fatal)?;
+            self.half.left = length.ok_or(Fatal::Framing)?;
             if self.half.left > 0 { State::Body } else { State::After }
         } else {
             State::BodyToEnd
         };
-        if abnormal {
-            self.half.raise(txs, HttpEvent::AbnormalCeHeader);
-        }
-        if too_many {
-            self.half.raise(txs, HttpEvent::TooManyEncodingLayers);
-        }
         self.half.seal(txs, wanted);
         self.half.step(txs, progress::BODY);
         Ok(signal)
@@ -365,7 +375,7 @@ impl Response {
         };
         let mut line = self.half.line.pending().to_vec();
         if line.len() + end > limits.http_field {
-            return Err(Fatal);
+            return Err(Fatal::Line);
         }
         line.extend_from_slice(&rest[..=end]);
         if is_status_line(&line) {
@@ -408,6 +418,11 @@ impl Response {
         if self.state == State::After {
             self.complete(txs, wanted);
         }
+    }
+
+    /// The transaction being answered.
+    pub(super) fn tx(&self) -> Option<u64> {
+        self.half.tx
     }
 
     pub(super) fn buffered(&self) -> usize {

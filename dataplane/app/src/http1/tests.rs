@@ -49,8 +49,8 @@ fn chunk_sizes_are_read_leniently_but_not_made_up() {
     assert_eq!(chunk_size(b"1a\r\n"), Ok(Some(26)));
     assert_eq!(chunk_size(b" 3 ;x=y\r\n"), Ok(Some(3)));
     assert_eq!(chunk_size(b"\r\n"), Ok(None));
-    assert_eq!(chunk_size(b"xyz\r\n"), Err(Fatal));
-    assert_eq!(chunk_size(b"ffffffffffffffffffff\r\n"), Err(Fatal));
+    assert_eq!(chunk_size(b"xyz\r\n"), Err(Fatal::Framing));
+    assert_eq!(chunk_size(b"ffffffffffffffffffff\r\n"), Err(Fatal::Framing));
     assert_eq!(chunk_size(b"0\r\n"), Ok(Some(0)));
 }
 
@@ -351,6 +351,109 @@ fn freed_transactions_are_gone_and_ids_go_on() {
     let _ = s.data(ToClient, b"ngth: 0\r\n\r\n");
     let _ = s.data(ToServer, b"GET /c HTTP/1.1\r\n\r\n");
     assert_eq!(uri(&s, 2).as_deref(), Some("/c"));
+}
+
+#[test]
+fn every_part_of_both_messages_is_a_buffer() {
+    let s = run(&[
+        (
+            ToServer,
+            b"POST /p HTTP/1.1\r\nHost: h\r\nCookie: k=v\r\nUser-Agent:\r\nX: 1\r\n  2\r\nHOST: i\r\n\
+              Content-Length: 4\r\n\r\nbody",
+        ),
+        (ToClient, b"HTTP/1.0 404 Not here\r\nServer: s\r\nSet-Cookie: c\r\nLocation: /l\r\n\r\nabc"),
+    ]);
+    for (b, want) in [
+        (
+            AppBuffer::HttpHeader,
+            Some("Host: h, i\r\nUser-Agent: \r\nX: 1  2\r\nContent-Length: 4\r\n"),
+        ),
+        (
+            AppBuffer::HttpHeaderRaw,
+            Some(
+                "Host: h\r\nCookie: k=v\r\nUser-Agent:\r\nX: 1\r\n  2\r\nHOST: i\r\nContent-Length: 4\r\n\r\n",
+            ),
+        ),
+        (
+            AppBuffer::HttpHeaderNames,
+            Some("\r\nHost\r\nCookie\r\nUser-Agent\r\nX\r\nContent-Length\r\n\r\n"),
+        ),
+        (AppBuffer::HttpCookie, Some("k=v")),
+        (AppBuffer::HttpUserAgent, Some("")),
+        (AppBuffer::HttpReferer, None),
+        (AppBuffer::HttpContentLen, Some("4")),
+        (AppBuffer::HttpProtocol, Some("HTTP/1.1")),
+        (AppBuffer::HttpRequestLine, Some("POST /p HTTP/1.1")),
+        (AppBuffer::HttpReplyHeader, Some("Server: s\r\nLocation: /l\r\n")),
+        (AppBuffer::HttpReplyCookie, Some("c")),
+        (AppBuffer::HttpReplyProtocol, Some("HTTP/1.0")),
+        (AppBuffer::HttpResponseLine, Some("HTTP/1.0 404 Not here")),
+        (AppBuffer::HttpStatCode, Some("404")),
+        (AppBuffer::HttpStatMsg, Some("Not here")),
+        (AppBuffer::HttpServer, Some("s")),
+        (AppBuffer::HttpLocation, Some("/l")),
+        (
+            AppBuffer::HttpReplyStart,
+            Some("HTTP/1.0 404 Not here\r\nServer: s\r\nSet-Cookie: c\r\nLocation: /l\r\n\r\n"),
+        ),
+    ] {
+        assert_eq!(buffer(&s, 0, b).as_deref(), want, "{b:?}");
+    }
+    let tx = s.tx(0).unwrap();
+    assert_eq!(tx.buffer(AppBuffer::HttpRequestHeader, 1), Some(&b"Cookie: k=v"[..]));
+    assert_eq!(tx.window(AppBuffer::HttpRequestBody).unwrap().data, b"body");
+    assert_eq!(tx.window(AppBuffer::HttpReplyBody), None, "too little, and more may come");
+}
+
+#[test]
+fn what_nobody_looks_at_is_not_made() {
+    let mut s = session();
+    s.want(crate::BufferSet::default());
+    let _ = s.data(ToServer, b"POST / HTTP/1.1\r\nA: b\r\nContent-Length: 2\r\n\r\nab");
+    let tx = s.tx(0).unwrap();
+    assert_eq!(tx.window(AppBuffer::HttpRequestBody), None);
+    for b in [AppBuffer::HttpHeaderRaw, AppBuffer::HttpHeaderNames, AppBuffer::HttpStart] {
+        assert_eq!(tx.buffer(b, 0), None);
+    }
+}
+
+#[test]
+fn what_is_odd_is_an_event() {
+    use crate::HttpEvent;
+    let of = |parts: &[(Direction, &[u8])]| {
+        let mut s = session();
+        for (dir, data) in parts {
+            let _ = s.data(*dir, data);
+        }
+        s.tx(0).unwrap().events()
+    };
+    let get: (Direction, &[u8]) = (ToServer, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(of(&[get, (ToClient, OK)]).is_empty());
+    for (parts, event) in [
+        (vec![(ToClient, OK)], HttpEvent::UnableToMatchResponseToRequest),
+        (vec![(ToServer, &b"GET / HTTP/1.1\r\n\r\n"[..])], HttpEvent::MissingHostHeader),
+        (
+            vec![(ToServer, b"GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n")],
+            HttpEvent::HostHeaderAmbiguous,
+        ),
+        (
+            vec![(ToServer, b"P / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")],
+            HttpEvent::DuplicateContentLengthFieldInRequest,
+        ),
+        (
+            vec![(ToServer, b"P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxx\r\n")],
+            HttpEvent::InvalidRequestChunkLen,
+        ),
+        (vec![get, (ToClient, b"HTTP/1.1 x\r\n\r\n")], HttpEvent::ResponseInvalidStatus),
+        (
+            vec![get, (ToClient, b"HTTP/1.0 200\r\nTransfer-Encoding: chunked\r\n\r\n")],
+            HttpEvent::ResponseChunkedOldProto,
+        ),
+    ] {
+        assert!(of(&parts).contains(event.into()), "{event:?}");
+    }
+    let long = [b"GET / HTTP/1.1\r\nX: ".to_vec(), vec![b'x'; 20_000]].concat();
+    assert!(of(&[(ToServer, &long)]).contains(HttpEvent::RequestFieldTooLong.into()));
 }
 
 /// Buffers, summary and completeness of a transaction.

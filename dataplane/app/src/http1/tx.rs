@@ -34,7 +34,7 @@ pub(super) struct Side {
 }
 
 impl Side {
-    fn part(&self, at: usize) -> Option<&[u8]> {
+    pub(super) fn part(&self, at: usize) -> Option<&[u8]> {
         let (start, end) = (*self.parts.get(at)?)?;
         self.line.get(start as usize..end as usize)
     }
@@ -48,9 +48,9 @@ impl Side {
         (!self.line.is_empty()).then_some(&self.line)
     }
 
-    /// Whether a response says that it is HTTP/1.1.
-    pub(super) fn is_http_11(&self) -> bool {
-        self.part(0).is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"HTTP/1.1"))
+    /// Whether the protocol, that part of the first line, is HTTP/1.1.
+    pub(super) fn is_11(&self, part: usize) -> bool {
+        self.part(part).is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"HTTP/1.1"))
     }
 
     /// Makes what `http.header_names` looks at.
@@ -121,6 +121,8 @@ pub(crate) struct HttpTx {
     pub(super) host: Option<Vec<u8>>,
     pub(super) port: Option<u16>,
     pub(super) status: Option<u16>,
+    /// An interim response has told the client to go on.
+    pub(super) continued: bool,
 }
 
 impl HttpTx {
@@ -213,7 +215,6 @@ impl HttpTx {
             AppBuffer::HttpLocation => response.headers.get(b"location"),
             _ => None,
         }
-        .filter(|bytes| !bytes.is_empty())
     }
 
     pub(crate) fn window(&self, buffer: AppBuffer) -> Option<BodyWindow<'_>> {
