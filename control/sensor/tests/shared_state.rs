@@ -193,3 +193,18 @@ fn alerts_are_held_back_as_the_threshold_file_says() {
         assert_eq!(bench.replay(&words).1, wanted);
     }
 }
+
+#[test]
+fn a_rule_that_costs_too_much_is_set_aside_and_named() {
+    let rules = r#"alert udp any any -> any any (content:"a"; content:"a"; distance:0; content:"a"; distance:0; byte_test:1,=,0x62,0,relative; sid:1;)
+alert udp any any -> any any (content:"aaaa"; sid:2;)
+"#;
+    let payload: &'static str = Box::leak("a".repeat(1000).into_boxed_str());
+    let datagrams = [(0, 1, 9, Side::Client, payload); 150];
+    let bench = Bench::new(rules, &datagrams);
+    assert_eq!(bench.replay(&[]).1, counts([(2, 150)]));
+    let text = fs::read_to_string(bench.path("out/ledger.json")).expect("a ledger");
+    let ledger: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(ledger["trouble"]["rules_set_aside"]["1:1"], 1, "{ledger}");
+    assert_eq!(ledger["trouble"]["budget_exceeded"], 100, "{ledger}");
+}

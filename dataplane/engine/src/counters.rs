@@ -1,7 +1,10 @@
 //! The ledger of one core: every packet's fate, counted where it happens.
-//! One writer (the worker), any number of readers, no locks.
+//! One writer (the worker), any number of readers, no locks but for the rare note of a rule set aside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rules::signature::Origin;
 
 /// A counter with one writer. Readers may see a value that is a moment old.
 #[derive(Debug, Default)]
@@ -151,6 +154,10 @@ pub struct Counters {
     pub panics: Counter,
     /// Rules set aside for a packet because their verification exceeded its budget.
     pub budget_exceeded: Counter,
+    /// How often a rule was set aside for a while because it exceeded its budget again and again.
+    pub rules_set_aside: Counter,
+    /// Those rules, until the control side takes note.
+    asides: Mutex<Vec<AsideNote>>,
     /// The generation in force on this core.
     pub generation: Counter,
     /// Every packet with a clock before this was received, and handed over if it is another core's.
@@ -159,7 +166,37 @@ pub struct Counters {
     pub watermark: Counter,
 }
 
+/// A rule that a core has set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AsideNote {
+    /// Generator id.
+    pub gid: u32,
+    /// Signature id.
+    pub sid: u32,
+    /// Where the rule stands.
+    pub origin: Origin,
+}
+
+/// Notes that wait for the control side at the most.
+const MOST_NOTES: usize = 256;
+
 impl Counters {
+    /// Notes rules that were set aside, which happens seldom; without any it does nothing.
+    #[inline]
+    pub(crate) fn note_aside(&self, news: &mut Vec<AsideNote>) {
+        if !news.is_empty() {
+            self.rules_set_aside.add(news.len() as u64);
+            let mut notes = self.asides.lock().unwrap_or_else(PoisonError::into_inner);
+            let room = MOST_NOTES.saturating_sub(notes.len());
+            notes.extend(news.drain(..).take(room));
+        }
+    }
+
+    /// Takes the notes of rules that were set aside.
+    pub fn take_asides(&self) -> Vec<AsideNote> {
+        std::mem::take(&mut *self.asides.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Counts one packet's drop.
     #[inline]
     pub fn discard(&self, reason: Drop) {

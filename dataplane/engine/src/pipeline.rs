@@ -584,5 +584,6 @@ impl Core {
         self.counters.stream_memory.set(self.memory.used());
         let exceeded = self.tools.take_exceeded();
         self.counters.budget_exceeded.add(exceeded);
+        self.counters.note_aside(self.tools.set_aside());
     }
 }

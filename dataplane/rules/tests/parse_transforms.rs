@@ -113,3 +113,14 @@ fn arithmetic_without_sense_is_refused() {
         refused(options);
     }
 }
+
+#[test]
+fn rules_that_ask_for_more_than_there_is_room_for_are_refused() {
+    let extracts =
+        |n: usize| -> String { (0..n).map(|i| format!("byte_extract:1,{i},v{i};")).collect() };
+    loads(&extracts(16));
+    assert!(refused(&extracts(17)).contains("16 variables"));
+    let contents = |n: usize| "content:\"a\"; distance:0; ".repeat(n);
+    loads(&format!("content:\"a\"; {}", contents(511)));
+    assert!(refused(&format!("content:\"a\"; {}", contents(512))).contains("512 tests"));
+}

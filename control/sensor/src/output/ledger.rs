@@ -218,6 +218,10 @@ pub struct TroubleLedger {
     pub panics: u64,
     /// Rules set aside for a packet because verifying them cost too much.
     pub budget_exceeded: u64,
+    /// Rules that exceeded their budget again and again and were set aside for a while: `gid:sid`,
+    /// and how often; only rules to which it happened.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rules_set_aside: BTreeMap<String, u64>,
 }
 
 /// Sums: received = inspected + unscoped + dropped.
@@ -276,6 +280,8 @@ impl Ledger {
     /// only a ledger read after they have stopped balances.
     pub fn collect(ports: &[PortView<'_>], alerts: &AlertTotals, seconds: f64) -> Self {
         let mut ledger = Self { seconds, alerts: AlertLedger::of(alerts), ..Self::default() };
+        let aside = alerts.set_aside.iter().map(|((gid, sid), n)| (format!("{gid}:{sid}"), *n));
+        ledger.trouble.rules_set_aside = aside.collect();
         let mut generation = None::<u64>;
         for port in ports {
             for queue in &port.queues {

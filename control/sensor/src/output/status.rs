@@ -132,6 +132,9 @@ pub fn rejected_rules(count: usize, first: &str) -> Option<String> {
     }
 }
 
+/// Rules set aside that the status names at the most.
+const MOST_NAMED: usize = 5;
+
 /// Error conditions for what the sensor lost. Numbers are orders of magnitude, so that a loss that
 /// goes on does not rewrite the status with every packet.
 pub fn losses(ledger: &Ledger) -> Vec<String> {
@@ -150,6 +153,9 @@ pub fn losses(ledger: &Ledger) -> Vec<String> {
         );
         let no_buffer = port.nic.rx_nombuf.unwrap_or(0);
         say(no_buffer, &format!("times no packet buffer was left for {name}: enlarge its pool"));
+    }
+    for rule in ledger.trouble.rules_set_aside.keys().take(MOST_NAMED) {
+        say(1, &format!("time rule {rule} was set aside for its cost: see the log"));
     }
     let drops = ledger.drops();
     for (reason, what) in [

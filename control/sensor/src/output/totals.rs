@@ -90,6 +90,8 @@ pub struct AlertTotals {
     pub last_error: Option<String>,
     /// When the last line was written.
     pub last_written: Option<Instant>,
+    /// Rules that cores set aside for a while, by gid and sid, and how often.
+    pub set_aside: BTreeMap<(u32, u32), u64>,
     signatures: HashMap<(u32, u32), SignatureTotal>,
     resources: NameCounts,
 }

@@ -30,6 +30,9 @@ const FLUSH_BYTES: usize = 256 << 10;
 /// Alerts that wait for names at the most; the oldest then do without a part of their grace.
 const MAX_HELD: usize = 65_536;
 
+/// Rules set aside that are named at the most.
+const MOST_SET_ASIDE: usize = 1000;
+
 /// How often a failure to write is logged at the most.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -197,6 +200,9 @@ impl Desk {
                 self.names.forget_before(held.map_or(oldest, |(&held, _)| held.min(oldest)));
             }
             let is_due = self.last_flush.elapsed() >= self.config.flush_every;
+            if is_due || is_last {
+                self.note_asides(ledgers);
+            }
             if is_due || is_last || self.file.waiting_bytes() >= FLUSH_BYTES {
                 self.flush(is_due);
                 let published = self.published(ledgers);
@@ -207,6 +213,28 @@ impl Desk {
             }
             if moved == 0 {
                 std::thread::park_timeout(REST);
+            }
+        }
+    }
+
+    /// Names rules that cores have set aside.
+    fn note_asides(&mut self, ledgers: &[Arc<Counters>]) {
+        for note in ledgers.iter().flat_map(|ledger| ledger.take_asides()) {
+            let known = self.totals.set_aside.len();
+            let key = (note.gid, note.sid);
+            if known >= MOST_SET_ASIDE && !self.totals.set_aside.contains_key(&key) {
+                continue;
+            }
+            let times = self.totals.set_aside.entry(key).or_default();
+            *times += 1;
+            if times.is_power_of_two() {
+                let (file, line) = (&note.origin.file, note.origin.line);
+                tracing::warn!(
+                    "rule {}:{} ({file}:{line}) costs too much: a core sets it aside for a minute \
+                     of the capture's time ({times} so far)",
+                    note.gid,
+                    note.sid,
+                );
             }
         }
     }

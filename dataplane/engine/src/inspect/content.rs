@@ -3,15 +3,12 @@
 
 use memchr::memmem;
 use pcre2::{MatchOptions, Matcher};
-use rules::signature::{Content, Number, Pcre, Test};
+use rules::signature::{Content, MAX_VARIABLES, Number, Pcre, Test};
 
 use super::{base64, numbers};
 
 /// How many steps the verification of one signature on one buffer may take.
 const STEP_BUDGET: u32 = 3000;
-
-/// The most `byte_extract` variables of a signature.
-pub const MAX_VARIABLES: usize = 16;
 
 /// What an evaluation needs besides the buffer; owned by a core and used again and again.
 #[derive(Debug)]
@@ -83,6 +80,12 @@ impl Verifier {
     /// How many evaluations ran out of their budget since the last call.
     pub fn take_exceeded(&mut self) -> u64 {
         std::mem::take(&mut self.exceeded)
+    }
+
+    /// How many evaluations ran out of their budget since the last [`Self::take_exceeded`].
+    #[inline]
+    pub fn exceeded(&self) -> u64 {
+        self.exceeded
     }
 
     /// Do all tests hold on this buffer?

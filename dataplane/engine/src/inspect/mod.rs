@@ -1,6 +1,7 @@
 //! Detection on one packet, one stream window, one transaction: candidates from the prefilters,
 //! verified test by test, in the order of the signatures.
 
+mod aside;
 mod base64;
 pub mod content;
 pub(crate) mod extra;
@@ -15,9 +16,11 @@ use rules::ruleset::Groups;
 use rules::signature::{Action, AppProtocolTest, Buffer, BufferTests, Kind, Signature, Test};
 use wire::{Direction, Nanos, Transport, flag};
 
+use self::aside::Aside;
 use self::content::{Verifier, View};
 use self::header::Headers;
 use self::transform::Transformer;
+use crate::counters::AsideNote;
 use crate::flow_state::FlowState;
 use crate::snapshot::Snapshot;
 
@@ -86,6 +89,7 @@ pub struct Match {
 pub struct Tools {
     verifier: Verifier,
     transformer: Transformer,
+    aside: Aside,
     queue: MatchQueue,
     candidates: Vec<u32>,
     spare: PaddedBuf,
@@ -103,6 +107,7 @@ impl Tools {
         Ok(Self {
             verifier: Verifier::new()?,
             transformer: Transformer::new()?,
+            aside: Aside::default(),
             queue: MatchQueue::growing(4096, QUEUE_LIMIT),
             candidates: Vec::with_capacity(4096),
             spare: PaddedBuf::with_capacity(4096),
@@ -126,6 +131,11 @@ impl Tools {
         self.verifier.take_exceeded() + std::mem::take(&mut self.scan_errors)
     }
 
+    /// Rules that were set aside since the last call, to be taken out.
+    pub fn set_aside(&mut self) -> &mut Vec<AsideNote> {
+        self.aside.news()
+    }
+
     /// Inspects the unit, with its flow if it has one.
     pub fn inspect(
         &mut self,
@@ -134,6 +144,7 @@ impl Tools {
         scratch: &mut Scratch,
         mut flow: Option<&mut FlowState>,
     ) {
+        self.aside.begin(snapshot.generation);
         let refused = unit.headers.packet.has(flag::REFUSED);
         if !unit.headers.pseudo && !refused {
             self.ip_only(unit, snapshot, flow.as_deref_mut());
@@ -241,9 +252,16 @@ impl Tools {
         candidates.dedup();
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
+            if self.aside.holds(number, unit.now) {
+                continue;
+            }
+            let exceeded = self.verifier.exceeded();
             if let Some(stream) = self.packet_holds(unit, signature, flow.as_deref()) {
                 let hit = Match { number, tx: None, stream };
                 self.matched(unit, signature, flow.as_deref_mut(), hit);
+            }
+            if self.verifier.exceeded() != exceeded {
+                self.aside.strike(number, signature, unit.now);
             }
         }
         candidates.clear();

@@ -179,9 +179,10 @@ impl Tools {
         candidates.dedup();
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
-            if state.matched.contains(&signature.sid) {
+            if state.matched.contains(&signature.sid) || self.aside.holds(number, unit.now) {
                 continue;
             }
+            let exceeded = self.verifier.exceeded();
             let mut held = waiting.iter().find(|w| w.0 == number).map_or(0, |&(_, held)| held);
             match self.answer(unit, signature, flow, (tx, direction), &mut held) {
                 Answer::Yes => {
@@ -192,6 +193,9 @@ impl Tools {
                 Answer::No => {}
                 Answer::Later if complete => {}
                 Answer::Later => state.pending[way].push((number, held)),
+            }
+            if self.verifier.exceeded() != exceeded {
+                self.aside.strike(number, signature, unit.now);
             }
         }
         candidates.clear();

@@ -18,8 +18,8 @@ const BINARY: i64 = 8;
 const STRING: i64 = 23;
 /// Most bytes of a number in text that `byte_math` takes.
 const MATH_STRING: i64 = 10;
-/// Slots are numbered in a byte.
-const MOST_VARIABLES: usize = 255;
+/// What the engine has room for.
+const MOST_VARIABLES: usize = crate::signature::MAX_VARIABLES;
 
 /// Options that the three keywords share.
 #[derive(Default)]

@@ -12,6 +12,9 @@ use crate::signature::{
     Signature, Test, filled,
 };
 
+/// Tests on one buffer of one rule.
+const MOST_TESTS: usize = 512;
+
 /// What the header and the text give to the signature.
 pub(crate) struct Frame {
     pub(crate) origin: Origin,
@@ -32,6 +35,10 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
     draft.lists.retain(|list| !list.items.is_empty());
     base64::attach(&mut draft.lists)?;
     for list in &mut draft.lists {
+        if list.items.len() > MOST_TESTS {
+            // Each may make the verification go one call deeper.
+            return Err(format!("a buffer has {MOST_TESTS} tests at most"));
+        }
         mark_relative_next(list);
         check_list(list)?;
     }

@@ -34,6 +34,9 @@ pub use threshold::{
 };
 pub use transform::{PcreTransform, Transform};
 
+/// The most variables that a rule sets (`byte_extract`, `byte_math`).
+pub const MAX_VARIABLES: usize = 16;
+
 /// One rule, ready to be grouped and evaluated.
 #[derive(Debug, Clone)]
 pub struct Signature {
