@@ -33,6 +33,12 @@ pub enum Command {
         capture cut off in mid-packet too, with a warning), 1 a failure at run time, 2 wrong usage \
         or configuration.")]
     Replay(Box<ReplayArgs>),
+    /// Look whether this machine is ready, and say what to do where it is not.
+    #[command(
+        after_help = "Examples:\n  pollux doctor -c /etc/pollux/pollux.toml\n  pollux doctor \
+        --json\n\nExit status: 0 the sensor can start, 1 it cannot, 2 wrong usage or configuration."
+    )]
+    Doctor(DoctorArgs),
     /// Measure the dataplane with made traffic: the rate without loss, the cost of a packet.
     #[command(after_help = "Examples:\n  pollux bench -S rules/ --flows 100000 --scoped 50\n  \
         pollux bench -S rules/ --rate 200000 --reload-every 1 --json\n\n\
@@ -221,6 +227,17 @@ pub enum Spread {
     Inner,
     /// To the worker after the right one, so that every packet must be handed over.
     Elsewhere,
+}
+
+/// `pollux doctor`
+#[derive(Debug, Clone, Default, Args)]
+pub struct DoctorArgs {
+    /// Configuration, whose ports are looked at.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Answer in JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `pollux bench`

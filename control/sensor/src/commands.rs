@@ -4,8 +4,11 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{
-    BenchArgs, CheckArgs, Cli, Command, ReplayArgs, RulesCommand, RunArgs, SelectorArgs,
+    BenchArgs, CheckArgs, Cli, Command, DEFAULT_FILE, DoctorArgs, ReplayArgs, RulesCommand,
+    RunArgs, SelectorArgs,
 };
+use crate::config::Config;
+use crate::ports::sysfs::Sysfs;
 use crate::rules_check::Check;
 use crate::selector_command::{self, SelectorFailure};
 use crate::{exit, log};
@@ -20,6 +23,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Run(args) => run(&args),
         Command::Replay(args) => replay(&args),
         Command::Bench(args) => bench(&args),
+        Command::Doctor(args) => doctor(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -56,6 +60,20 @@ fn bench(args: &BenchArgs) -> anyhow::Result<u8> {
     log::begin(&loaded, &args.config);
     crate::bench::run(args, loaded.config)?;
     Ok(0)
+}
+
+fn doctor(args: &DoctorArgs) -> anyhow::Result<u8> {
+    let default = std::path::PathBuf::from(DEFAULT_FILE);
+    let loaded = Config::load(&args.config.sources(default.exists().then_some(default)))?;
+    log::begin(&loaded, &args.config);
+    let diagnosis = crate::doctor::examine(&loaded.config, &Sysfs::default());
+    let out = io::BufWriter::new(io::stdout().lock());
+    if args.json {
+        diagnosis.write_json(out)?
+    } else {
+        diagnosis.write_text(out)?
+    }
+    Ok(if diagnosis.ready { 0 } else { exit::FAILURE })
 }
 
 fn check(args: &CheckArgs) -> anyhow::Result<u8> {

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 pub mod dataplane;
+pub mod doctor;
 pub mod exit;
 pub mod feeder;
 pub mod log;
