@@ -1,6 +1,6 @@
 //! The packet path's settings, out of the configuration.
 
-use engine::Settings;
+use engine::{DuplicateMode, Settings};
 
 use crate::config::{Checksums, Config};
 
@@ -17,6 +17,12 @@ pub fn settings(config: &Config) -> Settings {
         checksums_auto: config.live && config.effective_checksums() == Checksums::Auto,
         defrag: flow::DefragConfig { use_vlan: config.vlan_tracking, ..config.defrag.clone() },
         app: config.protocols,
+        duplicates: config.duplicates.unwrap_or(if config.live {
+            DuplicateMode::Auto
+        } else {
+            DuplicateMode::Off
+        }),
+        duplicate_window: u64::try_from(config.duplicate_window.as_nanos()).unwrap_or(u64::MAX),
         vlan_tracking: config.vlan_tracking,
         alerts_per_packet: config.packet_alert_max,
         guess_transaction: config.guess_applayer_tx,

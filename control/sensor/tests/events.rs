@@ -1,5 +1,5 @@
-//! Decoder and stream events through `pollux replay`: rules find packets that the decoder refuses,
-//! and the ledger tells of these as before.
+//! Odd packets through `pollux replay`: rules find what the decoder refuses and what does not fit
+//! its stream, and the ledger tells of all of them.
 
 mod common;
 
@@ -13,6 +13,11 @@ use wire::tcp_flag::{ACK, PSH, RST, SYN};
 
 /// Replays frames with rules; the alerts, each with its packet's number, and the ledger.
 fn replay(rules: &str, frames: &[Vec<u8>]) -> (Vec<Value>, common::Ledger) {
+    replay_with(rules, frames, "decoder.duplicates=off")
+}
+
+/// The same with a setting.
+fn replay_with(rules: &str, frames: &[Vec<u8>], set: &str) -> (Vec<Value>, common::Ledger) {
     let folder = tempfile::tempdir().expect("a folder");
     let capture = folder.path().join("made.pcap");
     let mut pcap = PcapWriter::new(File::create(&capture).expect("a file")).expect("a capture");
@@ -23,7 +28,7 @@ fn replay(rules: &str, frames: &[Vec<u8>]) -> (Vec<Value>, common::Ledger) {
     let file = folder.path().join("event.rules");
     write(&file, rules).expect("written");
     let out = folder.path().join("out");
-    pollux(words!["replay", "-S", file, "-l", out.clone(), capture]).expect(0);
+    pollux(words!["replay", "-S", file, "-l", out.clone(), "--set", set, capture]).expect(0);
     let results = Results::of(&out);
     (results.alerts(), results.ledger())
 }
@@ -96,4 +101,65 @@ fn stream_events_are_found_where_they_happen() {
     );
     assert_eq!(found(&alerts), [(2, 7), (1, 8)]);
     assert_eq!(ledger.total("inspected"), 8);
+}
+
+#[test]
+fn what_a_mirror_copies_twice_is_dropped_where_asked_for() {
+    let at = |ttl, id| Ip { ttl, id, ..Ip::new("10.0.0.1", "10.0.0.2") }.udp(1, 2, b"twice");
+    let frames = [frame(&at(64, 1)), frame(&at(63, 1)), frame(&at(64, 2))];
+    let rule = "alert udp any any -> any any (content:\"twice\"; sid:1;)\n";
+    let (alerts, ledger) = replay_with(rule, &frames, "decoder.duplicates=on");
+    assert_eq!(found(&alerts), [(1, 1), (1, 3)]);
+    assert_eq!((ledger.dropped("duplicate"), ledger.total("inspected")), (1, 2));
+    let (alerts, ledger) = replay(rule, &frames);
+    assert_eq!((alerts.len(), ledger.dropped("duplicate")), (3, 0));
+}
+
+#[test]
+fn a_packet_captured_in_part_is_inspected_as_far_as_it_goes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let capture = folder.path().join("cut.pcap");
+    let whole = frame(&Ip::new("10.0.0.1", "10.0.0.2").udp(1, 2, b"attack, and what is lost"));
+    let captured = whole.len() - 10;
+    let mut file = PcapWriter::new(Vec::new()).and_then(PcapWriter::finish).expect("a header");
+    for word in [1_700_000_000, 0, captured as u32, whole.len() as u32] {
+        file.extend(word.to_le_bytes());
+    }
+    file.extend(&whole[..captured]);
+    write(&capture, file).expect("written");
+    let rules = folder.path().join("cut.rules");
+    write(&rules, "alert udp any any -> any any (content:\"attack\"; sid:1;)\n").expect("written");
+    let out = folder.path().join("out");
+    pollux(words!["replay", "-S", rules, "-l", out.clone(), capture]).expect(0);
+    let results = Results::of(&out);
+    assert_eq!(found(&results.alerts()), [(1, 1)]);
+    let ledger = results.ledger();
+    assert_eq!((ledger.total("inspected"), &ledger.0["flows"]["truncated"]), (1, &1.into()));
+}
+
+#[test]
+fn overlapping_fragments_are_put_together_as_their_receiver_does() {
+    // "GET evil" and "GET good" at the same place: who begins there first, or who comes last.
+    let ip = Ip::new("10.0.0.1", "10.0.0.2");
+    let body = |word: &[u8; 8]| {
+        let payload = [b"12345678", &word[..], b"87654321"].concat();
+        wire::builder::udp(7, 53, &payload)
+    };
+    let (good, evil) = (body(b"GET good"), body(b"GET evil"));
+    let [first, second, third, last] = &ip.fragments(5, 17, &good, 8)[..] else {
+        panic!("four parts")
+    };
+    let other = &ip.fragments(5, 17, &evil, 8)[2];
+    let frames = [third, other, last, second, first].map(|part| frame(part));
+    let rules = "alert udp any any -> any any (content:\"evil\"; sid:1;)\n\
+                 alert udp any any -> any any (content:\"good\"; sid:2;)\n";
+    let seen = |policy: &str| {
+        let (alerts, _) = replay_with(rules, &frames, &format!("defrag.policy={policy}"));
+        alerts.iter().map(sid).collect::<Vec<_>>()
+    };
+    assert_eq!(seen("first"), [2]);
+    assert_eq!(seen("bsd"), [2]);
+    assert_eq!(seen("last"), [1]);
+    assert_eq!(seen("linux"), [1]);
+    assert_eq!(seen("solaris"), [2]);
 }

@@ -52,6 +52,8 @@ pub enum Drop {
     Malformed,
     /// A checksum is wrong.
     BadChecksum,
+    /// The same packet was seen a moment before, by another way through the switch.
+    Duplicate,
     /// The link type is none that the decoder reads.
     UnknownLink,
     /// A fragment whose datagram never became complete and so never told whether it is in scope.
@@ -70,13 +72,14 @@ pub enum Drop {
 
 impl Drop {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// All, in the order of their numbers.
     pub const ALL: [Self; Self::COUNT] = [
         Self::NonIp,
         Self::Malformed,
         Self::BadChecksum,
+        Self::Duplicate,
         Self::UnknownLink,
         Self::FragmentTimeout,
         Self::FragmentMemcap,
@@ -92,6 +95,7 @@ impl Drop {
             Self::NonIp => "non_ip",
             Self::Malformed => "malformed",
             Self::BadChecksum => "bad_checksum",
+            Self::Duplicate => "duplicate",
             Self::UnknownLink => "unknown_link_type",
             Self::FragmentTimeout => "fragment_timeout",
             Self::FragmentMemcap => "fragment_memcap",
@@ -136,6 +140,8 @@ pub struct Counters {
     /// Packets with a wrong TCP, UDP, ICMP or ICMPv6 checksum. They are inspected as packets; a TCP
     /// segment among them is no part of its stream.
     pub bad_transport_checksum: Counter,
+    /// Packets that were captured in part: inspected as far as they go.
+    pub truncated: Counter,
     /// Payload bytes beyond a stream's depth: inspected as packets only.
     pub beyond_depth: Counter,
     /// Payload bytes after an encrypted session's handshake.

@@ -11,6 +11,7 @@ pub mod alert;
 pub mod collect;
 pub mod counters;
 pub mod crew;
+mod duplicates;
 pub mod emit;
 mod flow_state;
 mod flow_work;
@@ -27,6 +28,7 @@ pub mod threshold;
 pub mod worker;
 
 pub use crew::{Crew, CrewConfig, CrewError, Seat};
+pub use duplicates::DuplicateMode;
 pub use flow_state::FlowState;
 pub use settings::Settings;
 pub use snapshot::Snapshot;

@@ -9,6 +9,7 @@ use wire::{Decoded, Direction, KeyOrder, Nanos, Reject, Transport};
 
 use crate::alert::Source;
 use crate::counters::{Counters, Drop};
+use crate::duplicates::{DuplicateMode, Duplicates};
 use crate::emit::Emitter;
 use crate::flow_state::FlowState;
 use crate::flow_work::Work;
@@ -112,6 +113,7 @@ pub struct Core {
     datagram: Vec<u8>,
     joined: Vec<u8>,
     checksums: ChecksumSample,
+    duplicates: Duplicates,
     /// Where packets are decoded; out of here while one is worked on.
     slot: Option<Box<Decoded>>,
     outbox: Vec<(usize, Datagram)>,
@@ -145,6 +147,7 @@ impl Core {
             datagram: Vec::with_capacity(1 << 16),
             joined: Vec::new(),
             checksums: ChecksumSample::default(),
+            duplicates: Duplicates::default(),
             slot: None,
             outbox: Vec::new(),
             snapshot: None,
@@ -248,12 +251,15 @@ impl Core {
             return Fate::Done;
         };
         let mut slot = self.slot.take().unwrap_or_default();
-        let fate = match wire::decode_into(
-            link,
-            bytes,
-            snapshot.decoder(info.ignore_checksums),
-            &mut slot,
-        ) {
+        let config = snapshot.decoder(info.ignore_checksums);
+        let cut = info.wire_len as usize > bytes.len();
+        let done = if cut {
+            self.counters.truncated.add(1);
+            wire::decode_cut_into(link, bytes, config, &mut slot)
+        } else {
+            wire::decode_into(link, bytes, config, &mut slot)
+        };
+        let fate = match done {
             Ok(()) => self.owned(snapshot, &mut slot, buffer, bytes, info, handed_in),
             Err(reject) => {
                 self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
@@ -309,7 +315,13 @@ impl Core {
             }
         }
         let hits = snapshot.scope.lookup(decoded);
-        let verdict = if decoded.fragment.is_some() {
+        let Settings { duplicates, duplicate_window, .. } = snapshot.settings;
+        let verdict = if duplicates != DuplicateMode::Off
+            && hits.scoped()
+            && self.duplicates.is_one(decoded, bytes, info.clock, duplicates, duplicate_window)
+        {
+            Verdict::Dropped(Drop::Duplicate)
+        } else if decoded.fragment.is_some() {
             self.fragment(snapshot, decoded, bytes, info, hits)
         } else if hits.scoped() {
             if !info.ignore_checksums && snapshot.settings.decoder.verify_checksums {
@@ -391,10 +403,12 @@ impl Core {
         }
         // What is in scope by the layers that can be seen is counted now; of the rest, the datagram
         // has to tell what they are.
+        let receiver = decoded.inner().dst;
+        let defrag = self.defrag.with_policy(snapshot.settings.fragment_policy_of(receiver));
         let outcome = if scoped {
-            self.defrag.push(decoded, bytes, info.clock)
+            defrag.push(decoded, bytes, info.clock)
         } else {
-            self.defrag.push_open(decoded, bytes, info.clock)
+            defrag.push_open(decoded, bytes, info.clock)
         };
         let verdict = if scoped { Verdict::Inspected } else { Verdict::Waits };
         let mut datagram = std::mem::take(&mut self.datagram);

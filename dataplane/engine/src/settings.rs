@@ -3,17 +3,22 @@
 use std::net::IpAddr;
 
 use app::Limits;
-use flow::{DefragConfig, Policy, StreamConfig};
+use flow::{DefragConfig, FragmentPolicy, Policy, StreamConfig};
+use wire::Nanos;
 
-/// How the hosts of a network resolve overlapping segments.
+use crate::duplicates::DuplicateMode;
+
+/// How the hosts of a network resolve overlapping segments and fragments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostPolicy {
     /// The network's address.
     pub network: IpAddr,
     /// Its prefix length.
     pub prefix: u8,
-    /// What its hosts do.
+    /// What its hosts do with segments.
     pub policy: Policy,
+    /// What they do with fragments.
+    pub fragments: FragmentPolicy,
 }
 
 impl HostPolicy {
@@ -38,8 +43,8 @@ pub struct Settings {
     pub decoder: wire::Config,
     /// TCP reassembly's.
     pub streams: StreamConfig,
-    /// Whose bytes count where segments overlap, by who receives them; [`StreamConfig::policy`] for
-    /// all others.
+    /// Whose bytes count where segments or fragments overlap, by who receives them;
+    /// [`StreamConfig::policy`] and [`DefragConfig::policy`] for all others.
     pub host_policies: Vec<HostPolicy>,
     /// Checksums are no longer looked at once more than one in ten of the first thousand packets
     /// of a core is wrong. For live traffic; a replay's feeder decides for all cores.
@@ -48,6 +53,10 @@ pub struct Settings {
     pub defrag: DefragConfig,
     /// The application parsers'.
     pub app: Limits,
+    /// What is done about packets that are seen twice.
+    pub duplicates: DuplicateMode,
+    /// How long after the first the second may come.
+    pub duplicate_window: Nanos,
     /// VLAN ids are part of a flow's identity.
     pub vlan_tracking: bool,
     /// The most alerts of one packet, as Suricata's `packet-alert-max`.
@@ -73,6 +82,8 @@ impl Default for Settings {
             checksums_auto: false,
             defrag: DefragConfig::default(),
             app: Limits::default(),
+            duplicates: DuplicateMode::Off,
+            duplicate_window: 10_000_000,
             vlan_tracking: true,
             alerts_per_packet: 15,
             guess_transaction: false,
@@ -87,8 +98,17 @@ impl Default for Settings {
 impl Settings {
     /// The overlap policy of whoever receives at this address: that of the smallest network.
     pub fn policy_of(&self, receiver: IpAddr) -> Policy {
+        self.host(receiver).map_or(self.streams.policy, |host| host.policy)
+    }
+
+    /// The same for fragments.
+    pub fn fragment_policy_of(&self, receiver: IpAddr) -> FragmentPolicy {
+        self.host(receiver).map_or(self.defrag.policy, |host| host.fragments)
+    }
+
+    fn host(&self, receiver: IpAddr) -> Option<&HostPolicy> {
         let fitting = self.host_policies.iter().filter(|host| host.holds(receiver));
-        fitting.max_by_key(|host| host.prefix).map_or(self.streams.policy, |host| host.policy)
+        fitting.max_by_key(|host| host.prefix)
     }
 }
 
@@ -102,6 +122,7 @@ mod tests {
             network: network.parse().expect("an address"),
             prefix,
             policy,
+            fragments: FragmentPolicy::Last,
         };
         let settings = Settings {
             host_policies: vec![
@@ -116,6 +137,9 @@ mod tests {
         assert_eq!(policy("10.1.3.4"), Policy::Solaris);
         assert_eq!(policy("192.0.2.1"), settings.streams.policy);
         assert_eq!(policy("fd12::1"), Policy::First);
+        let fragments = |text: &str| settings.fragment_policy_of(text.parse().expect("an address"));
+        assert_eq!(fragments("10.1.3.4"), FragmentPolicy::Last);
+        assert_eq!(fragments("192.0.2.1"), settings.defrag.policy);
         assert_eq!(policy("2001:db8::1"), settings.streams.policy);
     }
 }

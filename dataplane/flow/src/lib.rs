@@ -24,5 +24,6 @@ pub use flow::{Flow, FlowState};
 pub use table::{FlowId, FlowTable, Lookup};
 pub use tcp::{
     Chunk, Memory, Policy, RawWindow, Segment, StreamConfig, TcpOutcome, TcpSession, TcpState,
+    UrgentPolicy,
 };
 pub use wheel::Wheel;

@@ -84,7 +84,7 @@ pub fn mark_transport_checksum(decoded: &mut Decoded, packet: &[u8]) {
 /// Whether that of the inner-most transport is.
 #[inline]
 fn transport_ok(decoded: &Decoded, packet: &[u8]) -> bool {
-    if decoded.flags & flag::ROUTED != 0 {
+    if decoded.flags & (flag::ROUTED | flag::TRUNCATED) != 0 {
         return true;
     }
     let (header, protocol) = match &decoded.transport {

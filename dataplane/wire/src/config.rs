@@ -19,8 +19,16 @@ pub struct Config {
     pub erspan: bool,
     /// Look into IP directly within IP: protocols 4 (IPIP) and 41 (6in4).
     pub ip_in_ip: bool,
-    /// Look into Teredo (RFC 4380): IPv6 in UDP, at either port 3544.
+    /// Look into Teredo (RFC 4380): IPv6 in UDP, at either port.
     pub teredo: bool,
+    /// UDP ports of Teredo. Default: 3544.
+    pub teredo_ports: Vec<u16>,
+    /// Look into L2TP (RFC 2661) at UDP port 1701.
+    pub l2tp: bool,
+    /// Look into TZSP, by which access points mirror.
+    pub tzsp: bool,
+    /// UDP destination ports that carry TZSP. Default: 37008.
+    pub tzsp_ports: Vec<u16>,
     /// Refuse packets with a wrong IPv4 header checksum, and mark those with a wrong TCP, UDP, ICMP
     /// or ICMPv6 checksum.
     pub verify_checksums: bool,
@@ -44,6 +52,10 @@ impl Default for Config {
             erspan: true,
             ip_in_ip: true,
             teredo: true,
+            teredo_ports: vec![3544],
+            l2tp: true,
+            tzsp: true,
+            tzsp_ports: vec![37_008],
             verify_checksums: true,
             verify_transport: true,
             max_layers: 16,

@@ -34,6 +34,28 @@ pub fn decode_into(
     config: &Config,
     into: &mut Decoded,
 ) -> Result<(), Reject> {
+    captured(link, bytes, config, into, Extent::Stated)
+}
+
+/// As [`decode_into`], for a packet of which not all was captured: it is read as far as it goes,
+/// with [`flag::TRUNCATED`] set where a datagram is longer. Of fragments nothing can be made then.
+pub fn decode_cut_into(
+    link: LinkType,
+    bytes: &[u8],
+    config: &Config,
+    into: &mut Decoded,
+) -> Result<(), Reject> {
+    captured(link, bytes, config, into, Extent::Cut)
+}
+
+#[inline]
+fn captured(
+    link: LinkType,
+    bytes: &[u8],
+    config: &Config,
+    into: &mut Decoded,
+    extent: Extent,
+) -> Result<(), Reject> {
     into.layer_count = 0;
     into.inherited = 0;
     into.vlan_count = 0;
@@ -42,7 +64,7 @@ pub fn decode_into(
     into.events = EventSet::EMPTY;
     into.outer_events = EventSet::EMPTY;
     into.layers[0].version = 0;
-    let done = run(Step::from(link), bytes, config, into, Extent::Stated);
+    let done = run(Step::from(link), bytes, config, into, extent);
     if done.is_err() {
         refused(into, 0);
     }
@@ -131,7 +153,8 @@ fn run(
         into.vlan_count = tags.count;
     }
     if !matches!(into.transport, Transport::Tcp(_)) {
-        unwrap(bytes, config, into, &mut budget)?;
+        let within = if extent == Extent::Cut { Extent::Cut } else { Extent::Stated };
+        unwrap(bytes, config, into, &mut budget, within)?;
     }
     if config.verify_checksums {
         if !headers_ok(into, bytes) {
@@ -150,6 +173,7 @@ fn unwrap(
     config: &Config,
     into: &mut Decoded,
     budget: &mut u8,
+    extent: Extent,
 ) -> Result<(), Reject> {
     let mut noted = EventSet::EMPTY;
     while let Some(entry) = tunnel::entry(bytes, into, config, &mut noted) {
@@ -160,9 +184,10 @@ fn unwrap(
         for id in entry.id.vlan.iter().take(usize::from(entry.id.vlan_count)) {
             tags.push(*id);
         }
-        match packet(content, entry.step, entry.at, into, &mut tags, budget, Extent::Stated) {
+        match packet(content, entry.step, entry.at, into, &mut tags, budget, extent) {
             Ok(()) => {
-                into.tunnel = entry.id;
+                let outer = into.tunnel.chained();
+                into.tunnel = TunnelId { outer, ..entry.id };
                 into.tunnel.vlan = [tags.vlan[0], tags.vlan[1]];
                 into.tunnel.vlan_count = tags.count.min(2);
                 into.outer_events.extend(carrier);
@@ -221,11 +246,16 @@ fn packet(
     let flags = (into.flags & !flag::OF_LAYER) | found.flags | tags.flags;
     let (start, end) = (layer.payload as usize, layer.end as usize);
     if found.fragment.is_some() {
+        if flags & flag::TRUNCATED != 0 {
+            // A part of a fragment is no part of a datagram.
+            return Err(MalformedKind::Truncated.into());
+        }
         into.transport = Transport::None;
         into.payload = Span { start: layer.payload, end: layer.end };
         into.flags = flags;
     } else {
-        let above = transport::parse(bytes, layer, start, end, events)?;
+        let is_cut = found.flags & flag::TRUNCATED != 0;
+        let above = transport::parse(bytes, layer, start, end, is_cut, events)?;
         into.transport = above.transport;
         into.payload = Span { start: above.payload.0 as u32, end: above.payload.1 as u32 };
         into.flags = flags | above.flags;

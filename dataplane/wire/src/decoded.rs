@@ -36,6 +36,10 @@ pub mod flag {
     /// set. A host would not take the packet; what a sensor does with it is the caller's to say.
     pub const BAD_TRANSPORT_CHECKSUM: u32 = 1 << 8;
 
+    /// Not all of the datagram was captured (a snapshot length): lengths are those of what there is,
+    /// and its checksum says nothing.
+    pub const TRUNCATED: u32 = 1 << 9;
+
     /// The bytes within a tunnel could not be read: the packet that carries them stands.
     pub const INNER_UNREADABLE: u32 = 1 << 16;
     /// There were more VLAN tags than are kept.
@@ -280,7 +284,13 @@ impl Decoded {
         inherited: 0,
         vlan_count: 0,
         vlan: [0; MAX_VLANS],
-        tunnel: TunnelId { kind: crate::TunnelKind::None, key: 0, vlan: [0; 2], vlan_count: 0 },
+        tunnel: TunnelId {
+            kind: crate::TunnelKind::None,
+            key: 0,
+            outer: 0,
+            vlan: [0; 2],
+            vlan_count: 0,
+        },
         transport: Transport::None,
         payload: Span { start: 0, end: 0 },
         fragment: None,

@@ -29,6 +29,8 @@ pub(crate) const SHIM6: u8 = 140;
 pub(crate) enum Extent {
     /// As they stand.
     Stated,
+    /// As they stand, but not all was captured.
+    Cut,
     /// The datagram is all that there is: it was put together from fragments, and the header is
     /// that of one of them.
     Whole,
@@ -65,7 +67,7 @@ pub(crate) fn parse_v4(
     let header_len = usize::from(head[0] & 0x0f) * 4;
     let captured = bytes.len() - at;
     let (total, field) = match extent {
-        Extent::Stated => {
+        Extent::Stated | Extent::Cut => {
             let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
             (total, u16::from_be_bytes([head[6], head[7]]))
         }
@@ -77,6 +79,8 @@ pub(crate) fn parse_v4(
     if total < header_len {
         return refuse(Event::Ipv4IplenSmallerThanHlen, MalformedKind::IpHeaderLength);
     }
+    let is_cut = total > captured && extent == Extent::Cut && header_len <= captured;
+    let total = if is_cut { captured } else { total };
     if total > captured {
         return refuse(Event::Ipv4TruncPkt, MalformedKind::Truncated);
     }
@@ -99,6 +103,10 @@ pub(crate) fn parse_v4(
         fragment_offset: field & 0x1fff,
     };
     let mut flags = if total < captured { flag::TRAILER } else { 0 };
+    if is_cut {
+        flags |= flag::TRUNCATED;
+        events.insert(Event::Ipv4TruncPkt);
+    }
     if header_len > 20 {
         let options = bytes.get(at + 20..at + header_len).unwrap_or(&[]);
         let (found, more) = ip_options::parse(options, events);
@@ -152,12 +160,14 @@ pub(crate) fn parse_v6(
     let captured = bytes.len() - at;
     let stated = usize::from(u16::from_be_bytes([head[4], head[5]]));
     let total = match extent {
-        Extent::Stated if stated == 0 && head[6] == HOP_BY_HOP => {
+        Extent::Stated | Extent::Cut if stated == 0 && head[6] == HOP_BY_HOP => {
             40 + ipv6_ext::jumbo_length(bytes, at + 40).unwrap_or(0)
         }
-        Extent::Stated => 40 + stated,
+        Extent::Stated | Extent::Cut => 40 + stated,
         Extent::Whole => captured,
     };
+    let is_cut = total > captured && extent == Extent::Cut;
+    let total = if is_cut { captured } else { total };
     if total > captured {
         return refuse(Event::Ipv6TruncPkt, MalformedKind::Truncated);
     }
@@ -180,7 +190,11 @@ pub(crate) fn parse_v6(
         fragment_bits: 0,
         fragment_offset: 0,
     };
-    let flags = if total < captured { flag::TRAILER } else { 0 };
+    let mut flags = if total < captured { flag::TRAILER } else { 0 };
+    if is_cut {
+        flags |= flag::TRUNCATED;
+        events.insert(Event::Ipv6TruncPkt);
+    }
     let mut found = Found { layer, fragment: None, flags, refused: None };
     if is_extension(head[6]) {
         found.refused = ipv6_ext::parse(bytes, at, end, &mut found, events).err();

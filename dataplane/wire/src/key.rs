@@ -18,7 +18,7 @@ pub struct FlowKey {
     rest: u64,
     /// VLAN ids, 12 bits each, three outside and two within the tunnel.
     vlans: u64,
-    /// The tunnel's key.
+    /// The tunnel's key, and above it a hash of the tunnels around it.
     tunnel: u64,
 }
 
@@ -139,7 +139,7 @@ impl FlowKey {
         }
         let key = match tunnel.kind {
             TunnelKind::None => 0,
-            _ => u64::from(tunnel.key),
+            _ => (u64::from(tunnel.outer) << 32) | u64::from(tunnel.key),
         };
         (Self { addresses, rest, vlans: packed, tunnel: key }, order)
     }

@@ -29,7 +29,7 @@ mod tunnel;
 
 pub use checksum::{checksum_ok, mark_transport_checksum};
 pub use config::Config;
-pub use decode::{decode, decode_datagram, decode_datagram_into, decode_into};
+pub use decode::{decode, decode_cut_into, decode_datagram, decode_datagram_into, decode_into};
 pub use decoded::{Decoded, Fragment, IpLayer, MAX_IP_LAYERS, MAX_VLANS, Span, flag, ip_option};
 pub use direction::Direction;
 pub use event::{Event, EventSet};

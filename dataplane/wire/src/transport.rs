@@ -299,13 +299,15 @@ pub(crate) struct Found {
     pub(crate) flags: u32,
 }
 
-/// Reads the transport header between `at` and `end` in an IP layer.
+/// Reads the transport header between `at` and `end` in an IP layer, which may have been longer
+/// than what was captured (`is_cut`).
 #[inline]
 pub(crate) fn parse(
     bytes: &[u8],
     layer: &IpLayer,
     at: usize,
     end: usize,
+    is_cut: bool,
     events: &mut EventSet,
 ) -> Result<Found, MalformedKind> {
     let (version, protocol) = (layer.version, layer.protocol);
@@ -316,7 +318,7 @@ pub(crate) fn parse(
             let tcp = parse_tcp(bytes, at, events)?;
             whole(Transport::Tcp(tcp), usize::from(tcp.header_len))
         }
-        (ip::UDP, _) => parse_udp(bytes, at, events)?,
+        (ip::UDP, _) => parse_udp(bytes, at, is_cut, events)?,
         (ip::ICMP, 4) => {
             let Some(icmp) = Icmp::parse(bytes, at, 4) else {
                 events.insert(Event::Icmpv4PktTooSmall);
@@ -405,7 +407,12 @@ fn parse_tcp(bytes: &[u8], at: usize, events: &mut EventSet) -> Result<Tcp, Malf
 }
 
 #[inline]
-fn parse_udp(bytes: &[u8], at: usize, events: &mut EventSet) -> Result<Found, MalformedKind> {
+fn parse_udp(
+    bytes: &[u8],
+    at: usize,
+    is_cut: bool,
+    events: &mut EventSet,
+) -> Result<Found, MalformedKind> {
     let Some(head) = bytes::array_at::<{ Udp::HEADER_LEN }>(bytes, at) else {
         events.insert(Event::UdpHlenTooSmall);
         return Err(MalformedKind::UdpTooSmall);
@@ -420,6 +427,7 @@ fn parse_udp(bytes: &[u8], at: usize, events: &mut EventSet) -> Result<Found, Ma
     let length = match usize::from(udp.length) {
         // RFC 2675: a jumbogram's length does not fit.
         0 if room > usize::from(u16::MAX) => room,
+        length if is_cut => length.min(room),
         length => length,
     };
     if length < Udp::HEADER_LEN || length > room {

@@ -28,6 +28,10 @@ pub enum TunnelKind {
     Geneve = 8,
     /// Teredo.
     Teredo = 9,
+    /// L2TP with PPP within.
+    L2tp = 10,
+    /// TZSP.
+    Tzsp = 11,
 }
 
 /// The inner-most tunnel of a packet: part of a flow's identity.
@@ -37,6 +41,8 @@ pub struct TunnelId {
     pub kind: TunnelKind,
     /// VNI of VXLAN and GENEVE, VSID of NVGRE, key of GRE, session of ERSPAN; otherwise 0.
     pub key: u32,
+    /// A hash of the tunnels around this one; 0 where there are none.
+    pub outer: u32,
     /// VLANs of the frame within the tunnel (12 bits each), outer-most first.
     pub vlan: [u16; 2],
     /// How many of [`Self::vlan`] there are. A third tag within a tunnel is read but not kept.
@@ -48,6 +54,18 @@ impl TunnelId {
     #[inline]
     pub fn is_none(&self) -> bool {
         self.kind == TunnelKind::None
+    }
+
+    /// What a tunnel within this one keeps of it.
+    pub(crate) fn chained(&self) -> u32 {
+        if self.is_none() {
+            return 0;
+        }
+        let mut hash = u64::from(self.outer) << 32 | u64::from(self.key);
+        for word in [self.kind as u16, self.vlan[0], self.vlan[1], u16::from(self.vlan_count)] {
+            hash = (hash ^ u64::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+        }
+        (hash >> 32) as u32 | 1
     }
 }
 
@@ -69,7 +87,12 @@ impl Entry {
     pub(crate) fn is_guess(&self) -> bool {
         matches!(
             self.id.kind,
-            TunnelKind::Vxlan | TunnelKind::VxlanGpe | TunnelKind::Geneve | TunnelKind::Teredo
+            TunnelKind::Vxlan
+                | TunnelKind::VxlanGpe
+                | TunnelKind::Geneve
+                | TunnelKind::Teredo
+                | TunnelKind::L2tp
+                | TunnelKind::Tzsp
         )
     }
 }
@@ -280,10 +303,60 @@ fn in_udp(bytes: &[u8], packet: &Decoded, udp: &Udp, config: &Config) -> Option<
         };
         return Some(Entry::new(TunnelKind::VxlanGpe, vni(&head), step, at + 8, end));
     }
-    if config.teredo && (port == 3544 || udp.src_port == 3544) {
+    if config.tzsp && config.tzsp_ports.contains(&port) {
+        return tzsp(bytes.get(..end)?, at);
+    }
+    if config.l2tp && (port == 1701 || udp.src_port == 1701) {
+        return l2tp(bytes.get(..end)?, at);
+    }
+    let is_teredo = |port| config.teredo_ports.contains(&port);
+    if config.teredo && (is_teredo(port) || is_teredo(udp.src_port)) {
         return teredo(bytes.get(..end)?, at);
     }
     None
+}
+
+/// TZSP: four bytes, then tagged fields up to the one that ends them, then a frame.
+fn tzsp(bytes: &[u8], at: usize) -> Option<Entry> {
+    const RECEIVED: u8 = 0;
+    const ETHERNET: u8 = 1;
+    let [1, RECEIVED, 0, ETHERNET] = bytes::array_at(bytes, at)? else { return None };
+    let mut next = at + 4;
+    loop {
+        match bytes::u8_at(bytes, next)? {
+            0 => next += 1,
+            1 => break,
+            _ => next += 2 + usize::from(bytes::u8_at(bytes, next + 1)?),
+        }
+    }
+    Some(Entry::new(TunnelKind::Tzsp, 0, Step::Ethernet, next + 1, bytes.len()))
+}
+
+/// L2TP, version 2: data messages with PPP. The two directions of a session have numbers of their
+/// own, so that they are no identity.
+fn l2tp(bytes: &[u8], at: usize) -> Option<Entry> {
+    const CONTROL: u16 = 0x8000;
+    const LENGTH: u16 = 0x4000;
+    const SEQUENCE: u16 = 0x0800;
+    const OFFSET: u16 = 0x0200;
+    let flags = bytes::u16_at(bytes, at)?;
+    if flags & CONTROL != 0 || flags & 0x0f != 2 {
+        return None;
+    }
+    let mut end = bytes.len();
+    let mut next = at + 2;
+    if flags & LENGTH != 0 {
+        end = end.min(at + usize::from(bytes::u16_at(bytes, next)?));
+        next += 2;
+    }
+    next += 4;
+    if flags & SEQUENCE != 0 {
+        next += 4;
+    }
+    if flags & OFFSET != 0 {
+        next += 2 + usize::from(bytes::u16_at(bytes, next)?);
+    }
+    (next < end).then(|| Entry::new(TunnelKind::L2tp, 0, Step::Ppp, next, end))
 }
 
 /// The network identifier where VXLAN and GENEVE both have it.
@@ -438,6 +511,70 @@ mod tests {
         assert_eq!(tunnel_of(&outer().udp(9, 3544, &authentication)).kind, TunnelKind::Teredo);
         let longer = [inner6(), vec![0]].concat();
         assert_eq!(read(&outer().udp(9, 3544, &longer)).unwrap().layer_count, 1);
+    }
+
+    #[test]
+    fn tzsp_is_opened_after_its_tags() {
+        let mut body = vec![1, 0, 0, 1, 0, 10, 1, 200, 1];
+        body.extend(builder::frame(&inner()));
+        assert_eq!(tunnel_of(&outer().udp(1, 37_008, &body)), id(TunnelKind::Tzsp, 0));
+        // Tags without an end.
+        let body = [vec![1, 0, 0, 1], vec![0; 200]].concat();
+        assert_eq!(read(&outer().udp(1, 37_008, &body)).unwrap().layer_count, 1);
+    }
+
+    #[test]
+    fn l2tp_is_opened_with_every_field() {
+        let ppp = [vec![0xff, 0x03, 0x00, 0x21], inner()].concat();
+        let plain = [vec![0, 2, 0, 7, 0, 9], ppp.clone()].concat();
+        assert_eq!(tunnel_of(&outer().udp(1701, 1701, &plain)), id(TunnelKind::L2tp, 0));
+        let mut full = vec![0x4a, 0x02, 0, 0, 0, 7, 0, 9, 0, 1, 0, 2, 0, 3, 9, 9, 9];
+        full.extend(&ppp);
+        let length = full.len() as u16;
+        full[2..4].copy_from_slice(&length.to_be_bytes());
+        assert_eq!(tunnel_of(&outer().udp(5, 1701, &full)), id(TunnelKind::L2tp, 0));
+        let control = [vec![0xc8, 2, 0, 20, 0, 7, 0, 0, 0, 0, 0, 0], vec![0; 8]].concat();
+        assert_eq!(read(&outer().udp(1701, 1701, &control)).unwrap().layer_count, 1);
+    }
+
+    #[test]
+    fn equal_flows_in_tunnels_within_different_tunnels_are_two() {
+        let key = |vni, inner_vni| {
+            let frame = builder::frame(&inner());
+            let middle = Ip::new("172.16.0.1", "172.16.0.2");
+            let middle = middle.udp(9, 4789, &builder::vxlan(inner_vni, &frame));
+            let packet = outer().udp(9, 4789, &builder::vxlan(vni, &builder::frame(&middle)));
+            read(&packet).unwrap().flow_key(true).map(|(key, _)| key)
+        };
+        assert!(key(1, 5).is_some() && key(1, 5) == key(1, 5));
+        assert_ne!(key(1, 5), key(2, 5));
+        assert_ne!(key(1, 5), key(1, 6));
+    }
+
+    #[test]
+    fn what_was_captured_in_part_is_read_as_far_as_it_goes() {
+        let config = Config::default();
+        let mut decoded = Decoded::EMPTY;
+        let mut cut = |packet: &[u8]| {
+            let done = crate::decode_cut_into(LinkType::RawIp, packet, &config, &mut decoded);
+            done.map(|()| (decoded.payload_of(packet).to_vec(), decoded.flags, decoded.layer_count))
+        };
+        let packet = inner();
+        let (payload, flags, _) = cut(&packet[..43]).unwrap();
+        assert_eq!((&payload[..], flags & flag::TRUNCATED), (&b"sec"[..], flag::TRUNCATED));
+        assert_eq!(flags & flag::BAD_TRANSPORT_CHECKSUM, 0);
+        // Nothing is missing, whatever the link's trailer was.
+        assert_eq!(cut(&packet).unwrap().1 & flag::TRUNCATED, 0);
+        let udp = outer().udp(1, 2, b"abcdef");
+        assert_eq!(cut(&udp[..31]).unwrap().0, b"abc");
+        // Within a tunnel.
+        let packet = outer().udp(1, 4789, &builder::vxlan(1, &builder::frame(&inner6())));
+        let (payload, _, layers) = cut(&packet[..packet.len() - 2]).unwrap();
+        assert_eq!((&payload[..], layers), (&b"secr"[..], 2));
+        assert!(cut(&inner()[..30]).is_err(), "within the TCP header");
+        let part = outer().fragments(1, ip::UDP, &[0; 64], 64).remove(0);
+        let part = [&part[..6], &[0x20, 0], &part[8..60]].concat();
+        assert!(cut(&part).is_err());
     }
 
     #[test]

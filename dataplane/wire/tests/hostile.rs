@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use wire::builder::{self, Ip, Tcp};
 use wire::flag;
 use wire::{
-    Config, Decoded, LinkType, Reject, Transport, checksum_ok, decode, decode_datagram, decode_into,
+    Config, Decoded, LinkType, Reject, Transport, checksum_ok, decode, decode_cut_into,
+    decode_datagram, decode_into,
 };
 
 fn configs() -> [Config; 2] {
@@ -19,6 +20,12 @@ fn decode_all(link: LinkType, bytes: &[u8]) -> Result<Decoded, Reject> {
     let mut place = Decoded::default();
     let again = decode_into(link, bytes, &lenient, &mut place);
     assert_eq!(again.is_ok(), result.is_ok());
+    let mut cut = Decoded::default();
+    match decode_cut_into(link, bytes, &lenient, &mut cut) {
+        Ok(()) => check(&cut, bytes),
+        // What can be read whole can be read as a part.
+        Err(_) => assert!(result.is_err() && cut.layer_count <= 1),
+    }
     match &result {
         Ok(decoded) => {
             assert_eq!(*decoded, place);

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use engine::DuplicateMode;
+
 use super::value::Wrong;
 use super::{
     CacheSetting, Checksums, Config, Cores, DriverSetting, Hugepages, IdleSetting, LogLevel, Place,
@@ -34,6 +36,21 @@ macro_rules! keys {
 const ANY: std::ops::RangeInclusive<u64> = 0..=(1 << 48);
 /// What a look at a body may take.
 const WINDOW: std::ops::RangeInclusive<u64> = 0..=1 << 24;
+
+const DUPLICATES: &[(&str, DuplicateMode)] = &[
+    ("off", DuplicateMode::Off),
+    ("no", DuplicateMode::Off),
+    ("auto", DuplicateMode::Auto),
+    ("on", DuplicateMode::On),
+    ("yes", DuplicateMode::On),
+];
+
+const URGENT: &[(&str, flow::UrgentPolicy)] = &[
+    ("oob", flow::UrgentPolicy::OutOfBand),
+    ("inline", flow::UrgentPolicy::Inline),
+    ("drop", flow::UrgentPolicy::Drop),
+    ("gap", flow::UrgentPolicy::Gap),
+];
 
 const CHECKS: &[(&str, Checksums)] = &[
     ("auto", Checksums::Auto),
@@ -113,6 +130,19 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.decoder.ip_in_ip = v.boolean()?; Ok(()) };
     "decoder.teredo.enabled", "look into Teredo; default: true",
         |c, v| { c.decoder.teredo = v.boolean()?; Ok(()) };
+    "decoder.teredo.ports", "UDP ports of Teredo; default: [3544]",
+        |c, v| { c.decoder.teredo_ports = v.numbers(1..=65_535)?; Ok(()) };
+    "decoder.l2tp.enabled", "look into L2TP at UDP port 1701; default: true",
+        |c, v| { c.decoder.l2tp = v.boolean()?; Ok(()) };
+    "decoder.tzsp.enabled", "look into TZSP; default: true",
+        |c, v| { c.decoder.tzsp = v.boolean()?; Ok(()) };
+    "decoder.tzsp.ports", "UDP ports that carry TZSP; default: [37008]",
+        |c, v| { c.decoder.tzsp_ports = v.numbers(1..=65_535)?; Ok(()) };
+    "decoder.duplicates", "packets that a mirror copies twice: off, auto (dropped where at least one in twenty is one) \
+        or on (dropped); default: auto live, off in a replay",
+        |c, v| { c.duplicates = Some(v.choice(DUPLICATES)?); Ok(()) };
+    "decoder.duplicate-window", "how long after the first the second may come; default: 10ms",
+        |c, v| { c.duplicate_window = v.duration()?; Ok(()) };
 
     "flows.max", "the most flows of a core; default: 262144",
         |c, v| { c.flows.capacity = v.number(1..=1 << 31)?; Ok(()) };
@@ -145,6 +175,9 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.streams.async_oneside = v.boolean()?; Ok(()) };
     "streams.checksum-validation", "false: no checksum is looked at; default: true",
         |c, v| { c.checksum_validation = v.boolean()?; Ok(()) };
+    "streams.urgent-policy", "what becomes of urgent data: oob (one byte is no part of the stream), inline, drop or gap; \
+        default: inline",
+        |c, v| { c.streams.urgent = v.choice(URGENT)?; Ok(()) };
     "streams.policy", "whose bytes count where segments overlap: bsd, windows, linux, \
         old-linux, solaris, first or last; default: bsd",
         |c, v| { c.streams.policy = v.choice(POLICIES)?; Ok(()) };
@@ -311,6 +344,11 @@ pub fn stream_policy(name: &str) -> Option<flow::Policy> {
     POLICIES.iter().find(|(known, _)| *known == name).map(|(_, policy)| *policy)
 }
 
+/// A policy for fragments by its name.
+pub fn fragment_policy(name: &str) -> Option<flow::FragmentPolicy> {
+    FRAGMENT_POLICIES.iter().find(|(known, _)| *known == name).map(|(_, policy)| *policy)
+}
+
 /// Overlap policies by name.
 const POLICIES: &[(&str, flow::Policy)] = &[
     ("bsd", flow::Policy::Bsd),
@@ -328,6 +366,7 @@ const FRAGMENT_POLICIES: &[(&str, flow::FragmentPolicy)] = &[
     ("bsd-right", flow::FragmentPolicy::BsdRight),
     ("linux", flow::FragmentPolicy::Linux),
     ("windows", flow::FragmentPolicy::Windows),
+    ("solaris", flow::FragmentPolicy::Solaris),
     ("first", flow::FragmentPolicy::First),
     ("last", flow::FragmentPolicy::Last),
 ];

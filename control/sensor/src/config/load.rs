@@ -148,8 +148,7 @@ impl Loader {
         }
     }
 
-    /// The policy of the widest network is everybody's; those of others are the streams' of their
-    /// hosts. Fragments know one policy for all.
+    /// The policy of the widest network is everybody's; those of others are their hosts'.
     fn host_policies(&mut self) {
         let is_all = |address: &str| matches!(address, "0.0.0.0/0" | "::/0" | "default");
         for (system, addresses) in std::mem::take(&mut self.hosts) {
@@ -165,9 +164,10 @@ impl Loader {
                     }
                     continue;
                 }
-                let network = keys::stream_policy(streams).and_then(|policy| {
+                let policies = keys::stream_policy(streams).zip(keys::fragment_policy(fragments));
+                let network = policies.and_then(|(policy, fragments)| {
                     let (network, prefix) = network(&address)?;
-                    Some(HostPolicy { network, prefix, policy })
+                    Some(HostPolicy { network, prefix, policy, fragments })
                 });
                 match network {
                     Some(host) => self.config.host_policies.push(host),

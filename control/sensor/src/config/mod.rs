@@ -52,6 +52,10 @@ pub struct Config {
     pub streams: flow::StreamConfig,
     /// `host-os-policy`: whose bytes count where segments overlap, by network.
     pub host_policies: Vec<engine::settings::HostPolicy>,
+    /// `decoder.duplicates`; None: as it fits to what is read.
+    pub duplicates: Option<engine::DuplicateMode>,
+    /// `decoder.duplicate-window`.
+    pub duplicate_window: std::time::Duration,
     /// `streams.checksum-validation`: where false, no checksum is looked at.
     pub checksum_validation: bool,
     /// `[defrag]`
@@ -85,6 +89,8 @@ impl Default for Config {
             vlan_tracking: true,
             streams: flow::StreamConfig::default(),
             host_policies: Vec::new(),
+            duplicates: None,
+            duplicate_window: std::time::Duration::from_millis(10),
             checksum_validation: true,
             defrag: flow::DefragConfig::default(),
             protocols: app::Limits::default(),

@@ -44,7 +44,9 @@ const SAME: &[(&str, &str)] = &[
     ("flow-timeouts.udp.established", "flows.timeouts.udp.established"),
     ("flow-timeouts.icmp.new", "flows.timeouts.icmp.new"),
     ("flow-timeouts.icmp.established", "flows.timeouts.icmp.established"),
+    ("stream.reassembly.urgent.policy", "streams.urgent-policy"),
     ("decoder.teredo.enabled", "decoder.teredo.enabled"),
+    ("decoder.teredo.ports", "decoder.teredo.ports"),
     ("decoder.vxlan.enabled", "decoder.vxlan.enabled"),
     ("decoder.vxlan.ports", "decoder.vxlan.ports"),
     ("decoder.geneve.enabled", "decoder.geneve.enabled"),
@@ -282,7 +284,7 @@ const HOST_POLICIES: &[(&str, &str, &str)] = &[
     ("bsd-right", "bsd", "bsd-right"),
     ("linux", "linux", "linux"),
     ("old-linux", "old-linux", "linux"),
-    ("solaris", "solaris", "windows"),
+    ("solaris", "solaris", "solaris"),
     ("old-solaris", "bsd", "first"),
     ("hpux10", "bsd", "bsd"),
     ("hpux11", "solaris", "first"),
@@ -441,6 +443,7 @@ mod tests {
                 name if ["size", "memcap", "window"].iter().any(|end| name.ends_with(end)) => {
                     "128kb"
                 }
+                name if name.ends_with("urgent-policy") => "inline",
                 name if name.ends_with("depth") => "1mb",
                 name if name.ends_with("queued")
                     || name.ends_with("max-tx")
@@ -471,7 +474,7 @@ mod tests {
             "runmode",
             "outputs.1.eve-log.types.1.frame.enabled",
             "app-layer.protocols.enip.enabled",
-            "stream.reassembly.urgent.policy",
+            "stream.reassembly.urgent.oob-limit-policy",
             "stream.midstream-policy",
             "exception-policy",
             "app-layer.error-policy",

@@ -184,6 +184,9 @@ pub struct FlowLedger {
     pub datagrams_reassembled: u64,
     /// Packets with a wrong transport checksum: inspected, but no part of a stream.
     pub bad_transport_checksum: u64,
+    /// Packets that were captured in part: inspected as far as they go.
+    #[serde(default)]
+    pub truncated: u64,
     /// Payload bytes beyond the streams' depth, inspected as packets only.
     pub beyond_depth: u64,
     /// Payload bytes after an encrypted session's handshake.
@@ -416,6 +419,7 @@ impl FlowLedger {
         self.lost_to_panic += counters.flows_lost_to_panic.get();
         self.datagrams_reassembled += counters.datagrams_reassembled.get();
         self.bad_transport_checksum += counters.bad_transport_checksum.get();
+        self.truncated += counters.truncated.get();
         self.beyond_depth += counters.beyond_depth.get();
         self.encrypted += counters.encrypted.get();
         self.gap_bytes += counters.gap_bytes.get();

@@ -13,6 +13,8 @@ pub enum FragmentPolicy {
     Linux,
     /// What came first, unless the new fragment begins before it and ends after it.
     Windows,
+    /// What came first, unless the new fragment begins before it and reaches its end.
+    Solaris,
     /// What came first.
     First,
     /// What came last.
@@ -28,6 +30,7 @@ impl FragmentPolicy {
             Self::BsdRight => new.0 >= old.0,
             Self::Linux => new.0 <= old.0,
             Self::Windows => new.0 < old.0 && new.1 > old.1,
+            Self::Solaris => new.0 < old.0 && new.1 >= old.1,
             Self::First => false,
             Self::Last => true,
         }

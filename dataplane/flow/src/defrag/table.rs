@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use wire::{Decoded, Event, EventSet, Fragment, MAX_VLANS, Nanos, TunnelId};
 
 use super::tracker::{Refusal, Tracker};
-use super::{DefragConfig, DefragOutcome, whole};
+use super::{DefragConfig, DefragOutcome, FragmentPolicy, whole};
 use crate::flow::SECOND;
 
 /// What fragments of one datagram have in common.
@@ -116,6 +116,12 @@ impl Defragmenter {
             events: EventSet::EMPTY,
             whole: Vec::new(),
         }
+    }
+
+    /// Sets whose bytes count in the fragments that come next, until it is set again.
+    pub fn with_policy(&mut self, policy: FragmentPolicy) -> &mut Self {
+        self.config.policy = policy;
+        self
     }
 
     /// Takes a fragment; `packet` are the bytes that `decoded` is of. A datagram that it completes

@@ -197,6 +197,7 @@ mod tests {
         assert_eq!(outcome(FragmentPolicy::BsdRight), [(a, a), (b, a), (a, b), (a, a)]);
         assert_eq!(outcome(FragmentPolicy::Linux), [(b, a), (b, a), (a, a), (b, b)]);
         assert_eq!(outcome(FragmentPolicy::Windows), [(a, a), (a, a), (a, a), (b, b)]);
+        assert_eq!(outcome(FragmentPolicy::Solaris), [(a, a), (a, a), (a, a), (b, b)]);
         assert_eq!(outcome(FragmentPolicy::First), [(a, a), (a, a), (a, a), (a, a)]);
         assert_eq!(outcome(FragmentPolicy::Last), [(b, a), (b, a), (a, b), (b, b)]);
     }
@@ -253,6 +254,7 @@ mod tests {
                 Just(FragmentPolicy::BsdRight),
                 Just(FragmentPolicy::Linux),
                 Just(FragmentPolicy::Windows),
+                Just(FragmentPolicy::Solaris),
             ],
         ) {
             let mut tracker = Tracker::default();

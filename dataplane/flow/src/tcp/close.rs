@@ -37,7 +37,7 @@ impl TcpSession {
         if !again {
             sender.fin = true;
             (sender.fin_start, sender.fin_end) = (tcp.seq, end.wrapping_add(1));
-            sender.stream.finish(end);
+            sender.stream.finish(sender.placed(end));
         }
         if segment.has(tcp_flag::ACK) {
             receiver.offer(tcp.ack, receiver.scaled(tcp.window));

@@ -1,6 +1,7 @@
 //! Settings of TCP tracking and reassembly.
 
 use super::policy::Policy;
+use super::urgent::UrgentPolicy;
 
 /// Settings of TCP tracking and reassembly (Suricata's `stream` section; the defaults are its).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct StreamConfig {
     pub max_segments: usize,
     /// Whose bytes count where segments overlap.
     pub policy: Policy,
+    /// What becomes of urgent data.
+    pub urgent: UrgentPolicy,
     /// New bytes to the server that are worth a raw inspection.
     pub toserver_chunk: u32,
     /// New bytes to the client that are worth a raw inspection.
@@ -36,6 +39,7 @@ impl Default for StreamConfig {
             memcap: 256 << 20,
             max_segments: 1024,
             policy: Policy::Bsd,
+            urgent: UrgentPolicy::Inline,
             toserver_chunk: 2560,
             toclient_chunk: 2560,
             raw_overlap: 512,

@@ -3,6 +3,7 @@
 use super::policy::Policy;
 use super::seq;
 use super::stream::Stream;
+use super::urgent::Urgent;
 
 /// Seconds after which a timestamp says nothing (RFC 7323, 5.5: 24 days).
 const PAWS_IDLE: u32 = 24 * 24 * 60 * 60;
@@ -42,6 +43,8 @@ pub(crate) struct Half {
     /// It has been seen to send.
     pub(crate) seen: bool,
     pub(crate) stream: Stream,
+    /// Bytes that are no part of the stream, once there are any.
+    pub(crate) urgent: Option<Box<Urgent>>,
 }
 
 impl Half {
@@ -63,6 +66,7 @@ impl Half {
             keep_alive: false,
             seen: false,
             stream: Stream::new(),
+            urgent: None,
         }
     }
 
@@ -73,6 +77,15 @@ impl Half {
         self.last_ack = self.next_seq;
         self.next_win = self.next_seq;
         self.stream.set_base(self.next_seq);
+    }
+
+    /// A sequence number as the stream counts, without urgent bytes.
+    #[inline]
+    pub(crate) fn placed(&self, seq: u32) -> u32 {
+        match &self.urgent {
+            None => seq,
+            Some(urgent) => urgent.placed(seq),
+        }
     }
 
     /// Whether more than its SYN has been seen of it.
@@ -92,7 +105,7 @@ impl Half {
         if seq::gt(ack, self.last_ack) {
             self.last_ack = ack;
         }
-        self.stream.acknowledge(ack);
+        self.stream.acknowledge(self.placed(ack));
     }
 
     /// Takes note of an acknowledgment and of the window that comes with it.

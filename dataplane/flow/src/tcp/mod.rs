@@ -19,6 +19,7 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod stream_tests;
+mod urgent;
 
 pub use block::SLACK;
 pub use config::StreamConfig;
@@ -28,3 +29,4 @@ pub use policy::Policy;
 pub use session::{Segment, TcpSession};
 pub use state::TcpState;
 pub use stream::{Chunk, RawWindow};
+pub use urgent::UrgentPolicy;

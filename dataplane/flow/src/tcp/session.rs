@@ -9,6 +9,7 @@ use super::memory::{Debt, Memory};
 use super::outcome::TcpOutcome;
 use super::state::TcpState;
 use super::stream::{Bounds, Chunk, RawWindow};
+use super::urgent::UrgentPolicy;
 
 /// A TCP packet as the connection sees it.
 #[derive(Debug, Clone, Copy)]
@@ -201,16 +202,71 @@ impl TcpSession {
         if segment.payload.is_empty() || segment.has(tcp_flag::RST) {
             return;
         }
+        let is_urgent = segment.has(tcp_flag::URG) && segment.tcp.urgent > 0;
+        if is_urgent || self.halves[context.direction.index()].urgent.is_some() {
+            self.store_around(seq, segment, is_urgent, context);
+        } else {
+            self.put(seq, segment.payload, context);
+        }
+    }
+
+    /// Stores a payload without the urgent bytes that are in it.
+    #[cold]
+    fn store_around(
+        &mut self,
+        seq: u32,
+        segment: &Segment<'_>,
+        is_urgent: bool,
+        context: &mut Context<'_>,
+    ) {
+        let payload = segment.payload;
+        // RFC 6093: the pointer is to the byte after, and it may be in a segment to come.
+        let at = usize::from(segment.tcp.urgent).wrapping_sub(1);
+        let place = seq.wrapping_add(at as u32);
+        let half = &mut self.halves[context.direction.index()];
+        let mut hole = None;
+        if is_urgent && at < payload.len() {
+            match context.config.urgent {
+                UrgentPolicy::Inline => {}
+                UrgentPolicy::Drop => return,
+                UrgentPolicy::Gap => hole = Some(place),
+                // What came after it was placed with it: it stays.
+                UrgentPolicy::OutOfBand if half.stream.is_beyond(half.placed(place)) => {}
+                UrgentPolicy::OutOfBand => {
+                    if !half.urgent.get_or_insert_default().take(place) {
+                        context.note(Event::StreamReassemblyUrgentOobLimitReached);
+                    }
+                }
+            }
+        }
+        let mut from = 0;
+        while from < payload.len() {
+            let half = &self.halves[context.direction.index()];
+            let is_out = |at: usize| {
+                let place = seq.wrapping_add(at as u32);
+                hole == Some(place) || half.urgent.as_ref().is_some_and(|urgent| urgent.has(place))
+            };
+            let to = (from..payload.len()).find(|at| is_out(*at)).unwrap_or(payload.len());
+            let place = half.placed(seq.wrapping_add(from as u32));
+            if from < to {
+                self.put(place, &payload[from..to], context);
+            }
+            from = to + 1;
+        }
+    }
+
+    /// Stores bytes at `seq`, as the stream counts.
+    fn put(&mut self, seq: u32, payload: &[u8], context: &mut Context<'_>) {
         let bounds = Bounds {
             depth: context.config.depth,
             max_blocks: context.config.max_segments.max(1),
             policy: context.config.policy,
         };
         let stream = &mut self.halves[context.direction.index()].stream;
-        let stored = stream.insert(seq, segment.payload, &bounds, &mut self.debt, context.memory);
+        let stored = stream.insert(seq, payload, &bounds, &mut self.debt, context.memory);
         let outcome = &mut context.outcome;
         outcome.added |= stored.accepted;
-        outcome.beyond_depth = stored.beyond_depth;
+        outcome.beyond_depth += stored.beyond_depth;
         outcome.memcap_dropped |= stored.refused;
         if stored.overlap {
             outcome.events.insert(Event::StreamPktRetransmission);

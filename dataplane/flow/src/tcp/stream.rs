@@ -135,6 +135,11 @@ impl Stream {
         self.high as i64 + i64::from(seq::diff(seq, known))
     }
 
+    /// Whether bytes after `seq` are known, acknowledged or stored.
+    pub(crate) fn is_beyond(&self, seq: u32) -> bool {
+        self.high as i64 > self.offset(seq) + 1
+    }
+
     /// Takes note that all before `seq` is acknowledged.
     #[inline]
     pub(crate) fn acknowledge(&mut self, seq: u32) {

@@ -215,6 +215,8 @@ fn packet_source(source: Source, tunnel: Option<&TunnelSummary>) -> &'static str
             TunnelKind::Vxlan | TunnelKind::VxlanGpe => "vxlan encapsulation",
             TunnelKind::Geneve => "geneve encapsulation",
             TunnelKind::Teredo => "teredo tunnel",
+            TunnelKind::L2tp => "l2tp tunnel",
+            TunnelKind::Tzsp => "tzsp encapsulation",
         },
     }
 }
@@ -242,6 +244,8 @@ fn tunnel(outer: &TunnelSummary, pcap_cnt: Option<u64>) -> Tunnel {
             TunnelKind::VxlanGpe => Some("vxlan-gpe"),
             TunnelKind::Geneve => Some("geneve"),
             TunnelKind::Teredo => Some("teredo"),
+            TunnelKind::L2tp => Some("l2tp"),
+            TunnelKind::Tzsp => Some("tzsp"),
         },
         vni: has_vni.then_some(outer.key),
         key: (!has_vni && outer.key != 0).then_some(outer.key),

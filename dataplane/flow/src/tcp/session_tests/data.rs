@@ -203,3 +203,53 @@ fn a_direction_that_nobody_wants_is_not_stored() {
     talk.c(ACK, 7, 5, b"");
     assert_eq!((talk.to_server(), talk.to_client()), ("", "open"));
 }
+
+impl Talk {
+    /// The client sends data of which the urgent pointer names the byte before `pointer`.
+    fn urgent(&mut self, seq: u32, pointer: u16, payload: &[u8]) -> TcpOutcome {
+        let tcp = Tcp {
+            src_port: 1,
+            dst_port: 2,
+            seq: self.isn[0].wrapping_add(seq),
+            ack: self.isn[1].wrapping_add(1),
+            flags: ACK | PSH | wire::tcp_flag::URG,
+            header_len: 20,
+            window: self.window,
+            urgent: pointer,
+            header: 0,
+        };
+        self.now += 1_000_000;
+        let segment = Segment { tcp: &tcp, options: self.options, payload };
+        self.session.packet(&segment, ToServer, self.now, &self.config, &self.memory)
+    }
+}
+
+#[test]
+fn urgent_data_is_read_as_the_policy_says() {
+    use super::super::UrgentPolicy::{Drop, Gap, Inline, OutOfBand};
+    let read = |policy| {
+        let mut talk = Talk::established();
+        talk.config.urgent = policy;
+        talk.c(ACK | PSH, 1, 1, b"GET /");
+        assert!(talk.urgent(6, 3, b"ev!il").valid);
+        // The same again, as if it had been lost.
+        assert!(talk.urgent(6, 3, b"ev!il").valid);
+        talk.c(ACK | PSH, 11, 1, b" HTTP");
+        talk.s(ACK, 1, 16, b"");
+        talk.to_server().to_owned()
+    };
+    assert_eq!(read(OutOfBand), "GET /evil HTTP");
+    assert_eq!(read(Inline), "GET /ev!il HTTP");
+    assert_eq!(read(Drop), "GET /_ HTTP");
+    assert_eq!(read(Gap), "GET /ev_il HTTP");
+}
+
+#[test]
+fn an_urgent_byte_before_what_is_stored_already_stays() {
+    let mut talk = Talk::established();
+    talk.config.urgent = super::super::UrgentPolicy::OutOfBand;
+    talk.c(ACK | PSH, 4, 1, b"def");
+    talk.urgent(1, 2, b"abc");
+    talk.s(ACK, 1, 7, b"");
+    assert_eq!(talk.to_server(), "abcdef");
+}
