@@ -208,3 +208,21 @@ alert udp any any -> any any (content:"aaaa"; sid:2;)
     assert_eq!(ledger["trouble"]["rules_set_aside"]["1:1"], 1, "{ledger}");
     assert_eq!(ledger["trouble"]["budget_exceeded"], 100, "{ledger}");
 }
+
+#[test]
+fn nothing_more_of_a_flow_is_looked_at_after_bypass() {
+    let rules = r#"alert udp any any -> any any (content:"go"; bypass; sid:1;)
+alert udp any any -> any any (content:"x"; sid:2;)
+"#;
+    let from = Side::Client;
+    let bench = Bench::new(
+        rules,
+        &[
+            (0, 1, 9, from, "x"),
+            (1, 1, 9, from, "go x"),
+            (2, 1, 9, from, "x"),
+            (3, 2, 9, from, "x"),
+        ],
+    );
+    assert_eq!(bench.replay(&[]).1, counts([(1, 1), (2, 3)]));
+}

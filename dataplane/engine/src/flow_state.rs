@@ -34,6 +34,8 @@ pub struct FlowState {
     pub generation: u64,
     /// IP-only rules have been applied, per direction.
     pub ip_only_done: [bool; 2],
+    /// A `bypass` rule has matched: nothing more of the flow is looked at.
+    pub bypassed: bool,
     /// A pass rule let the rest of the flow go.
     pub passed: bool,
     /// The session is encrypted from here on.

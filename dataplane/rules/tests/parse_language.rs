@@ -263,6 +263,7 @@ fn header_fields_are_understood() {
         HeaderTest::FragBits { bits: 0x6000, modifier: BitModifier::All }
     ));
     assert!(matches!(of("fragoffset:>0;"), HeaderTest::FragOffset(Compare::Greater(0))));
+    assert!(matches!(of("fragoffset:1<>5;"), HeaderTest::FragOffset(Compare::Equal(1))));
     assert!(matches!(of("ip_proto:!IGMP;"), HeaderTest::IpProto(Compare::NotEqual(2))));
     assert!(matches!(of("sameip;"), HeaderTest::SameIp));
     assert!(matches!(

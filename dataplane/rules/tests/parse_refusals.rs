@@ -156,8 +156,8 @@ fn expressions_that_cannot_be_evaluated() {
         r#"pcre:"/a/R";"#,
         r#"content:"a"; pcre:"/b/UR";"#,
         r#"http.host; pcre:"/b/U";"#,
-        r#"pcre:"/(a)/,flow:x";"#,
-        r#"pcre:"/(?P<flow_x>a)/";"#,
+        r#"pcre:"/a/,flow:x";"#,
+        r#"pcre:"/(a)/,foo:x";"#,
         r#"pcre:"/a;b/";"#,
     ]);
     all_load(&[
@@ -165,6 +165,8 @@ fn expressions_that_cannot_be_evaluated() {
         r#"pcre:!"/a/";"#,
         r#"pcre:/a/;"#,
         r#"pcre:"/(?P<x>a)/";"#,
+        r#"pcre:"/(?P<flow_x>a)/";"#,
+        r#"pcre:"/(a)(b)/i ,flow:x,pkt:y";"#,
         r#"pcre:"/\S/W";"#,
         r#"pcre:"/a/U"; content:"a"; http_uri; pcre:"/b/UR";"#,
     ]);

@@ -186,3 +186,12 @@ fn connections_are_asked_for_size_and_age() {
         place.refused(options);
     }
 }
+
+#[test]
+fn a_flow_may_be_let_go_and_a_version_of_ip_asked_for() {
+    let mut place = Place::new();
+    assert!(place.loads("content:\"a\"; bypass;").extra.is_some_and(|extra| extra.bypass));
+    assert_eq!(place.loads("l3_proto:ipv6;").protocol.ip_version, Some(6));
+    place.refused("l3_proto:ipv6; l3_proto:ipv4;");
+    place.refused("l3_proto:arp;");
+}

@@ -145,6 +145,9 @@ impl Tools {
         mut flow: Option<&mut FlowState>,
     ) {
         self.aside.begin(snapshot.generation);
+        if flow.as_ref().is_some_and(|flow| flow.bypassed) {
+            return;
+        }
         let refused = unit.headers.packet.has(flag::REFUSED);
         if !unit.headers.pseudo && !refused {
             self.ip_only(unit, snapshot, flow.as_deref_mut());
@@ -419,6 +422,11 @@ impl Tools {
     ) {
         if let Some(extra) = &signature.extra {
             extra::carry_out(extra, unit);
+            if extra.bypass
+                && let Some(flow) = flow.as_deref_mut()
+            {
+                flow.bypassed = true;
+            }
             if !extra.tags.is_empty() && !signature.noalert && signature.action != Action::Pass {
                 extra::tag(extra, signature, unit, flow.as_deref_mut());
             }

@@ -30,8 +30,14 @@ struct Letters {
 /// `pcre`
 pub(crate) fn pcre(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
     let parts = parts(value.bytes)?;
-    let letters = letters(parts.flags)?;
-    refuse_captures(parts.body)?;
+    let (flags, variables) = match parts.flags.iter().position(|&b| b == b',') {
+        Some(at) => {
+            let (flags, names) = parts.flags.split_at(at);
+            (flags.trim_ascii_end(), self::variables(names.get(1..).unwrap_or(&[]))?)
+        }
+        None => (parts.flags, 0),
+    };
+    let letters = letters(flags)?;
     let list = match (letters.buffer, &draft.sticky) {
         (Some(buffer), Some(sticky)) if sticky.buffer != buffer => {
             let keyword = &sticky.keyword;
@@ -55,6 +61,10 @@ pub(crate) fn pcre(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), S
         }
     }
     let regex = compiled(draft, parts.body, letters)?;
+    if variables > regex.capture_count() {
+        let groups = regex.capture_count();
+        return Err(format!("{variables} variables need as many groups, there are {groups}"));
+    }
     let source = text(value.bytes);
     let test = Pcre {
         regex,
@@ -179,9 +189,6 @@ fn letters(flags: &[u8]) -> Result<Letters, String> {
             b'S' => Buffer::HttpStatCode,
             b'C' => Buffer::HttpCookie,
             b'V' => Buffer::HttpUserAgent,
-            b',' | b' ' if flags.contains(&b',') => {
-                return Err("captures into variables are not evaluated".to_owned());
-            }
             other => return Err(format!("flag `{}` is not known", char::from(other))),
         };
         if buffer.replace(named).is_some() {
@@ -195,17 +202,19 @@ fn letters(flags: &[u8]) -> Result<Letters, String> {
     Ok(letters)
 }
 
-/// Groups named for a flow's or packet's variable would have to be kept.
-fn refuse_captures(body: &[u8]) -> Result<(), String> {
-    const OPENINGS: [&[u8]; 6] =
-        [b"(?P<flow_", b"(?P<pkt_", b"(?P<alert_", b"(?<flow_", b"(?<pkt_", b"(?<alert_"];
-    for opening in OPENINGS {
-        if body.windows(opening.len()).any(|window| window == opening) {
-            let name = text(opening);
-            return Err(format!("capture `{}…` into a variable is not evaluated", shown(&name)));
+/// Names of variables behind the letters (`,flow:name,pkt:other`): how many there are. Their values
+/// are kept nowhere, and the keywords that would ask for them are not evaluated.
+fn variables(names: &[u8]) -> Result<usize, String> {
+    let names = text(names);
+    for name in super::text::fields(&names) {
+        let named = ["flow:", "pkt:"].iter().find_map(|kind| name.strip_prefix(kind));
+        if !named.is_some_and(|name| {
+            !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        }) {
+            return Err(format!("`{}` is not flow:name or pkt:name", shown(name)));
         }
     }
-    Ok(())
+    Ok(names.split(',').count())
 }
 
 /// Is there an upper-case letter that is not part of an escape?
@@ -249,10 +258,11 @@ mod tests {
         assert!(read.anchored && read.dollar_end_only && read.ungreedy && read.relative);
         assert_eq!(letters(b"iUR").expect("letters").buffer, Some(Buffer::HttpUri));
         assert_eq!(letters(b"Z").expect("letters").buffer, Some(Buffer::HttpHostRaw));
-        for flags in ["q", "UI", "UU", "BU", ",flow:x", " ,pkt:x", " i", "i "] {
+        for flags in ["q", "UI", "UU", "BU", ",", " i", "i "] {
             assert!(letters(flags.as_bytes()).is_err(), "{flags}");
         }
-        assert!(letters(b",flow:x").is_err_and(|reason| reason.contains("captures")));
+        assert_eq!((variables(b"flow:x"), variables(b"flow:x, pkt:y")), (Ok(1), Ok(2)));
+        assert!(variables(b"foo:x").is_err() && variables(b"flow:").is_err());
     }
 
     #[test]

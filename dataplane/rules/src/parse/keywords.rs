@@ -117,6 +117,8 @@ const EVALUATED: &[Keyword] = &[
     keyword("flow.age", Takes::Plain, Does::Run(shared::flow_age)),
     keyword("stream_size", Takes::Plain, Does::Run(tag::stream_size)),
     keyword("tag", Takes::Plain, Does::Run(tag::tag)),
+    keyword("bypass", Takes::Nothing, Does::Run(tag::bypass)),
+    keyword("l3_proto", Takes::Plain, Does::Run(packet::l3_proto)),
     keyword("prefilter", Takes::Nothing, Does::Run(tag::prefilter)),
     keyword("alert", Takes::Nothing, Does::Run(tag::alert)),
     keyword("requires", Takes::Plain, Does::Run(meta::rawtext)),

@@ -98,9 +98,25 @@ pub(crate) fn fragoffset(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result
         Compare::Equal(n) => Compare::Equal(narrow(n)),
         Compare::Less(n) => Compare::Less(narrow(n)),
         Compare::Greater(n) => Compare::Greater(narrow(n)),
+        // Of a range Suricata takes the first number and passes over the rest.
+        Compare::Between(n, _) => Compare::Equal(narrow(n)),
         _ => return Err("fragoffset takes n, <n or >n".to_owned()),
     };
     draft.push_header(HeaderTest::FragOffset(comparison))
+}
+
+/// `l3_proto:ipv4|ipv6`
+pub(crate) fn l3_proto(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
+    let version = match text(value.bytes).to_ascii_lowercase().as_str() {
+        "ipv4" | "ip4" | "ip" => 4,
+        "ipv6" | "ip6" => 6,
+        other => return Err(format!("`{}` is neither ipv4 nor ipv6", shown(other))),
+    };
+    if draft.protocol.ip_version.is_some() {
+        return Err("the version of IP was said before".to_owned());
+    }
+    draft.protocol.ip_version = Some(version);
+    Ok(())
 }
 
 /// `ip_proto`: a number or name, perhaps behind `!`, `<` or `>`.

@@ -109,3 +109,9 @@ pub(crate) fn alert(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), Stri
     draft.noalert = false;
     Ok(())
 }
+
+/// `bypass`: after a match the rest of the flow is not looked at.
+pub(crate) fn bypass(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), String> {
+    draft.extra().bypass = true;
+    Ok(())
+}

@@ -25,6 +25,8 @@ pub struct Extra {
     pub tags: Vec<Tag>,
     /// Where tags of hosts are, if there are any.
     pub tag_table: Option<Arc<TagTable>>,
+    /// `bypass`: after a match the rest of the flow is not looked at.
+    pub bypass: bool,
     /// A test adds to a data set or takes from one: it must run once.
     pub changes_data: bool,
 }
