@@ -58,14 +58,14 @@ impl FieldBuf {
         let text = &line[line.iter().take_while(|&&b| is_fold(b)).count()..];
         let folded = line.first().is_none_or(|&b| is_fold(b));
         let has_colon = |s: &[u8]| memchr::memchr(b':', s).is_some();
-        if let Some(field) = self.field.as_mut().filter(|_| folded) {
-            if !(strict && has_colon(line) && has_colon(field)) {
-                if field.len() + line.len() > limit {
-                    return Err(Fatal::Line);
-                }
-                field.extend_from_slice(line);
-                return Ok((None, false));
+        if let Some(field) = self.field.as_mut().filter(|_| folded)
+            && !(strict && has_colon(line) && has_colon(field))
+        {
+            if field.len() + line.len() > limit {
+                return Err(Fatal::Line);
             }
+            field.extend_from_slice(line);
+            return Ok((None, false));
         }
         // a continuation of nothing is a field of its own
         Ok((self.field.replace(text.to_vec()), folded))
