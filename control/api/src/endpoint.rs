@@ -66,7 +66,7 @@ impl Endpoint {
         account: Option<&ServiceAccount>,
         faults: &mut Vec<AddressError>,
     ) -> Option<Endpoint> {
-        if pod.host_network || pod.node.is_empty() || is_over(pod) {
+        if !is_endpoint(pod) {
             return None;
         }
         Some(Endpoint {
@@ -75,9 +75,20 @@ impl Endpoint {
             node: pod.node.clone(),
             service_account: pod.service_account.clone(),
             addresses: addresses(pod, faults),
-            labels: labels(pod, namespace, account),
+            labels: inherited_labels(
+                pod.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+                &pod.namespace,
+                &pod.service_account,
+                namespace.map(|it| &it.labels),
+                account.map(|it| &it.labels),
+            ),
         })
     }
+}
+
+/// Whether a pod is an endpoint now: see [`Endpoint::from_pod`].
+pub(crate) fn is_endpoint(pod: &Pod) -> bool {
+    !pod.host_network && !pod.node.is_empty() && !is_over(pod)
 }
 
 /// Whether the pod's addresses are no longer its own.
@@ -89,7 +100,7 @@ fn is_over(pod: &Pod) -> bool {
 }
 
 /// The addresses by the first source that holds any.
-fn addresses(pod: &Pod, faults: &mut Vec<AddressError>) -> Vec<IpAddr> {
+pub(crate) fn addresses(pod: &Pod, faults: &mut Vec<AddressError>) -> Vec<IpAddr> {
     let annotation = |name| pod.annotations.get(name).map_or("", String::as_str);
     let mut sources: [(&'static str, Vec<&str>); 5] = [
         ("status.podIPs", pod.pod_ips.iter().map(String::as_str).collect()),
@@ -151,33 +162,41 @@ fn has_host_bits(address: IpAddr, prefix: u32) -> bool {
 
 /// Own labels without those that only inheritance may set, then the forced ones, then the
 /// namespace's, then the service account's; what is there already wins.
-fn labels(
-    pod: &Pod,
-    namespace: Option<&Namespace>,
-    account: Option<&ServiceAccount>,
+pub(crate) fn inherited_labels<'a>(
+    own: impl Iterator<Item = (&'a str, &'a str)>,
+    namespace: &str,
+    account: &str,
+    namespace_labels: Option<&BTreeMap<String, String>>,
+    account_labels: Option<&BTreeMap<String, String>>,
 ) -> BTreeMap<String, String> {
-    let is_inherited =
-        |name: &str| name.starts_with(PREFIX_NAMESPACE) || name.starts_with(PREFIX_SERVICE_ACCOUNT);
-    let mut labels: BTreeMap<String, String> = pod
-        .labels
-        .iter()
-        .filter(|(name, _)| !is_inherited(name))
-        .map(|(name, value)| (name.clone(), value.clone()))
+    let mut labels: BTreeMap<String, String> = own
+        .filter(|(name, _)| !is_inheritable(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    labels.insert(LABEL_NAMESPACE.to_owned(), pod.namespace.clone());
+    labels.insert(LABEL_NAMESPACE.to_owned(), namespace.to_owned());
     labels.insert(LABEL_ORCHESTRATOR.to_owned(), "k8s".to_owned());
     // Also where none is forced, a pod may not pass for one of another account.
     labels.remove(LABEL_SERVICE_ACCOUNT);
-    let has_account = !pod.service_account.is_empty();
-    if has_account && pod.service_account.len() <= MAX_ACCOUNT_LABEL {
-        labels.insert(LABEL_SERVICE_ACCOUNT.to_owned(), pod.service_account.clone());
+    let has_account = !account.is_empty();
+    if has_account && account.len() <= MAX_ACCOUNT_LABEL {
+        labels.insert(LABEL_SERVICE_ACCOUNT.to_owned(), account.to_owned());
     }
-    inherit(&mut labels, PREFIX_NAMESPACE, &pod.namespace, namespace.map(|it| &it.labels));
+    inherit(&mut labels, PREFIX_NAMESPACE, namespace, namespace_labels);
     if has_account {
-        let inherited = account.map(|it| &it.labels);
-        inherit(&mut labels, PREFIX_SERVICE_ACCOUNT, &pod.service_account, inherited);
+        inherit(&mut labels, PREFIX_SERVICE_ACCOUNT, account, account_labels);
     }
     labels
+}
+
+/// Is this a label that only inheritance may set?
+fn is_inheritable(name: &str) -> bool {
+    name.starts_with(PREFIX_NAMESPACE) || name.starts_with(PREFIX_SERVICE_ACCOUNT)
+}
+
+/// Is this a label that a pod cannot choose: inherited or forced?
+pub(crate) fn is_given(name: &str) -> bool {
+    is_inheritable(name)
+        || matches!(name, LABEL_NAMESPACE | LABEL_ORCHESTRATOR | LABEL_SERVICE_ACCOUNT)
 }
 
 fn inherit(

@@ -12,6 +12,7 @@
 pub mod documents;
 pub mod dpi;
 pub mod endpoint;
+pub mod index;
 pub mod resources;
 pub mod scope;
 pub mod selector;
@@ -19,5 +20,6 @@ pub mod selector;
 pub use documents::{Document, Documents, Inventory, Parsed, Problem};
 pub use dpi::DeepPacketInspection;
 pub use endpoint::Endpoint;
+pub use index::ScopeIndex;
 pub use scope::ScopeTable;
 pub use selector::{Labels, Selector, SelectorError};

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::dpi::DeepPacketInspection;
 use crate::endpoint::Endpoint;
@@ -15,13 +16,13 @@ const QUOTED: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct EndpointIdentity {
     /// The pod's namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// The pod's name.
-    pub pod: String,
+    pub pod: Arc<str>,
     /// The node that it runs on.
-    pub node: String,
+    pub node: Arc<str>,
     /// The service account that it runs under; empty if it has none.
-    pub service_account: String,
+    pub service_account: Arc<str>,
 }
 
 /// A DeepPacketInspection, and whether its selector is one.
@@ -35,8 +36,41 @@ pub struct ResourceState {
     pub selector: String,
     /// Why it selects nothing, if its selector is invalid.
     pub error: Option<InvalidSelector>,
+    /// The rule sets that it asks for by its annotation; none: the default set.
+    pub rulesets: Vec<String>,
+    /// Those sets as bits, bit 0 for the default one; see [`ScopeTable::assign_rulesets`].
+    pub mask: u64,
+    /// Those of the sets that the sensor does not have.
+    pub unknown_rulesets: Vec<String>,
     /// How many endpoints it selects.
     pub selected: u32,
+}
+
+impl ResourceState {
+    /// A resource that selects nothing yet, and its selector if that is one.
+    pub(crate) fn of(dpi: &DeepPacketInspection) -> (ResourceState, Option<Selector>) {
+        let mut state = ResourceState {
+            namespace: dpi.namespace().to_owned(),
+            name: dpi.name().to_owned(),
+            selector: String::new(),
+            error: None,
+            rulesets: dpi.rulesets(),
+            mask: 1,
+            unknown_rulesets: Vec::new(),
+            selected: 0,
+        };
+        let selector = match Selector::parse(&dpi.spec.selector) {
+            Ok(selector) => {
+                state.selector = selector.canonical();
+                Some(selector)
+            }
+            Err(error) => {
+                state.error = Some(InvalidSelector::new(&dpi.spec.selector, error));
+                None
+            }
+        };
+        (state, selector)
+    }
 }
 
 /// A resource's selector that does not parse.
@@ -70,7 +104,7 @@ impl InvalidSelector {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ScopeTable {
     /// The endpoints, in the order given.
-    pub endpoints: Vec<EndpointIdentity>,
+    pub endpoints: Vec<Arc<EndpointIdentity>>,
     /// The resources, sorted by namespace and name, each once.
     pub resources: Vec<ResourceState>,
     /// The endpoints (indices into [`ScopeTable::endpoints`], ascending) that claim an address.
@@ -115,12 +149,12 @@ impl ScopeTable {
                 table.resources[resource as usize].selected += 1;
             }
             table.scope_of.push(scope);
-            table.endpoints.push(EndpointIdentity {
-                namespace: endpoint.namespace.clone(),
-                pod: endpoint.pod.clone(),
-                node: endpoint.node.clone(),
-                service_account: endpoint.service_account.clone(),
-            });
+            table.endpoints.push(Arc::new(EndpointIdentity {
+                namespace: endpoint.namespace.as_str().into(),
+                pod: endpoint.pod.as_str().into(),
+                node: endpoint.node.as_str().into(),
+                service_account: endpoint.service_account.as_str().into(),
+            }));
             for &address in &endpoint.addresses {
                 let claims = table.by_address.entry(address).or_default();
                 if claims.last() != Some(&index) {
@@ -129,6 +163,35 @@ impl ScopeTable {
             }
         }
         table
+    }
+
+    /// Gives each resource the bits of the rule sets that it asks for. `bit`: the number of a set
+    /// by its name, 1 to 63, if there is one. A resource that asks for none has the default set.
+    pub fn assign_rulesets(&mut self, bit: impl Fn(&str) -> Option<u32>) {
+        for resource in &mut self.resources {
+            if resource.rulesets.is_empty() {
+                continue;
+            }
+            resource.mask = 0;
+            resource.unknown_rulesets.clear();
+            for name in &resource.rulesets {
+                match bit(name).and_then(|bit| 1_u64.checked_shl(bit)) {
+                    Some(bit) => resource.mask |= bit,
+                    None => resource.unknown_rulesets.push(name.clone()),
+                }
+            }
+        }
+    }
+
+    /// A table whose scopes are known: see the fields.
+    pub(crate) fn of_parts(
+        endpoints: Vec<Arc<EndpointIdentity>>,
+        resources: Vec<ResourceState>,
+        by_address: HashMap<IpAddr, Vec<u32>>,
+        scope_of: Vec<u32>,
+        scopes: Vec<Box<[u32]>>,
+    ) -> ScopeTable {
+        ScopeTable { endpoints, resources, by_address, scope_of, scopes }
     }
 
     /// Fills `resources`; the result is the valid selectors by namespace, in ascending order of
@@ -142,20 +205,10 @@ impl ScopeTable {
         sorted.dedup_by_key(|dpi| (dpi.namespace(), dpi.name()));
         let mut selectors: HashMap<&str, Vec<(u32, Selector)>> = HashMap::new();
         for dpi in sorted {
-            let mut state = ResourceState {
-                namespace: dpi.namespace().to_owned(),
-                name: dpi.name().to_owned(),
-                selector: String::new(),
-                error: None,
-                selected: 0,
-            };
-            match Selector::parse(&dpi.spec.selector) {
-                Ok(selector) => {
-                    state.selector = selector.canonical();
-                    let index = self.resources.len() as u32;
-                    selectors.entry(dpi.namespace()).or_default().push((index, selector));
-                }
-                Err(error) => state.error = Some(InvalidSelector::new(&dpi.spec.selector, error)),
+            let (state, selector) = ResourceState::of(dpi);
+            if let Some(selector) = selector {
+                let index = self.resources.len() as u32;
+                selectors.entry(dpi.namespace()).or_default().push((index, selector));
             }
             self.resources.push(state);
         }
@@ -240,7 +293,7 @@ mod tests {
         let selected: Vec<_> = table.resources.iter().map(|state| state.selected).collect();
         assert_eq!(selected, [1, 2, 1, 1]);
         assert_eq!(table.resources[2].selector, "app == \"web\"");
-        assert_eq!(table.endpoints[1].namespace, "b");
+        assert_eq!(&*table.endpoints[1].namespace, "b");
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub enum ProblemKind {
 }
 
 impl Problem {
-    pub(super) fn new(kind: ProblemKind, message: impl Into<String>) -> Problem {
+    pub(crate) fn new(kind: ProblemKind, message: impl Into<String>) -> Problem {
         Problem { kind, place: None, resource: String::new(), message: message.into() }
     }
 
@@ -75,7 +75,7 @@ impl Problem {
         Problem { place: Some(place.clone()), ..self }
     }
 
-    pub(super) fn of(self, resource: impl Into<String>) -> Problem {
+    pub(crate) fn of(self, resource: impl Into<String>) -> Problem {
         Problem { resource: resource.into(), ..self }
     }
 }

@@ -21,6 +21,10 @@ pub const API_VERSION: &str = "projectcalico.org/v3";
 /// Group and version under which Calico's aggregated API server stores the same resource; read
 /// where nothing else serves it, never installed.
 pub const STORED_API_VERSION: &str = "crd.projectcalico.org/v1";
+/// Annotation: a comma list of the rule sets that inspect what the resource selects.
+pub const ANNOTATION_RULESETS: &str = "pollux.dev/rulesets";
+/// Annotation of stored objects: the user's own labels and annotations, as JSON.
+const ANNOTATION_STORED_METADATA: &str = "projectcalico.org/metadata";
 /// The kind's name.
 pub const KIND: &str = "DeepPacketInspection";
 
@@ -119,6 +123,25 @@ impl DeepPacketInspection {
     pub fn name(&self) -> &str {
         &self.metadata.name
     }
+
+    /// The rule sets that the annotation [`ANNOTATION_RULESETS`] names, each once, in its order;
+    /// none: the default set. Of an object as Calico stores it the annotation is within another.
+    pub fn rulesets(&self) -> Vec<String> {
+        let annotations = &self.metadata.annotations;
+        let stored = || -> Option<String> {
+            let text = annotations.get(ANNOTATION_STORED_METADATA)?;
+            let metadata: serde_json::Value = serde_json::from_str(text).ok()?;
+            metadata.get("annotations")?.get(ANNOTATION_RULESETS)?.as_str().map(str::to_owned)
+        };
+        let list = annotations.get(ANNOTATION_RULESETS).cloned().or_else(stored);
+        let mut names: Vec<String> = Vec::new();
+        for name in list.iter().flat_map(|list| list.split(',')).map(str::trim) {
+            if !name.is_empty() && !names.iter().any(|known| known == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +178,17 @@ mod tests {
         let dpi: DeepPacketInspection = serde_json::from_value(json.clone()).unwrap();
         assert_eq!((dpi.namespace(), dpi.name()), ("b", "a"));
         assert_eq!(serde_json::to_value(&dpi).unwrap(), json);
+    }
+
+    #[test]
+    fn rule_sets_are_read_from_either_place() {
+        let mut dpi = DeepPacketInspection::new("shop", "all", "");
+        assert!(dpi.rulesets().is_empty());
+        let stored = r#"{"annotations":{"pollux.dev/rulesets":"x"}}"#.to_owned();
+        dpi.metadata.annotations.insert(ANNOTATION_STORED_METADATA.to_owned(), stored);
+        assert_eq!(dpi.rulesets(), ["x"]);
+        dpi.metadata.annotations.insert(ANNOTATION_RULESETS.to_owned(), " a, b,,a ".to_owned());
+        assert_eq!(dpi.rulesets(), ["a", "b"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod cursor;
 mod error;
 mod filter;
 mod labels;
+mod need;
 mod parse;
 mod program;
 
@@ -29,6 +30,7 @@ use sha2::{Digest, Sha224};
 pub use error::SelectorError;
 pub use filter::answer_line;
 pub use labels::Labels;
+pub use need::Need;
 
 use program::Program;
 
@@ -69,6 +71,12 @@ impl Selector {
     /// to the same meaning.
     pub fn canonical(&self) -> String {
         canonical::text(&self.program)
+    }
+
+    /// What the labels of a namespaced endpoint must at least be for it to match: by this an index
+    /// finds the endpoints worth asking.
+    pub fn need(&self) -> Need<'_> {
+        self.program.need()
     }
 
     /// Calico's unique id of the expression: `s:` and the unpadded URL-safe base64 of SHA-224
