@@ -47,8 +47,8 @@ fn the_pods_are_those_of_the_resources() {
     let read: BTreeMap<_, _> = endpoints
         .iter()
         .map(|pod| {
-            let identity = (pod.node.as_str(), pod.service_account.as_str());
-            ((pod.namespace.as_str(), pod.pod.as_str()), (identity, pod.addresses.clone()))
+            let identity = (&*pod.node, &*pod.service_account);
+            ((&*pod.namespace, &*pod.pod), (identity, pod.addresses.clone()))
         })
         .collect();
     let made: BTreeMap<_, _> = cluster::PODS

@@ -1,16 +1,20 @@
 //! Builds generations beside the traffic, whatever asked for one: a changed file, a signal, a bench.
 
+use std::panic::AssertUnwindSafe;
+
 use anyhow::bail;
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, select};
 
 use crate::output::view::View;
-use crate::state::State;
+use crate::state::{RulesDone, State};
 
 /// What wakes the control side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Documents changed.
     Resources,
+    /// The cluster changed: resources, endpoints, or rules in ConfigMaps.
+    Cluster,
     /// Rule files changed.
     Rules,
     /// SIGHUP: read everything again.
@@ -20,7 +24,7 @@ pub(crate) enum Event {
 }
 
 /// Builds generations on a thread of its own, one at a time; what is asked for meanwhile is built
-/// next, once.
+/// next, once. Rules are read and compiled beside it: endpoints do not wait for them.
 #[derive(Debug)]
 pub(crate) struct Builder {
     asked: Sender<Event>,
@@ -29,25 +33,13 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// Starts it with a state of its own.
-    pub(crate) fn start(mut state: State) -> anyhow::Result<Self> {
+    pub(crate) fn start(state: State) -> anyhow::Result<Self> {
         let (asked, requests) = bounded::<Event>(64);
         let (results, views) = bounded(1);
-        std::thread::Builder::new().name("pollux-build".to_owned()).spawn(move || {
-            while let Ok(first) = requests.recv() {
-                let all: Vec<Event> = std::iter::once(first).chain(requests.try_iter()).collect();
-                let wanted = |event| all.contains(&event) || all.contains(&Event::Reload);
-                if wanted(Event::Rules) {
-                    state.reload_rules();
-                }
-                if wanted(Event::Resources) {
-                    state.reload_resources();
-                }
-                // One generation for all of it: the state's newest.
-                if results.send(View::of(&state)).is_err() {
-                    return;
-                }
-            }
-        })?;
+        let bench = Bench { state, rules: bounded(1), is_busy: false, again: false };
+        std::thread::Builder::new()
+            .name("pollux-build".to_owned())
+            .spawn(move || bench.run(&requests, &results))?;
         Ok(Self { asked, views })
     }
 
@@ -65,5 +57,65 @@ impl Builder {
                 bail!("the thread that builds generations has died")
             }
         }
+    }
+}
+
+/// What the building thread works with.
+struct Bench {
+    state: State,
+    /// What came of reading rules; nothing where that panicked.
+    rules: (Sender<Option<RulesDone>>, Receiver<Option<RulesDone>>),
+    /// Rules are being read.
+    is_busy: bool,
+    /// They are to be read once more.
+    again: bool,
+}
+
+impl Bench {
+    fn run(mut self, requests: &Receiver<Event>, results: &Sender<View>) {
+        loop {
+            let mut is_news = true;
+            select! {
+                recv(requests) -> first => {
+                    let Ok(first) = first else { return };
+                    let all: Vec<Event> =
+                        std::iter::once(first).chain(requests.try_iter()).collect();
+                    let wanted = |event| all.contains(&event) || all.contains(&Event::Reload);
+                    let maps = wanted(Event::Cluster) && self.state.has_new_rule_maps();
+                    self.again |= wanted(Event::Rules) || maps;
+                    is_news = wanted(Event::Resources) || wanted(Event::Cluster);
+                    if is_news {
+                        self.state.reload_resources();
+                    }
+                }
+                recv(self.rules.1) -> done => match done {
+                    Ok(Some(done)) => {
+                        self.is_busy = false;
+                        self.state.end_rules(done);
+                    }
+                    // They are not read any more.
+                    Ok(None) | Err(_) => self.state.lose_rules(),
+                }
+            }
+            if self.again && !self.is_busy {
+                self.again = false;
+                self.read_rules();
+            }
+            // One generation for all of it: the state's newest.
+            if is_news && results.send(View::of(&self.state)).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn read_rules(&mut self) {
+        let job = self.state.begin_rules();
+        let done = self.rules.0.clone();
+        self.is_busy = true;
+        // As many threads as it takes; the receiver is there as long as this is.
+        std::thread::spawn(move || {
+            let result = std::panic::catch_unwind(AssertUnwindSafe(|| job.run()));
+            let _ = done.send(result.ok());
+        });
     }
 }

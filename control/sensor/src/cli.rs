@@ -58,8 +58,24 @@ pub enum Command {
     #[command(after_help = "Example:\n  pollux config > pollux.toml")]
     Config,
     /// Print the CustomResourceDefinition of DeepPacketInspection.
-    #[command(after_help = "Example:\n  pollux crd | kubectl apply -f -")]
-    Crd,
+    #[command(after_help = "Examples:\n  pollux crd | kubectl apply -f -\n  pollux crd --check | \
+        kubectl apply -f -\n\nExit status: 0 it was printed, 1 the cluster has no use for it (with \
+        --check), or cannot be asked.")]
+    Crd(CrdArgs),
+}
+
+/// `pollux crd`
+#[derive(Debug, Clone, Default, Args)]
+pub struct CrdArgs {
+    /// Ask the cluster first, and print nothing where it serves the resource otherwise.
+    #[arg(long)]
+    pub check: bool,
+    /// The kubeconfig; by default $KUBECONFIG, else the user's.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig; by default the current one.
+    #[arg(long, value_name = "NAME", requires = "check")]
+    pub context: Option<String>,
 }
 
 /// `pollux rules …`
@@ -424,6 +440,13 @@ impl RunArgs {
             };
             let message = "no port is configured; add [[ports]] with device = \"INTERFACE\", or \
                            --set ports.0.device=INTERFACE";
+            return Err(ConfigError::new(place, message).into());
+        }
+        let source = &loaded.config.source;
+        if source.kubernetes && source.directory.is_some() {
+            let place = Place::CommandLine("pollux run".to_owned());
+            let message = "resources come from a cluster (source.kubernetes) or from a directory \
+                           (source.directory, --resources), not from both";
             return Err(ConfigError::new(place, message).into());
         }
         Ok(loaded)

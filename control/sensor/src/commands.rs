@@ -4,10 +4,10 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{
-    BenchArgs, CheckArgs, Cli, Command, DEFAULT_FILE, DoctorArgs, ReplayArgs, RulesCommand,
+    BenchArgs, CheckArgs, Cli, Command, CrdArgs, DEFAULT_FILE, DoctorArgs, ReplayArgs, RulesCommand,
     RunArgs, SelectorArgs,
 };
-use crate::config::Config;
+use crate::config::{Config, KubernetesConfig};
 use crate::ports::sysfs::Sysfs;
 use crate::rules_check::Check;
 use crate::selector_command::{self, SelectorFailure};
@@ -19,7 +19,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Rules(RulesCommand::Check(args)) => check(&args),
         Command::Selector(args) => selector(&args),
         Command::Config => config(),
-        Command::Crd => crd(),
+        Command::Crd(args) => crd(&args),
         Command::Run(args) => run(&args),
         Command::Replay(args) => replay(&args),
         Command::Bench(args) => bench(&args),
@@ -111,9 +111,18 @@ fn config() -> anyhow::Result<u8> {
     Ok(0)
 }
 
-fn crd() -> anyhow::Result<u8> {
+fn crd(args: &CrdArgs) -> anyhow::Result<u8> {
+    let text = if args.check {
+        crate::crd_command::checked(&KubernetesConfig {
+            kubeconfig: args.kubeconfig.clone(),
+            context: args.context.clone(),
+            ..KubernetesConfig::default()
+        })?
+    } else {
+        api::dpi::crd_yaml()
+    };
     let mut out = io::stdout().lock();
-    out.write_all(api::dpi::crd_yaml().as_bytes())?;
+    out.write_all(text.as_bytes())?;
     out.flush()?;
     Ok(0)
 }

@@ -18,6 +18,7 @@ use crate::output::ledger::{Ledger, LinkState, NicCounters, PortFacts, PortView,
 use crate::output::names::NameBook;
 use crate::output::totals::AlertTotals;
 use crate::output::writer::{Writer, WriterConfig, WriterHandle};
+use crate::status::conditions::PortFact;
 
 /// Parcels that wait between two cores at the most.
 pub const EXCHANGE_CAPACITY: usize = 2048;
@@ -246,6 +247,28 @@ impl Dataplane {
         }
     }
 
+    /// The generation of each worker, by port and place there.
+    pub fn worker_generations(&self) -> Vec<(String, u64)> {
+        let workers = self.ports.iter().flat_map(|(facts, _, places)| {
+            (0..places.len()).map(move |place| format!("{}/{place}", facts.name))
+        });
+        let generations = self.ledgers.iter().map(|ledger| ledger.generation.observe());
+        workers.zip(generations).collect()
+    }
+
+    /// Each port with its link, where that can be told.
+    pub fn links(&self) -> Vec<PortFact> {
+        let of = |(facts, port, _): &(PortFacts, Port, _)| PortFact {
+            name: facts.name.clone(),
+            up: link_is_up(&facts.name).or_else(|| {
+                // Virtual drivers say "up" or "down" whatever it is that they stand for.
+                let is_told = self.nic_counters && !port.name().starts_with("net_");
+                is_told.then_some(facts.link.up)
+            }),
+        };
+        self.ports.iter().map(of).collect()
+    }
+
     /// Frees what cores have returned.
     pub fn tidy(&mut self) {
         if let Some(crew) = &mut self.crew {
@@ -304,6 +327,22 @@ impl Dataplane {
 fn nonzero(port: &Port) -> BTreeMap<String, u64> {
     let all = port.xstats().unwrap_or_default();
     all.into_iter().filter(|&(_, count)| count > 0).collect()
+}
+
+/// Is a kernel interface up, and its link? `None`: there is no such interface.
+fn link_is_up(interface: &str) -> Option<bool> {
+    // A name that is no plain one would lead elsewhere.
+    if interface.is_empty() || interface.contains('/') || interface.starts_with('.') {
+        return None;
+    }
+    let directory = std::path::Path::new("/sys/class/net").join(interface);
+    let read = |file: &str| std::fs::read_to_string(directory.join(file)).ok();
+    match read("operstate")?.trim() {
+        "up" => Some(true),
+        "down" | "lowerlayerdown" | "notpresent" => Some(false),
+        // Drivers that do not say: up if it is switched on and has a carrier.
+        _ => Some(read("carrier").is_some_and(|carrier| carrier.trim() == "1")),
+    }
 }
 
 /// Where an output goes: its path below the directory, if it is not absolute.

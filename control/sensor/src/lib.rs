@@ -2,20 +2,25 @@
 //! reach it.
 #![forbid(unsafe_code)]
 
+pub mod background;
 pub mod bench;
 mod builder;
 pub mod capture;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod crd_command;
 pub mod dataplane;
 pub mod doctor;
 pub mod exit;
 pub mod feeder;
+pub mod fleet;
+pub mod health;
 pub mod log;
 pub mod output;
 pub mod ports;
 pub mod replay;
+pub mod reports;
 pub mod rules_check;
 pub mod rules_source;
 pub mod rules_tables;
@@ -24,3 +29,4 @@ pub mod selector_command;
 pub mod settings;
 pub mod source;
 pub mod state;
+pub mod status;

@@ -24,6 +24,7 @@ use crate::output::totals::AlertTotals;
 use crate::output::view::View;
 use crate::output::writer::WriterConfig;
 use crate::state::State;
+use crate::status::{Checks, Facts};
 
 /// Packets that wait in a queue at the most.
 const RING_SIZE: u32 = 1024;
@@ -193,7 +194,15 @@ fn write_outcome(
     let path = output_path(directory, &outputs.status.path);
     let mut status = StatusFile::new(path, config.sensor.node_name());
     if outputs.status.enabled {
-        View::of(state).write_status(&mut status, &outcome.ledger, outcome.acknowledged)?;
+        let view = View::of(state);
+        let conditions = Checks::standard().look(&Facts {
+            ledger: &outcome.ledger,
+            ports: &[],
+            state: &view.conditions,
+            source: &[],
+            now: now().into(),
+        });
+        view.write_status(&mut status, outcome.acknowledged, &conditions)?;
     }
     let built = state.current();
     let report = Report {

@@ -1,6 +1,7 @@
 //! Rules from files to a compiled ruleset: paths, variables, classes, cache, and what is said of
 //! rules that don't load.
 
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash as _, Hasher as _};
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use rules::ruleset::{BuildError, BuildReport, Cache, Progress, Ruleset};
 use rules::signature::Signature;
 use rules::state::DataPaths;
 
-use crate::config::{CacheSetting, Config, ConfigError, ConfigErrors, Place};
+use crate::config::{CacheSetting, Config, ConfigError, ConfigErrors, Place, RuleSetConfig};
 use crate::rules_tables as tables;
 
 /// Rejected rules that the log names; the rest are counted.
@@ -56,6 +57,8 @@ pub struct ParsedRules {
     pub files: Vec<PathBuf>,
     /// What else is to be said, each a line.
     pub warnings: Vec<String>,
+    /// What is wrong with rule sets other than the default one, each a line.
+    pub set_problems: Vec<String>,
 }
 
 impl ParsedRules {
@@ -64,7 +67,7 @@ impl ParsedRules {
         let mut state = hasher.build_hasher();
         for signature in &self.signatures {
             signature.text.hash(&mut state);
-            signature.priority.hash(&mut state);
+            (signature.priority, signature.rulesets).hash(&mut state);
             if let Some(threshold) = &signature.threshold {
                 format!("{threshold:?}").hash(&mut state);
             }
@@ -78,7 +81,7 @@ impl ParsedRules {
         for rejection in &self.rejections {
             rejection.to_string().hash(&mut state);
         }
-        self.files.hash(&mut state);
+        (&self.files, &self.set_problems).hash(&mut state);
         state.finish()
     }
 }
@@ -96,14 +99,23 @@ pub struct LoadedRules {
     pub ignored: usize,
     /// The files that were read.
     pub files: Vec<PathBuf>,
+    /// What is wrong with rule sets other than the default one, each a line.
+    pub set_problems: Vec<String>,
 }
 
-/// Reads the configured rules. `names` outlives reloads, so that flows keep the meaning of their
+/// Rule texts by ConfigMap and key.
+pub type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
+
+/// Reads the configured rules, those of all sets. `names` outlives reloads, so that flows keep the meaning of their
 /// flowbits.
 ///
 /// # Errors
 /// A path that gives no rules, or variables that don't resolve. Rules that don't load are none.
-pub fn parse(config: &Config, names: &mut Names) -> Result<ParsedRules, RulesError> {
+pub fn parse(
+    config: &Config,
+    maps: &ConfigMaps,
+    names: &mut Names,
+) -> Result<ParsedRules, RulesError> {
     let mut warnings = Vec::new();
     let context = Context {
         variables: variables(config)?,
@@ -116,19 +128,120 @@ pub fn parse(config: &Config, names: &mut Names) -> Result<ParsedRules, RulesErr
     if !loaded.errors.is_empty() {
         return Err(RulesError::Paths(loaded.errors));
     }
-    if config.rules.paths.is_empty() {
+    if config.rules.paths.is_empty() && config.rules.sets.is_empty() {
         warnings.push("no rules are configured; nothing can raise an alert".to_owned());
     }
     let mut signatures = loaded.parsed.signatures;
     tables::thresholds(config, &context.variables, &mut signatures, &mut warnings);
-    Ok(ParsedRules {
-        signatures,
+    let mut sets = RuleSets::new(signatures);
+    let mut rules = ParsedRules {
+        signatures: Vec::new(),
         rejections: loaded.parsed.rejections,
         ignored: loaded.parsed.ignored,
         skipped: loaded.parsed.skipped,
         files: loaded.files,
         warnings,
-    })
+        set_problems: Vec::new(),
+    };
+    for (bit, (name, set)) in (1_u32..).zip(&config.rules.sets) {
+        let mut reading = Reading { context: &context, names: &mut *names, rules: &mut rules };
+        let signatures = reading.set(name, set, maps);
+        sets.add(bit, signatures);
+    }
+    for problem in &rules.set_problems {
+        rules.warnings.push(problem.clone());
+    }
+    rules.signatures = sets.all;
+    Ok(rules)
+}
+
+/// The reading of rule sets beside the default one. What is wrong with one costs that one only.
+struct Reading<'a> {
+    context: &'a Context,
+    names: &'a mut Names,
+    rules: &'a mut ParsedRules,
+}
+
+impl Reading<'_> {
+    fn set(&mut self, name: &str, set: &RuleSetConfig, maps: &ConfigMaps) -> Vec<Signature> {
+        let loaded = rules::parse::load(&set.paths, self.context, self.names);
+        for error in loaded.errors {
+            self.rules.set_problems.push(format!("rule set {name}: {error}"));
+        }
+        for file in loaded.files {
+            if !self.rules.files.contains(&file) {
+                self.rules.files.push(file);
+            }
+        }
+        self.rules.ignored += loaded.parsed.ignored;
+        self.reject(loaded.parsed.rejections);
+        let mut signatures = loaded.parsed.signatures;
+        for map in &set.config_maps {
+            let Some(files) = maps.get(map) else {
+                let problem = format!(
+                    "rule set {name}: there is no ConfigMap {map} in the sensor's namespace"
+                );
+                self.rules.set_problems.push(problem);
+                continue;
+            };
+            for (key, text) in files {
+                let source = format!("configmap/{map}/{key}");
+                let parsed =
+                    rules::parse::parse_rules(&source, text.as_bytes(), self.context, self.names);
+                self.rules.ignored += parsed.ignored;
+                self.reject(parsed.rejections);
+                signatures.extend(parsed.signatures);
+            }
+        }
+        signatures
+    }
+
+    /// Files of several sets are read for each; what is wrong with them is told once.
+    fn reject(&mut self, rejections: Vec<Rejection>) {
+        let told: HashSet<String> = self.rules.rejections.iter().map(|r| r.to_string()).collect();
+        self.rules
+            .rejections
+            .extend(rejections.into_iter().filter(|r| !told.contains(&r.to_string())));
+    }
+}
+
+/// The rules of all sets together, each once with a bit for every set that holds it.
+struct RuleSets {
+    all: Vec<Signature>,
+    /// Where the rule of a text stands.
+    by_text: HashMap<Arc<str>, usize>,
+}
+
+impl RuleSets {
+    /// Begins with the default set.
+    fn new(all: Vec<Signature>) -> Self {
+        let by_text = all.iter().enumerate().map(|(at, rule)| (Arc::clone(&rule.text), at));
+        Self { by_text: by_text.collect(), all }
+    }
+
+    /// Adds a set. Of rules with the same gid and sid within it the highest revision counts.
+    fn add(&mut self, bit: u32, signatures: Vec<Signature>) {
+        let mut newest: HashMap<(u32, u32), u32> = HashMap::new();
+        for rule in &signatures {
+            let rev = newest.entry((rule.gid, rule.sid)).or_default();
+            *rev = rule.rev.max(*rev);
+        }
+        let mut taken = HashSet::new();
+        for mut rule in signatures {
+            let key = (rule.gid, rule.sid);
+            if newest.get(&key) != Some(&rule.rev) || !taken.insert(key) {
+                continue;
+            }
+            match self.by_text.get(&rule.text).and_then(|&at| self.all.get_mut(at)) {
+                Some(known) => known.rulesets |= 1 << bit,
+                None => {
+                    rule.rulesets = 1 << bit;
+                    self.by_text.insert(Arc::clone(&rule.text), self.all.len());
+                    self.all.push(rule);
+                }
+            }
+        }
+    }
 }
 
 /// Compiles rules. On a terminal `show_progress` draws a bar.
@@ -158,7 +271,7 @@ pub fn load(
     names: &mut Names,
     show_progress: bool,
 ) -> Result<LoadedRules, RulesError> {
-    let parsed = parse(config, names)?;
+    let parsed = parse(config, &ConfigMaps::new(), names)?;
     Ok(finish(parsed, config, show_progress)?)
 }
 
@@ -202,6 +315,7 @@ pub fn finish(
         rejections: parsed.rejections,
         ignored: parsed.ignored,
         files: parsed.files,
+        set_problems: parsed.set_problems,
     })
 }
 
@@ -364,7 +478,9 @@ mod tests {
     fn a_path_without_rules_is_wrong_usage() {
         let mut config = Config::default();
         config.rules.paths = vec!["/nowhere/x.rules".to_owned()];
-        let error = parse(&config, &mut Names::default()).map(drop).expect_err("an error");
+        let error = parse(&config, &ConfigMaps::new(), &mut Names::default())
+            .map(drop)
+            .expect_err("an error");
         assert!(error.is_usage() && error.to_string().contains("/nowhere/x.rules"), "{error}");
     }
 
@@ -376,10 +492,35 @@ mod tests {
         let file = directory.path().join("classification.config");
         std::fs::write(file, "config classification: home-made,Ours,2\nnonsense\n")
             .expect("written");
-        let parsed = parse(&config, &mut Names::default()).expect("rules");
+        let parsed = parse(&config, &ConfigMaps::new(), &mut Names::default()).expect("rules");
         assert_eq!((parsed.signatures.len(), parsed.signatures[0].priority), (1, 2));
         assert_eq!(parsed.warnings.len(), 1);
         assert!(parsed.warnings[0].contains("classification.config:2:"), "{:?}", parsed.warnings);
+    }
+
+    #[test]
+    fn a_rule_has_a_bit_for_every_set_that_holds_it() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut config = config(directory.path(), GOOD);
+        let other = "alert tcp any any -> any any (content:\"ghijkl\"; sid:7; rev:2;)\n";
+        let older = "alert tcp any any -> any any (content:\"xyzxyz\"; sid:7; rev:1;)\n";
+        let set = |maps: &[&str], paths: &[&str]| RuleSetConfig {
+            config_maps: maps.iter().map(|map| (*map).to_owned()).collect(),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        };
+        config.rules.sets.insert("a".to_owned(), set(&["web", "gone"], &["/nowhere/*.rules"]));
+        config.rules.sets.insert("b".to_owned(), set(&["web"], &[]));
+        let text = format!("{GOOD}{BAD}{older}{other}");
+        let files = BTreeMap::from([("x.rules".to_owned(), text)]);
+        let maps = BTreeMap::from([("web".to_owned(), files)]);
+        let parsed = parse(&config, &maps, &mut Names::default()).expect("rules");
+        let masks: Vec<_> = parsed.signatures.iter().map(|it| (it.sid, it.rulesets)).collect();
+        assert_eq!(masks, [(1, 0b111), (7, 0b110)]);
+        let said: Vec<String> = parsed.rejections.iter().map(ToString::to_string).collect();
+        assert!(said.iter().any(|said| said.starts_with("configmap/web/x.rules:2:")), "{said:?}");
+        assert_eq!(said.iter().filter(|said| said.contains("nokeyword")).count(), 1, "{said:?}");
+        let problems = &parsed.set_problems;
+        assert!(problems[0].contains("/nowhere") && problems[1].contains("gone"), "{problems:?}");
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `pollux run`: the live sensor. Ports are polled until a signal ends it; resources and rules are
 //! watched, and their changes published without losing a packet.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use crossbeam::channel::{Receiver, Sender, bounded, select, tick};
@@ -13,16 +13,16 @@ use engine::worker::{TimeSource, TscClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::background::Background;
 use crate::builder::{Builder, Event};
 use crate::config::Config;
-use crate::dataplane::{Dataplane, Mode, output_path, start_eal};
-use crate::output::ledger::Ledger;
-use crate::output::status::StatusFile;
+use crate::dataplane::{Dataplane, Mode, start_eal};
 use crate::output::view::View;
 use crate::ports;
 use crate::replay::{now, writer_config};
+use crate::reports::Reports;
 use crate::source::Watch;
-use crate::state::State;
+use crate::state::{RulesDone, State};
 
 /// How often ledger and status are written.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -42,7 +42,9 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     // Signals from here on are events, so that none falls between two chairs.
     let (events, inbox) = bounded(64);
     let _signals = listen(events.clone())?;
-    let state = State::start(config, true)?;
+    // Before the rules: the cluster is listed while they compile.
+    let background = Background::start(config, events.clone())?;
+    let state = State::with_cluster(config, background.cluster.clone(), true)?;
     let (sysfs, mut cpus) = ports::machine();
     let plans = ports::plan(config, &sysfs, &mut cpus)?;
     let pci = plans.iter().filter_map(|plan| plan.pci().map(str::to_owned)).collect();
@@ -61,9 +63,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let mut view = View::of(&state);
     dataplane.publish(&view.built.snapshot, Arc::clone(&view.built.table), start)?;
     let watches = Watches::start(&state, &events)?;
-    let mut reports = Reports::new(config, &directory);
+    let mut reports = Reports::new(config, &directory, background);
     reports.write(&dataplane, &view);
     tracing::info!("inspecting {} with {} rules", interfaces.join(", "), state.rules().loaded);
+    if view.built.is_loading {
+        tracing::info!("nothing is in scope before the cluster has told all that there is");
+    }
     let datasets = state.datasets();
     let builder = Builder::start(state)?;
     let result = serve(&mut dataplane, &mut view, &mut reports, &inbox, &builder);
@@ -71,8 +76,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     drop((watches, builder));
     let (ledger, alerts, stopped) = dataplane.stop();
     crate::replay::save(&datasets);
-    // Nothing is active any more.
-    reports.put(&ledger, &view, false);
+    reports.finish(&ledger, &view);
     tracing::info!(
         "stopped: {} packets received, {} inspected, {} unscoped, {} dropped; {} alerts",
         ledger.totals.received,
@@ -111,7 +115,9 @@ fn serve(
                 *view = news;
                 if is_new {
                     let table = Arc::clone(&view.built.table);
+                    let begin = Instant::now();
                     dataplane.publish(&view.built.snapshot, table, nanoseconds())?;
+                    reports.publish_seconds = begin.elapsed().as_secs_f64();
                     let generation = view.built.generation();
                     tracing::info!("generation {generation} is in force on every core");
                 }
@@ -178,57 +184,5 @@ impl Watches {
 impl Drop for Watches {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Ledger and status, written now and then.
-struct Reports {
-    ledger: Option<PathBuf>,
-    status: Option<StatusFile>,
-    flows: u64,
-    failing: bool,
-}
-
-impl Reports {
-    fn new(config: &Config, directory: &Path) -> Self {
-        let outputs = &config.outputs;
-        let path = |file: &crate::config::FileConfig| {
-            file.enabled.then(|| output_path(directory, &file.path))
-        };
-        Self {
-            ledger: path(&outputs.ledger),
-            status: path(&outputs.status)
-                .map(|path| StatusFile::resume(path, config.sensor.node_name())),
-            flows: 0,
-            failing: false,
-        }
-    }
-
-    fn write(&mut self, dataplane: &Dataplane, view: &View) {
-        let ledger = dataplane.ledger(&dataplane.alerts());
-        self.flows = ledger.flows.active;
-        let acknowledged = dataplane.acknowledged(view.built.generation());
-        self.put(&ledger, view, acknowledged);
-    }
-
-    /// A disk that is full keeps no packet from being inspected: that is told once, and tried again.
-    fn put(&mut self, ledger: &Ledger, view: &View, acknowledged: bool) {
-        let mut written = Ok(());
-        if let Some(path) = &self.ledger {
-            written = ledger
-                .write(path)
-                .with_context(|| format!("cannot write the ledger to {}", path.display()));
-        }
-        if let Some(status) = &mut self.status {
-            written = written.and(view.write_status(status, ledger, acknowledged));
-        }
-        match written {
-            Ok(()) => self.failing = false,
-            Err(error) if !self.failing => {
-                self.failing = true;
-                tracing::error!("{error:#}; trying again every second");
-            }
-            Err(_) => {}
-        }
     }
 }

@@ -4,8 +4,10 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use api::documents::Problem;
+use api::scope::ResourceState;
 use api::{DeepPacketInspection, Inventory, ScopeTable};
 use engine::scope::{Address, Scope};
 use engine::{Settings, Snapshot};
@@ -16,16 +18,61 @@ use rules::state::Datasets;
 
 use crate::config::Config;
 use crate::rules_source::{self, LoadedRules, RulesError};
-use crate::source::{self, DirectoryError, Watch};
+use crate::source::kubernetes::Seen;
+use crate::source::{self, Cluster, DirectoryError, Watch};
 
 /// Problems of resources that the log names; the rest are counted.
 const LOGGED: usize = 20;
 
+/// Whose traffic is to be inspected.
+#[derive(Debug, Clone)]
+pub enum Resources {
+    /// Everybody's.
+    Everything,
+    /// Of the resources of documents.
+    Documents(Inventory),
+    /// Of the resources of a cluster; `None`: they are not known yet, and nobody's is.
+    Cluster(Option<Arc<Seen>>),
+}
+
+impl Resources {
+    /// Who is who, as the source has it.
+    fn known(&self, rulesets: &[String]) -> Known {
+        match self {
+            Self::Everything | Self::Cluster(None) => Known::default(),
+            Self::Documents(inventory) => {
+                let (endpoints, faults) = inventory.endpoints();
+                let resources = inventory.resources();
+                let mut table = ScopeTable::build(&resources, &endpoints);
+                table.assign_rulesets(|name| bit(rulesets, name));
+                Known {
+                    table: Arc::new(table),
+                    resources: resources.into_iter().map(Arc::new).collect(),
+                    problems: inventory.problems.iter().cloned().chain(faults).collect(),
+                }
+            }
+            Self::Cluster(Some(seen)) => Known {
+                table: Arc::clone(&seen.table),
+                resources: seen.resources.clone(),
+                problems: seen.problems.clone(),
+            },
+        }
+    }
+}
+
+/// The number of a rule set beside the default one.
+fn bit(rulesets: &[String], name: &str) -> Option<u32> {
+    let at = rulesets.iter().position(|known| known == name)?;
+    u32::try_from(at + 1).ok()
+}
+
 /// What is desired.
 #[derive(Debug, Clone)]
 pub struct Desired {
-    /// The resources; `None`: all traffic is in scope.
-    pub inventory: Option<Inventory>,
+    /// The resources.
+    pub resources: Resources,
+    /// Names of the rule sets beside the default one, in the order of their bits from 1 on.
+    pub rulesets: Vec<String>,
     /// The rules.
     pub ruleset: Arc<Ruleset>,
     /// How packets are dealt with.
@@ -41,9 +88,15 @@ pub struct Built {
     /// snapshot's scope are indices into it.
     pub table: Arc<ScopeTable>,
     /// The resources, as read, for their status; in the order of [`ScopeTable::resources`].
-    pub resources: Vec<DeepPacketInspection>,
+    pub resources: Vec<Arc<DeepPacketInspection>>,
     /// What is wrong with documents, with their places.
     pub problems: Vec<Problem>,
+    /// Names of the rule sets beside the default one.
+    pub rulesets: Vec<String>,
+    /// The source has not said yet what is to be inspected.
+    pub is_loading: bool,
+    /// Seconds that it took to put together, from what the source had.
+    pub build_seconds: f64,
 }
 
 impl Built {
@@ -52,11 +105,26 @@ impl Built {
         self.snapshot.generation
     }
 
-    /// Each resource with the error of its own that keeps it from selecting anything.
+    /// Each resource with the error of its own that keeps it from being inspected as asked.
     pub fn resource_errors(&self) -> impl Iterator<Item = (&DeepPacketInspection, Option<String>)> {
         // Both are sorted by namespace and name, each once.
-        let errors = self.table.resources.iter().map(|state| state.error.as_ref());
-        self.resources.iter().zip(errors.map(|error| error.map(ToString::to_string)))
+        let errors = self.table.resources.iter().map(|state| self.error_of(state));
+        self.resources.iter().map(Arc::as_ref).zip(errors)
+    }
+
+    fn error_of(&self, state: &ResourceState) -> Option<String> {
+        if let Some(error) = &state.error {
+            return Some(error.to_string());
+        }
+        let unknown = state.unknown_rulesets.first()?;
+        let known = match self.rulesets.as_slice() {
+            [] => "it has none beside the default one".to_owned(),
+            names => format!("it has {}", names.join(", ")),
+        };
+        Some(format!(
+            "annotation {}: this sensor has no rule set {unknown:?}; {known}",
+            api::dpi::ANNOTATION_RULESETS
+        ))
     }
 }
 
@@ -77,38 +145,55 @@ impl Default for Generations {
 impl Generations {
     /// Puts a generation together.
     pub fn build(&mut self, desired: &Desired) -> Built {
-        let (table, problems) = table(desired.inventory.as_ref());
-        self.build_of(desired, table, problems)
+        let begin = Instant::now();
+        let known = Known::of(desired);
+        self.build_of(desired, known, begin)
     }
 
-    fn build_of(&mut self, desired: &Desired, table: ScopeTable, problems: Vec<Problem>) -> Built {
+    fn build_of(&mut self, desired: &Desired, known: Known, begin: Instant) -> Built {
         let generation = self.next;
         self.next += 1;
-        let scope = match &desired.inventory {
-            None => Scope::everything(),
-            Some(_) => scope(&table, self.seed),
+        let scope = match &desired.resources {
+            Resources::Everything => Scope::everything(),
+            Resources::Documents(_) | Resources::Cluster(_) => scope(&known.table, self.seed),
         };
         let rules = Arc::clone(&desired.ruleset);
         let snapshot = Snapshot::new(generation, scope, rules, desired.settings.clone());
         Built {
             snapshot: Arc::new(snapshot),
-            table: Arc::new(table),
-            resources: desired.inventory.as_ref().map(Inventory::resources).unwrap_or_default(),
-            problems,
+            table: known.table,
+            resources: known.resources,
+            problems: known.problems,
+            rulesets: desired.rulesets.clone(),
+            is_loading: matches!(desired.resources, Resources::Cluster(None)),
+            build_seconds: begin.elapsed().as_secs_f64(),
         }
     }
 }
 
-/// Who is who, and what is wrong with documents.
-fn table(inventory: Option<&Inventory>) -> (ScopeTable, Vec<Problem>) {
-    let Some(inventory) = inventory else { return (ScopeTable::default(), Vec::new()) };
-    let (endpoints, faults) = inventory.endpoints();
-    let table = ScopeTable::build(&inventory.resources(), &endpoints);
-    (table, inventory.problems.iter().cloned().chain(faults).collect())
+/// What the source has, with the numbers of the rule sets; the resources in the table's order.
+#[derive(Debug, Default)]
+struct Known {
+    table: Arc<ScopeTable>,
+    resources: Vec<Arc<DeepPacketInspection>>,
+    problems: Vec<Problem>,
+}
+
+impl Known {
+    fn of(desired: &Desired) -> Self {
+        desired.resources.known(&desired.rulesets)
+    }
+
+    /// The same as what is in force, so far as cores and status go?
+    fn is_of(&self, built: &Built) -> bool {
+        self.table == built.table
+            && self.problems == built.problems
+            && self.resources == built.resources
+    }
 }
 
 /// The addresses of a table, as the cores look them up.
-fn scope(table: &ScopeTable, seed: u64) -> Scope {
+pub fn scope(table: &ScopeTable, seed: u64) -> Scope {
     let addresses = table.by_address.iter().map(|(address, endpoints)| {
         let mut resources: Vec<u32> = endpoints
             .iter()
@@ -116,8 +201,8 @@ fn scope(table: &ScopeTable, seed: u64) -> Scope {
             .collect();
         resources.sort_unstable();
         resources.dedup();
-        // One rule set so far, for every resource alike.
-        let rulesets = u64::from(!resources.is_empty());
+        let mask_of = |&resource: &u32| table.resources.get(resource as usize).map(|it| it.mask);
+        let rulesets = resources.iter().filter_map(mask_of).fold(0, |all, mask| all | mask);
         (*address, Address { endpoints: endpoints.clone(), resources, rulesets })
     });
     Scope::of(addresses, seed)
@@ -165,6 +250,9 @@ pub struct State {
     desired: Desired,
     rules: RulesView,
     current: Built,
+    cluster: Option<Cluster>,
+    /// Which ConfigMaps the rules were read from.
+    maps_version: u64,
     directory_error: Option<String>,
     rules_error: Option<String>,
     /// What was read last, so that reading the same again changes nothing.
@@ -183,12 +271,15 @@ pub struct RulesView {
     pub files: Vec<PathBuf>,
     /// Figures of their build.
     pub report: rules::ruleset::BuildReport,
+    /// What is wrong with rule sets other than the default one.
+    pub set_problems: Vec<String>,
 }
 
 impl RulesView {
     fn of(loaded: LoadedRules) -> (Arc<Ruleset>, Self) {
-        let LoadedRules { ruleset, report, rejections, ignored: _, files } = loaded;
-        let view = Self { loaded: ruleset.signatures.len(), rejections, files, report };
+        let LoadedRules { ruleset, report, rejections, ignored: _, files, set_problems } = loaded;
+        let loaded = ruleset.signatures.len();
+        let view = Self { loaded, rejections, files, report, set_problems };
         (ruleset, view)
     }
 }
@@ -201,15 +292,39 @@ impl State {
     /// The resources directory can't be listed, a path gives no rules, variables don't resolve, or
     /// the rules don't compile.
     pub fn start(config: &Config, show_progress: bool) -> Result<Self, StartError> {
-        let inventory = config.source.directory.as_deref().map(source::read).transpose()?;
+        Self::with_cluster(config, None, show_progress)
+    }
+
+    /// The same, with a cluster as the source.
+    ///
+    /// # Errors
+    /// As [`State::start`].
+    pub fn with_cluster(
+        config: &Config,
+        cluster: Option<Cluster>,
+        show_progress: bool,
+    ) -> Result<Self, StartError> {
+        let resources = match (&cluster, config.source.directory.as_deref()) {
+            (Some(_), _) => Resources::Cluster(None),
+            (None, Some(directory)) => Resources::Documents(source::read(directory)?),
+            (None, None) => Resources::Everything,
+        };
         let mut names = Names::default();
         let hasher = RandomState::new();
-        let parsed = rules_source::parse(config, &mut names)?;
+        let (maps_version, maps) =
+            cluster.as_ref().map(|cluster| cluster.config_maps()).unwrap_or_default();
+        let parsed = rules_source::parse(config, &maps, &mut names)?;
         let rules_print = parsed.fingerprint(&hasher);
         let loaded = rules_source::finish(parsed, config, show_progress);
         let (ruleset, rules) = RulesView::of(loaded.map_err(RulesError::from)?);
         let settings = crate::settings::settings(config);
-        let desired = Desired { inventory, ruleset, settings };
+        let rulesets = config.rules.sets.keys().cloned().collect();
+        let mut desired = Desired { resources, rulesets, ruleset, settings };
+        // What the cluster has said while the rules were loaded.
+        let seen = |cluster: &Cluster| cluster.seen(None, |name| bit(&desired.rulesets, name));
+        if let Some(seen) = cluster.as_ref().and_then(seen) {
+            desired.resources = Resources::Cluster(Some(Arc::new(seen)));
+        }
         let mut generations = Generations::default();
         let current = generations.build(&desired);
         log_problems(&current);
@@ -222,6 +337,8 @@ impl State {
             desired,
             rules,
             current,
+            cluster,
+            maps_version,
             directory_error,
             rules_error,
             rules_print,
@@ -256,6 +373,8 @@ impl State {
             let count = self.current.problems.len();
             conditions.push(format!("{count} problems in resources; the first: {first}"));
         }
+        let missing = self.rules.set_problems.iter();
+        conditions.extend(missing.cloned());
         conditions.extend(self.directory_error.clone());
         conditions.extend(self.rules_error.clone());
         conditions
@@ -263,16 +382,29 @@ impl State {
 
     /// Reads the resources again.
     pub fn reload_resources(&mut self) -> Update {
+        if let Some(cluster) = &self.cluster {
+            let known = match &self.desired.resources {
+                Resources::Cluster(Some(seen)) => Some(seen.version),
+                _ => None,
+            };
+            let rulesets = &self.desired.rulesets;
+            let Some(seen) = cluster.seen(known, |name| bit(rulesets, name)) else {
+                return Update::Unchanged;
+            };
+            self.desired.resources = Resources::Cluster(Some(Arc::new(seen)));
+            return self.rebuild(false);
+        }
         let Some(directory) = self.config.source.directory.as_deref() else {
             return Update::Unchanged;
         };
         match source::read(directory) {
             Ok(inventory) => {
                 self.directory_error = None;
-                if self.desired.inventory.as_ref() == Some(&inventory) {
+                if matches!(&self.desired.resources, Resources::Documents(old) if *old == inventory)
+                {
                     return Update::Unchanged;
                 }
-                self.desired.inventory = Some(inventory);
+                self.desired.resources = Resources::Documents(inventory);
                 self.rebuild(false)
             }
             Err(error) => {
@@ -284,50 +416,64 @@ impl State {
         }
     }
 
+    /// Have rules in ConfigMaps changed since they were read?
+    pub fn has_new_rule_maps(&self) -> bool {
+        let version = self.cluster.as_ref().map(|cluster| cluster.config_maps().0);
+        version.is_some_and(|version| version != self.maps_version)
+    }
+
     /// Reads the rules again. [`State::conditions`] may change also where the rules don't.
     pub fn reload_rules(&mut self) -> Update {
-        match self.try_reload_rules() {
-            Ok(update) => {
-                self.rules_error = None;
-                update
+        let job = self.begin_rules();
+        self.end_rules(job.run())
+    }
+
+    /// What is to be done to read the rules again, beside everything else: it may take seconds. No
+    /// other may be begun before it has ended.
+    pub fn begin_rules(&mut self) -> RulesJob {
+        let (version, maps) =
+            self.cluster.as_ref().map(|cluster| cluster.config_maps()).unwrap_or_default();
+        self.maps_version = version;
+        RulesJob {
+            config: self.config.clone(),
+            maps,
+            names: std::mem::take(&mut self.names),
+            hasher: self.hasher.clone(),
+            print: self.rules_print,
+            loaded: self.rules.loaded,
+        }
+    }
+
+    /// Takes what came of reading the rules.
+    pub fn end_rules(&mut self, done: RulesDone) -> Update {
+        self.names = done.names;
+        let update = match done.result {
+            Ok(None) => Update::Unchanged,
+            Ok(Some((print, loaded))) => {
+                (self.desired.ruleset, self.rules) = RulesView::of(loaded);
+                self.rules_print = print;
+                self.rebuild(true)
             }
             Err(error) => {
                 let reason = format!("{error}; the rules loaded before stay in force");
                 tracing::error!("{reason}");
                 self.rules_error = Some(reason.clone());
-                Update::Rejected(reason)
+                return Update::Rejected(reason);
             }
-        }
-    }
-
-    fn try_reload_rules(&mut self) -> anyhow::Result<Update> {
-        let parsed = rules_source::parse(&self.config, &mut self.names)?;
-        if parsed.signatures.is_empty() && self.rules.loaded > 0 {
-            anyhow::bail!("no rule loads any more");
-        }
-        let print = parsed.fingerprint(&self.hasher);
-        if print == self.rules_print {
-            return Ok(Update::Unchanged);
-        }
-        let loaded = rules_source::finish(parsed, &self.config, false)?;
-        (self.desired.ruleset, self.rules) = RulesView::of(loaded);
-        self.rules_print = print;
-        Ok(self.rebuild(true))
+        };
+        self.rules_error = None;
+        update
     }
 
     fn rebuild(&mut self, new_rules: bool) -> Update {
-        let (table, problems) = table(self.desired.inventory.as_ref());
-        let resources =
-            self.desired.inventory.as_ref().map(Inventory::resources).unwrap_or_default();
+        let begin = Instant::now();
+        let known = Known::of(&self.desired);
         // A pod's event often changes nothing that the cores see.
-        if !new_rules
-            && table == *self.current.table
-            && problems == self.current.problems
-            && resources == self.current.resources
-        {
+        let is_cluster = matches!(self.desired.resources, Resources::Cluster(_));
+        if !new_rules && !is_cluster && known.is_of(&self.current) {
             return Update::Unchanged;
         }
-        self.current = self.generations.build_of(&self.desired, table, problems);
+        self.current = self.generations.build_of(&self.desired, known, begin);
         log_problems(&self.current);
         tracing::info!(
             "generation {}: {} rules, {} resources, {} endpoints",
@@ -345,7 +491,8 @@ impl State {
     /// The system refuses.
     pub fn watch_rules(&self) -> notify::Result<Watch> {
         // Of a pattern the directory that its fixed part names: new files may come to fit it.
-        let paths = self.config.rules.paths.iter().map(|path| {
+        let sets = self.config.rules.sets.values().flat_map(|set| &set.paths);
+        let paths = self.config.rules.paths.iter().chain(sets).map(|path| {
             let wild = path.find(['*', '?', '[']);
             match wild.and_then(|at| path.get(..at)) {
                 Some(fixed) if !std::path::Path::new(path).exists() => {
@@ -366,6 +513,46 @@ impl State {
     /// The system refuses.
     pub fn watch_resources(&self) -> notify::Result<Option<Watch>> {
         self.config.source.directory.as_ref().map(|directory| Watch::new([directory])).transpose()
+    }
+}
+
+/// Rules that are to be read and compiled.
+#[derive(Debug)]
+pub struct RulesJob {
+    config: Config,
+    maps: rules_source::ConfigMaps,
+    names: Names,
+    hasher: RandomState,
+    print: u64,
+    loaded: usize,
+}
+
+/// What came of a [`RulesJob`].
+#[derive(Debug)]
+pub struct RulesDone {
+    names: Names,
+    /// New rules with their fingerprint, or that they are the same.
+    result: anyhow::Result<Option<(u64, LoadedRules)>>,
+}
+
+impl RulesJob {
+    /// Does it.
+    pub fn run(mut self) -> RulesDone {
+        let result = self.try_run();
+        RulesDone { names: self.names, result }
+    }
+
+    fn try_run(&mut self) -> anyhow::Result<Option<(u64, LoadedRules)>> {
+        let parsed = rules_source::parse(&self.config, &self.maps, &mut self.names)?;
+        if parsed.signatures.is_empty() && self.loaded > 0 {
+            anyhow::bail!("no rule loads any more");
+        }
+        let print = parsed.fingerprint(&self.hasher);
+        if print == self.print {
+            return Ok(None);
+        }
+        let loaded = rules_source::finish(parsed, &self.config, false)?;
+        Ok(Some((print, loaded)))
     }
 }
 
@@ -442,7 +629,8 @@ mod tests {
             pod("bank", "wrong", "web", "10.0.0.300"),
         ];
         let desired = Desired {
-            inventory: Some(inventory(&text.concat())),
+            resources: Resources::Documents(inventory(&text.concat())),
+            rulesets: Vec::new(),
             ruleset: no_rules(),
             settings: Settings::default(),
         };
@@ -467,13 +655,62 @@ mod tests {
 
     #[test]
     fn without_a_directory_everything_is_in_scope() {
-        let desired =
-            Desired { inventory: None, ruleset: no_rules(), settings: Settings::default() };
+        let desired = Desired {
+            resources: Resources::Everything,
+            rulesets: Vec::new(),
+            ruleset: no_rules(),
+            settings: Settings::default(),
+        };
         let built = Generations::default().build(&desired);
         assert!(built.snapshot.scope.is_everything());
-        let desired = Desired { inventory: Some(Inventory::default()), ..desired };
+        let desired = Desired { resources: Resources::Documents(Inventory::default()), ..desired };
         let built = Generations::default().build(&desired);
         assert!(!built.snapshot.scope.is_everything(), "an empty directory scopes nothing");
+    }
+
+    #[test]
+    fn a_resource_has_the_rule_sets_that_it_asks_for() {
+        let with = |name: &str, app: &str, sets: &str| {
+            let annotation =
+                format!("metadata:\n  annotations: {{pollux.dev/rulesets: \"{sets}\"}}");
+            dpi("shop", name, &format!("app == '{app}'")).replace("metadata:", &annotation)
+        };
+        let text = [
+            with("web", "web", "b, a"),
+            with("db", "db", "none"),
+            dpi("shop", "plain", ""),
+            pod("shop", "web-0", "web", "10.0.0.1"),
+            pod("shop", "db-0", "db", "10.0.0.2"),
+        ];
+        let mut desired = Desired {
+            resources: Resources::Documents(inventory(&text.concat())),
+            rulesets: vec!["a".to_owned(), "b".to_owned()],
+            ruleset: no_rules(),
+            settings: Settings::default(),
+        };
+        let built = Generations::default().build(&desired);
+        assert_eq!(lookup(&built, "10.0.0.1").expect("known").rulesets, 0b111);
+        assert_eq!(lookup(&built, "10.0.0.2").expect("known").rulesets, 0b001);
+        let errors: Vec<_> = built.resource_errors().map(|(_, error)| error).collect();
+        assert_eq!((errors.len(), &errors[1], &errors[2]), (3, &None, &None));
+        let error = errors[0].clone().expect("an unknown set");
+        assert!(error.contains("\"none\"") && error.contains("a, b"), "{error}");
+        desired.rulesets.clear();
+        let built = Generations::default().build(&desired);
+        assert_eq!(lookup(&built, "10.0.0.1").expect("known").rulesets, 0b001);
+    }
+
+    #[test]
+    fn before_the_cluster_has_told_everything_nothing_is_in_scope() {
+        let desired = Desired {
+            resources: Resources::Cluster(None),
+            rulesets: Vec::new(),
+            ruleset: no_rules(),
+            settings: Settings::default(),
+        };
+        let built = Generations::default().build(&desired);
+        assert!(built.is_loading && built.snapshot.scope.is_empty());
+        assert!(!built.snapshot.scope.is_everything());
     }
 
     const RULE: &str = "alert tcp any any -> any any (content:\"abcdef\"; sid:1;)\n";

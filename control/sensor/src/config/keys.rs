@@ -7,7 +7,7 @@ use engine::DuplicateMode;
 use super::value::Wrong;
 use super::{
     CacheSetting, Checksums, Config, Cores, DriverSetting, Hugepages, IdleSetting, LogLevel, Place,
-    PortConfig, SpreadSetting, Value,
+    PortConfig, RuleSetConfig, SpreadSetting, StatusWriter, Value,
 };
 
 /// A setting.
@@ -71,10 +71,61 @@ pub const KEYS: &[Key] = keys! {
 
     "source.directory", "directory of Kubernetes documents; default: none, all traffic is in scope",
         |c, v| { c.source.directory = Some(path(v)?); Ok(()) };
-    "source.kubernetes", "read resources from a cluster; default: false",
-        |_, v| if v.boolean()? {
-            Err("this build reads resources from a directory only; set source.directory".to_owned())
-        } else { Ok(()) };
+    "source.kubernetes", "read resources and endpoints from a cluster; default: false",
+        |c, v| { c.source.kubernetes = v.boolean()?; Ok(()) };
+
+    "kubernetes.kubeconfig", "the kubeconfig; default: the pod's service account, else $KUBECONFIG",
+        |c, v| { c.kubernetes.kubeconfig = Some(path(v)?); Ok(()) };
+    "kubernetes.context", "a context of the kubeconfig; default: the current one",
+        |c, v| { c.kubernetes.context = Some(v.text()?.to_owned()); Ok(()) };
+    "kubernetes.namespace", "the sensor's own namespace; default: the service account's",
+        |c, v| { c.kubernetes.namespace = Some(v.text()?.to_owned()); Ok(()) };
+    "kubernetes.nodes", "nodes whose pods are in view; default: all of them",
+        |c, v| { c.kubernetes.nodes = v.texts()?; Ok(()) };
+    "kubernetes.node-selector", "label selector of the nodes whose pods are in view; default: none, see nodes",
+        |c, v| { c.kubernetes.node_selector = Some(v.text()?.to_owned()); Ok(()) };
+    "kubernetes.status", "who writes the status of resources: each sensor its own entries, one that is elected all, \
+        or nobody (off); default: each",
+        |c, v| {
+            c.kubernetes.status = match v {
+                Value::Boolean(false) => StatusWriter::Off,
+                v => v.choice(&[
+                    ("each", StatusWriter::Each),
+                    ("elected", StatusWriter::Elected),
+                    ("off", StatusWriter::Off),
+                ])?,
+            };
+            Ok(())
+        };
+    "kubernetes.status-rate", "the most writes of status in a second; default: 50",
+        |c, v| { c.kubernetes.status_rate = v.number(1..=10_000)?; Ok(()) };
+    "kubernetes.status-interval", "time between two writes of a resource's status at the least; default: 1s",
+        |c, v| { c.kubernetes.status_interval = v.duration()?; Ok(()) };
+    "kubernetes.lease", "hold a lease, by which others see that the sensor lives; default: true",
+        |c, v| { c.kubernetes.lease = v.boolean()?; Ok(()) };
+    "kubernetes.lease-duration", "how long a lease holds without being renewed; default: 30s",
+        |c, v| {
+            let duration = v.duration()?;
+            if duration < std::time::Duration::from_secs(3) {
+                return Err("expected at least 3s".to_owned());
+            }
+            c.kubernetes.lease_duration = duration;
+            Ok(())
+        };
+
+    "metrics.listen", "address and port of /healthz, /readyz and /metrics, such as 0.0.0.0:9464; default: none",
+        |c, v| {
+            let text = v.text()?;
+            if text == "none" {
+                c.metrics.listen = None;
+                return Ok(());
+            }
+            let address = text.parse().map_err(|_| {
+                format!("expected an address and a port, such as 127.0.0.1:9464, found {text:?}")
+            })?;
+            c.metrics.listen = Some(address);
+            Ok(())
+        };
 
     "rules.paths", "rule files, directories and glob patterns",
         |c, v| { c.rules.paths = v.texts()?; Ok(()) };
@@ -334,6 +385,20 @@ pub const PORT_KEYS: &[Key<PortConfig>] = keys! {
         };
 };
 
+/// The settings of each `[rules.sets.NAME]`.
+pub const RULE_SET_KEYS: &[Key<RuleSetConfig>] = keys! {
+    "paths", "rule files, directories and glob patterns",
+        |s, v| { s.paths = v.texts()?; Ok(()) };
+    "config-maps", "ConfigMaps in the sensor's namespace, each of their keys a file of rules",
+        |s, v| { s.config_maps = v.texts()?; Ok(()) };
+};
+
+/// Prefix below which the user names rule sets.
+pub const RULE_SETS: &str = "rules.sets.";
+
+/// The most rule sets beside the default one: a bit for each.
+pub const MAX_RULE_SETS: usize = 63;
+
 /// Prefixes below which the user chooses names.
 pub const ADDRESS_GROUPS: &str = "vars.address-groups.";
 /// See [`ADDRESS_GROUPS`].
@@ -435,6 +500,17 @@ pub fn set(config: &mut Config, name: &str, value: &Value, place: &Place) -> Out
         value.group().map(|value| {
             config.vars.port_groups.insert(group.to_owned(), (value, place.clone()));
         })
+    } else if let Some((set, key)) = rule_set_key(name) {
+        let is_new = !config.rules.sets.contains_key(set);
+        if is_new && config.rules.sets.len() >= MAX_RULE_SETS {
+            Err(format!("at most {MAX_RULE_SETS} rule sets can be told apart"))
+        } else if !api::documents::is_subdomain(set) || set == "default" {
+            Err(format!(
+                "a rule set's name is made of a-z, 0-9, - and ., and is not `default`; found {set:?}"
+            ))
+        } else {
+            (key.set)(config.rules.sets.entry(set.to_owned()).or_default(), value)
+        }
     } else if let Some((index, key)) = port_key(name) {
         // A port more than there are is a new one.
         if index > config.ports.len() || index >= 64 {
@@ -465,8 +541,20 @@ fn port_key(name: &str) -> Option<(usize, &'static Key<PortConfig>)> {
     Some((index.parse().ok()?, key))
 }
 
+/// `rules.sets.NAME.paths`; the name may hold dots.
+fn rule_set_key(name: &str) -> Option<(&str, &'static Key<RuleSetConfig>)> {
+    let (set, name) = name.strip_prefix(RULE_SETS)?.rsplit_once('.')?;
+    let key = RULE_SET_KEYS.iter().find(|key| key.name == name)?;
+    (!set.is_empty()).then_some((set, key))
+}
+
 /// Is there a setting below this name?
 pub fn is_section(name: &str) -> bool {
+    if name == RULE_SETS.trim_end_matches('.')
+        || name.starts_with(RULE_SETS) && rule_set_key(name).is_none()
+    {
+        return true;
+    }
     let below = |key: &str| key.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
     KEYS.iter().any(|key| below(key.name)) || below(ADDRESS_GROUPS) || below(PORT_GROUPS)
 }
@@ -525,7 +613,9 @@ mod tests {
             ("detection.packet-alert-max", "256"),
             ("streams.policy", "plan9"),
             ("flows.max", "0"),
-            ("source.kubernetes", "true"),
+            ("rules.sets.Web.paths", "x"),
+            ("metrics.listen", "9464"),
+            ("kubernetes.lease-duration", "1s"),
             ("decoder.vxlan.ports", "70000"),
             ("ports.1.device", "eth0"),
             ("ports.0.queues", "0"),

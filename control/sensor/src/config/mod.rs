@@ -36,6 +36,10 @@ pub struct Config {
     pub ports: Vec<PortConfig>,
     /// `[source]`
     pub source: SourceConfig,
+    /// `[kubernetes]`
+    pub kubernetes: KubernetesConfig,
+    /// `[metrics]`
+    pub metrics: MetricsConfig,
     /// `[rules]`
     pub rules: RulesConfig,
     /// `[vars.address-groups]` and `[vars.port-groups]`
@@ -81,6 +85,8 @@ impl Default for Config {
             sensor: SensorConfig::default(),
             ports: Vec::new(),
             source: SourceConfig::default(),
+            kubernetes: KubernetesConfig::default(),
+            metrics: MetricsConfig::default(),
             rules: RulesConfig::default(),
             vars: Variables::default(),
             decoder: wire::Config::default(),
@@ -244,15 +250,88 @@ pub enum Cores {
 /// `[source]`: where resources and endpoints come from.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SourceConfig {
-    /// A directory of Kubernetes documents; `None`: all traffic is in scope.
+    /// A directory of Kubernetes documents; `None`: all traffic is in scope, or the cluster's.
     pub directory: Option<PathBuf>,
+    /// Resources and endpoints are those of a cluster.
+    pub kubernetes: bool,
+}
+
+/// `[kubernetes]`: which cluster, what of it is in view, and what is told to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KubernetesConfig {
+    /// The kubeconfig; `None`: the pod's service account, else `$KUBECONFIG`, else the user's.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of it other than the current one.
+    pub context: Option<String>,
+    /// The sensor's own namespace; `None`: the one of the service account or context.
+    pub namespace: Option<String>,
+    /// Nodes whose pods are in view; none: all.
+    pub nodes: Vec<String>,
+    /// Label selector of the nodes whose pods are in view.
+    pub node_selector: Option<String>,
+    /// Who writes status.
+    pub status: StatusWriter,
+    /// The most writes of status in a second.
+    pub status_rate: u32,
+    /// How long a status waits to be written again at the least.
+    pub status_interval: Duration,
+    /// Whether the sensor holds a lease, by which others see that it lives.
+    pub lease: bool,
+    /// How long a lease holds without being renewed.
+    pub lease_duration: Duration,
+}
+
+impl Default for KubernetesConfig {
+    fn default() -> Self {
+        Self {
+            kubeconfig: None,
+            context: None,
+            namespace: None,
+            nodes: Vec::new(),
+            node_selector: None,
+            status: StatusWriter::Each,
+            status_rate: 50,
+            status_interval: Duration::from_secs(1),
+            lease: true,
+            lease_duration: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Who writes the status of resources in a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusWriter {
+    /// Every sensor its own entries.
+    Each,
+    /// One elected sensor the entries of all, of what they say in their leases.
+    Elected,
+    /// Nobody.
+    Off,
+}
+
+/// `[metrics]`: what is served over HTTP.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MetricsConfig {
+    /// Address and port of `/healthz`, `/readyz` and `/metrics`; `None`: nothing is served.
+    pub listen: Option<std::net::SocketAddr>,
+}
+
+/// `[rules.sets.NAME]`: a set of rules that resources may ask for by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RuleSetConfig {
+    /// Files, directories and glob patterns.
+    pub paths: Vec<String>,
+    /// ConfigMaps in the sensor's namespace; each of their keys is a file of rules.
+    pub config_maps: Vec<String>,
 }
 
 /// `[rules]`: what is looked for.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RulesConfig {
-    /// Files, directories and glob patterns.
+    /// Files, directories and glob patterns: the default set.
     pub paths: Vec<String>,
+    /// `[rules.sets.NAME]`: sets that resources ask for by their annotation.
+    pub sets: BTreeMap<String, RuleSetConfig>,
     /// Where compiled rules are kept.
     pub cache: CacheSetting,
     /// The classification file; `None`: `classification.config` beside the rules if there is

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::keys::{KEYS, PORT_KEYS};
+use super::keys::{KEYS, PORT_KEYS, RULE_SET_KEYS};
 
 /// Writes every setting with its meaning and its default, each commented out.
 ///
@@ -23,12 +23,22 @@ pub fn write(mut out: impl Write) -> io::Result<()> {
         }
         setting(&mut out, name.trim_start_matches('.'), key.about)?;
         if key.name == "rules.threads" {
+            sets(&mut out)?;
             vars(&mut out)?;
         }
     }
     writeln!(out, "\n# One for each port:\n#[[ports]]")?;
     for key in PORT_KEYS {
         setting(&mut out, key.name, key.about)?;
+    }
+    Ok(())
+}
+
+fn sets(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\n# One for each rule set that resources ask for by their annotation.")?;
+    writeln!(out, "#[rules.sets.NAME]")?;
+    for key in RULE_SET_KEYS {
+        setting(out, key.name, key.about)?;
     }
     Ok(())
 }
@@ -104,7 +114,7 @@ mod tests {
         let text = reference();
         let shown = text.lines().filter(|line| line.starts_with('#') && line.contains('='));
         let shown = shown.filter(|line| !line.starts_with("# ")).count();
-        assert_eq!(shown, KEYS.len() + PORT_KEYS.len() + 2);
+        assert_eq!(shown, KEYS.len() + PORT_KEYS.len() + RULE_SET_KEYS.len() + 2);
         let sections: Vec<_> = text.lines().filter(|line| line.starts_with('[')).collect();
         let mut unique = sections.clone();
         unique.dedup();

@@ -102,7 +102,7 @@ impl NameBook {
                 + u8::from(matches!(destination, Who::Several)),
             source: source.one(),
             destination: destination.one(),
-            resources: resources(alert),
+            resources: resources(alert, &own.table),
             table: Some(own.table),
             unknown_generation: false,
         }
@@ -144,7 +144,7 @@ pub(crate) struct Named {
 impl Named {
     /// Who it is.
     pub(crate) fn endpoint(&self) -> Option<&EndpointIdentity> {
-        self.table.endpoints.get(self.index as usize)
+        self.table.endpoints.get(self.index as usize).map(Arc::as_ref)
     }
 }
 
@@ -204,14 +204,21 @@ fn who(
     who
 }
 
-/// The resources of all layers of both sides.
-fn resources(alert: &Alert) -> Vec<u32> {
+/// The resources of all layers of both sides whose rule sets hold the rule.
+fn resources(alert: &Alert, table: &ScopeTable) -> Vec<u32> {
+    let signature = alert.snapshot.rules.signatures.get(alert.signature as usize);
+    let rulesets = signature.map_or(u64::MAX, |signature| signature.rulesets);
+    let holds = |&resource: &u32| {
+        let resource = table.resources.get(resource as usize);
+        resource.is_none_or(|resource| resource.mask & rulesets != 0)
+    };
     let mut all: Vec<u32> = alert
         .hits
         .sources()
         .chain(alert.hits.destinations())
         .filter_map(|id| alert.snapshot.scope.address(id))
         .flat_map(|address| address.resources.iter().copied())
+        .filter(holds)
         .collect();
     all.sort_unstable();
     all.dedup();

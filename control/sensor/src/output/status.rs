@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use api::DeepPacketInspection;
 use api::documents::{Document, Documents, to_yaml};
-use api::dpi::{DeepPacketInspectionStatus, MAX_ERROR_CONDITIONS, NodeStatus, Time};
+use api::dpi::{DeepPacketInspectionStatus, NodeStatus, Time};
 
 use super::atomic;
-use super::ledger::Ledger;
+use crate::status::{Condition, Said};
 
 /// A resource, and why it selects nothing if its selector is invalid.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +71,7 @@ impl StatusFile {
         &mut self,
         resources: &[ResourceInput<'_>],
         acknowledged: bool,
-        conditions: &[String],
+        conditions: &[Condition],
         now: Time,
     ) -> io::Result<bool> {
         let mut sorted: Vec<_> = resources.iter().collect();
@@ -87,11 +87,7 @@ impl StatusFile {
                 .remove(&key)
                 .or_else(|| own_entry(input.resource, &self.node))
                 .unwrap_or_else(|| NodeStatus::new(&*self.node));
-            entry.set_active(acknowledged && input.error.is_none(), now);
-            let room = MAX_ERROR_CONDITIONS - usize::from(input.error.is_some());
-            let general = conditions.get(conditions.len().saturating_sub(room)..).unwrap_or(&[]);
-            entry
-                .set_errors(input.error.into_iter().chain(general.iter().map(String::as_str)), now);
+            Said::new(input.error, acknowledged, conditions).say_in(&mut entry, now);
             let mut document = input.resource.clone();
             let status = document.status.get_or_insert_with(DeepPacketInspectionStatus::default);
             *status.entry(&self.node) = entry.clone();
@@ -121,58 +117,6 @@ fn key(resource: &DeepPacketInspection) -> (String, String) {
 fn own_entry(resource: &DeepPacketInspection, node: &str) -> Option<NodeStatus> {
     let status = resource.status.as_ref()?;
     status.nodes.iter().find(|entry| entry.node == node).cloned()
-}
-
-/// An error condition for rules that did not load: how many, and the first with its place.
-pub fn rejected_rules(count: usize, first: &str) -> Option<String> {
-    match count {
-        0 => None,
-        1 => Some(format!("1 rule does not load: {first}")),
-        _ => Some(format!("{count} rules do not load, the first: {first}")),
-    }
-}
-
-/// Rules set aside that the status names at the most.
-const MOST_NAMED: usize = 5;
-
-/// Error conditions for what the sensor lost. Numbers are orders of magnitude, so that a loss that
-/// goes on does not rewrite the status with every packet.
-pub fn losses(ledger: &Ledger) -> Vec<String> {
-    let mut all = Vec::new();
-    let mut say = |n: u64, what: &str| {
-        if let Some(digits) = n.checked_ilog10() {
-            all.push(format!("at least {} {what}", 10u64.pow(digits)));
-        }
-    };
-    for port in &ledger.ports {
-        let name = &port.name;
-        let missed = port.nic.imissed.unwrap_or(0);
-        say(
-            missed,
-            &format!("packets lost by {name} before a core took them: add queues and cores"),
-        );
-        let no_buffer = port.nic.rx_nombuf.unwrap_or(0);
-        say(no_buffer, &format!("times no packet buffer was left for {name}: enlarge its pool"));
-    }
-    for rule in ledger.trouble.rules_set_aside.keys().take(MOST_NAMED) {
-        say(1, &format!("time rule {rule} was set aside for its cost: see the log"));
-    }
-    let drops = ledger.drops();
-    for (reason, what) in [
-        ("hand_over_full", "packets lost between cores: a core is overloaded"),
-        ("stream_memcap", "packets not reassembled: raise the streams' memcap"),
-        ("fragment_memcap", "fragments not reassembled: raise the defragmenter's memcap"),
-        ("worker_panic", "packets lost to a defect of the sensor: see its log"),
-    ] {
-        say(drops.get(reason).copied().unwrap_or(0), what);
-    }
-    for (reason, what) in [
-        ("ring_full", "alerts lost on their way from the cores: too many rules match"),
-        ("write_error", "alerts not written: is the disk of eve.json full?"),
-    ] {
-        say(ledger.alerts.lost.get(reason).copied().unwrap_or(0), what);
-    }
-    all
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn alert_of(generation: u64, pods: &[api::Endpoint], src: &str) -> (Alert, Arc<S
 }
 
 fn name(side: &Option<Named>) -> Option<&str> {
-    side.as_ref()?.endpoint().map(|it| it.pod.as_str())
+    side.as_ref()?.endpoint().map(|it| &*it.pod)
 }
 
 #[test]

@@ -1,7 +1,6 @@
-use api::dpi::ActiveStatus;
+use api::dpi::{ActiveStatus, MAX_ERROR_CONDITIONS};
 
 use super::*;
-use crate::output::ledger::{NicCounters, PortLedger, QueueLedger};
 
 fn at(second: i64) -> Time {
     Time::from_second(second)
@@ -60,7 +59,7 @@ fn saying_the_same_again_writes_nothing() {
     let resource = DeepPacketInspection::new("shop", "web", "");
     let inputs = [ResourceInput { resource: &resource, error: None }];
     let mut status = StatusFile::new(&path, "node-1");
-    let conditions = ["one".to_owned()];
+    let conditions = [Condition::new("one")];
     assert!(status.update(&inputs, true, &conditions, at(1)).expect("written"));
     assert!(!status.update(&inputs, true, &conditions, at(2)).expect("unchanged"));
     assert!(status.update(&inputs, true, &[], at(3)).expect("written"));
@@ -75,7 +74,7 @@ fn of_more_than_ten_errors_the_resources_own_stays() {
     let (_dir, path) = file();
     let resource = DeepPacketInspection::new("shop", "bad", "((");
     let inputs = [ResourceInput { resource: &resource, error: Some("its own") }];
-    let conditions: Vec<_> = (0..30).map(|n| format!("condition {n}")).collect();
+    let conditions: Vec<_> = (0..30).map(|n| Condition::new(format!("condition {n}"))).collect();
     let mut status = StatusFile::new(&path, "node-1");
     status.update(&inputs, true, &conditions, at(1)).expect("written");
     let written = read(&path);
@@ -104,36 +103,4 @@ fn what_other_nodes_say_stays_and_a_resource_that_went_is_gone() {
     assert_eq!(nodes(&written[0])[0], other);
     assert_eq!(nodes(&written[0])[1].node, "node-1");
     assert_eq!(status.entries().count(), 1);
-}
-
-#[test]
-fn losses_are_told_in_orders_of_magnitude() {
-    let mut ledger = Ledger {
-        ports: vec![PortLedger {
-            name: "eth1".into(),
-            nic: NicCounters { imissed: Some(4321), ..NicCounters::default() },
-            queues: vec![QueueLedger {
-                dropped: [("stream_memcap".into(), 12), ("non_ip".into(), 99)].into(),
-                ..QueueLedger::default()
-            }],
-            ..PortLedger::default()
-        }],
-        ..Ledger::default()
-    };
-    let first = losses(&ledger);
-    assert_eq!(first.len(), 2);
-    assert!(first[0].starts_with("at least 1000 packets lost by eth1"), "{}", first[0]);
-    assert!(first[1].starts_with("at least 10 packets not reassembled"), "{}", first[1]);
-    ledger.ports[0].nic.imissed = Some(9999);
-    assert_eq!(losses(&ledger), first);
-    assert!(losses(&Ledger::default()).is_empty());
-}
-
-#[test]
-fn rejected_rules_are_counted_and_the_first_is_told() {
-    assert_eq!(rejected_rules(0, ""), None);
-    assert_eq!(
-        rejected_rules(3, "a.rules:7: unknown keyword").as_deref(),
-        Some("3 rules do not load, the first: a.rules:7: unknown keyword")
-    );
 }

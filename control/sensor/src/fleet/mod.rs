@@ -1,0 +1,286 @@
+//! The sensors of a cluster among themselves: each holds a lease, by which the others see that it
+//! lives; one of them is elected, takes out the entries of nodes that are gone, marks those of
+//! sensors that are silent, and where so configured writes the status of all.
+
+mod elected;
+mod lease;
+mod members;
+mod tidy;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::stream::StreamExt as _;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::ListParams;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::source::kubernetes::{Cluster, Patience, chain, jitter};
+use crate::status::Standing;
+use lease::{Election, Holding};
+use members::Members;
+
+/// How long one round may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a report waits at the least to be told again.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// What the fleet needs to know of a sensor.
+#[derive(Debug, Clone)]
+pub struct FleetConfig {
+    /// The node that this sensor is of.
+    pub node: String,
+    /// How long a lease holds.
+    pub lease: Duration,
+    /// The elected sensor writes the status of all, of what they say in their leases.
+    pub elected_status: bool,
+    /// The most writes in a second.
+    pub rate: u32,
+    /// The elected sensor looks after entries that nobody else does.
+    pub tidies: bool,
+}
+
+/// This sensor's part in the fleet. Dropped, it goes on until the runtime ends.
+#[derive(Debug)]
+pub struct Fleet {
+    standing: watch::Sender<Arc<Standing>>,
+    leads: Arc<AtomicBool>,
+    ended: std::sync::mpsc::Receiver<()>,
+}
+
+impl Fleet {
+    /// Takes part. Must be called on the runtime.
+    pub fn start(cluster: Cluster, config: FleetConfig) -> Self {
+        let (standing, standings) = watch::channel(Arc::new(Standing::loading()));
+        let (end, ended) = std::sync::mpsc::channel();
+        let leads = Arc::<AtomicBool>::default();
+        let member = Member {
+            leases: Api::namespaced(cluster.client().clone(), cluster.namespace()),
+            cluster,
+            config,
+            standing: standings,
+            leads: Arc::clone(&leads),
+            election: Election::default(),
+            complained: false,
+        };
+        tokio::spawn(async move {
+            member.run().await;
+            let _ = end.send(());
+        });
+        Self { standing, leads, ended }
+    }
+
+    /// Says how this sensor's resources are, for the elected one to write.
+    pub fn say(&self, standing: Standing) {
+        self.standing.send_if_modified(|held| {
+            let is_news = **held != standing;
+            if is_news {
+                *held = Arc::new(standing);
+            }
+            is_news
+        });
+    }
+
+    /// Is this the elected one?
+    pub fn leads(&self) -> bool {
+        self.leads.load(Ordering::Relaxed)
+    }
+
+    /// Says the last and gives the lease back. Not to be called on the runtime.
+    pub fn finish(self, last: Standing) {
+        self.say(last);
+        drop(self.standing);
+        if self.ended.recv_timeout(Duration::from_secs(5)).is_err() {
+            tracing::warn!("the sensor's lease could not be given back; it will expire");
+        }
+    }
+}
+
+struct Member {
+    cluster: Cluster,
+    leases: Api<Lease>,
+    config: FleetConfig,
+    standing: watch::Receiver<Arc<Standing>>,
+    leads: Arc<AtomicBool>,
+    election: Election,
+    complained: bool,
+}
+
+impl Member {
+    async fn run(mut self) {
+        let mut office: Option<tokio::task::JoinHandle<()>> = None;
+        let mut told = Instant::now();
+        loop {
+            let turn = timeout(PATIENCE, self.turn()).await;
+            let turn = turn.unwrap_or_else(|_| Err("no answer in time".to_owned()));
+            self.note(&turn);
+            let leads = self.election.leads(Instant::now());
+            self.leads.store(leads, Ordering::Relaxed);
+            match (&office, leads) {
+                (None, true) => {
+                    tracing::info!("elected among the sensors of the cluster");
+                    office = Some(tokio::spawn(lead(self.cluster.clone(), self.config.clone())));
+                }
+                (Some(task), false) => {
+                    task.abort();
+                    office = None;
+                    tracing::info!("another sensor of the cluster is elected");
+                }
+                (Some(task), true) if task.is_finished() => office = None,
+                _ => {}
+            }
+            // Three times before the lease ends, and not all sensors at once.
+            let third = u64::try_from(self.config.lease.as_millis() / 3).unwrap_or(10_000);
+            let pause = tokio::time::sleep(Duration::from_millis(third - jitter(third / 5)));
+            tokio::select! {
+                () = pause => {}
+                changed = self.standing.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                    if !self.config.elected_status {
+                        // Nothing of it is in the lease: back to sleep.
+                        tokio::time::sleep(Duration::from_millis(third / 2)).await;
+                    }
+                    tokio::time::sleep(REPORT_EVERY.saturating_sub(told.elapsed())).await;
+                    told = Instant::now();
+                }
+            }
+        }
+        if let Some(office) = office {
+            office.abort();
+        }
+        let holding = Holding { released: true, ..self.holding() };
+        let released = lease::hold(&self.leases, &holding);
+        if !matches!(timeout(Duration::from_secs(2), released).await, Ok(Ok(()))) {
+            tracing::debug!("the lease was not given back");
+        }
+        let resign = self.election.resign(&self.leases, &self.config.node);
+        let _ = timeout(Duration::from_secs(1), resign).await;
+    }
+
+    fn holding(&mut self) -> Holding {
+        let standing = Arc::clone(&self.standing.borrow_and_update());
+        Holding {
+            node: self.config.node.clone(),
+            lease: self.config.lease,
+            report: self.config.elected_status.then(|| elected::report(&standing)),
+            released: false,
+        }
+    }
+
+    /// Renews the own lease and takes part in the election.
+    async fn turn(&mut self) -> Result<(), String> {
+        let holding = self.holding();
+        lease::hold(&self.leases, &holding).await.map_err(|error| explain(&error))?;
+        self.election
+            .turn(&self.leases, &self.config.node, self.config.lease)
+            .await
+            .map_err(|error| explain(&error))
+    }
+
+    fn note(&mut self, turn: &Result<(), String>) {
+        match turn {
+            Ok(()) => self.complained = false,
+            Err(error) if !self.complained => {
+                self.complained = true;
+                tracing::warn!("the sensor's lease: {error}; trying again");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// What the elected one does, until it is told to stop.
+async fn lead(cluster: Cluster, config: FleetConfig) {
+    let leases = Api::<Lease>::namespaced(cluster.client().clone(), cluster.namespace());
+    let selector = watcher::Config::default().labels(lease::SELECTOR).timeout(60);
+    let mut events = watcher::watcher(leases, selector).backoff(Patience::default()).boxed();
+    let mut members = Members::default();
+    let mut tidy = tidy::Tidy::default();
+    let mut scribe = elected::Scribe::new(config.rate);
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut listed, mut looked) = (false, None::<Instant>);
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(Event::Init)) => members.begin(),
+                Some(Ok(Event::InitApply(lease) | Event::Apply(lease))) => {
+                    members.put(&lease, Instant::now());
+                }
+                Some(Ok(Event::Delete(lease))) => members.take(&lease),
+                Some(Ok(Event::InitDone)) => {
+                    members.end();
+                    listed = true;
+                }
+                // The watch comes back by itself; nobody is taken for silent meanwhile.
+                Some(Err(error)) => {
+                    tracing::debug!("watching leases: {}", chain(&error));
+                    members.excuse(Instant::now());
+                }
+                None => return,
+            },
+            _ = tick.tick() => {
+                if !listed || !cluster.is_complete() {
+                    continue;
+                }
+                let is_due = |at: Instant| at.elapsed() >= config.lease / 3;
+                if config.tidies && looked.is_none_or(is_due) {
+                    looked = Some(Instant::now());
+                    if let Some(nodes) = node_names(&cluster).await {
+                        tidy.round(&cluster, &nodes, &members).await;
+                    }
+                }
+                if config.elected_status {
+                    scribe.round(&cluster, &members).await;
+                }
+            }
+        }
+    }
+}
+
+/// The names of all nodes; `None` if they cannot be had, or if there seem to be none.
+async fn node_names(cluster: &Cluster) -> Option<BTreeSet<String>> {
+    let nodes = Api::<Node>::all(cluster.client().clone());
+    let mut names = BTreeSet::new();
+    let mut page = ListParams::default().limit(500);
+    loop {
+        let list = match timeout(PATIENCE, nodes.list_metadata(&page)).await {
+            Ok(Ok(list)) => list,
+            Ok(Err(error)) => {
+                tracing::debug!("listing nodes: {}", chain(&error));
+                return None;
+            }
+            Err(_) => return None,
+        };
+        names.extend(list.items.into_iter().filter_map(|node| node.metadata.name));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => break,
+        }
+    }
+    (!names.is_empty()).then_some(names)
+}
+
+fn explain(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 403 => {
+            "the sensor may not get, create and update leases in its namespace; grant it the \
+             rights, or set kubernetes.lease = false"
+                .to_owned()
+        }
+        other => chain(other),
+    }
+}
+
+/// Resources by what is to be done to the entries of which nodes.
+type Work = HashMap<(String, String), Vec<String>>;

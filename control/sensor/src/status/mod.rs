@@ -1,0 +1,18 @@
+//! What is said of each resource on this node, and to whom: the file, and the cluster.
+//!
+//! ```text
+//! view (generation, errors) ─┐
+//! ledger, ports ─→ Checks ───┴→ Standing ─┬→ StatusFile → status.yaml
+//!                                         └→ ClusterStatus → PUT …/status
+//! ```
+
+pub mod cluster;
+pub mod conditions;
+pub(crate) mod entry;
+pub(crate) mod object;
+pub(crate) mod pace;
+pub mod standing;
+
+pub use cluster::{ClusterStatus, StatusCounts};
+pub use conditions::{Check, Checks, Condition, Facts};
+pub use standing::{Said, Standing};
