@@ -18,7 +18,10 @@ pub fn init(level: LogLevel, args: &ConfigArgs) {
         (false, _) => LogLevel::Trace,
     };
     let name = LogLevel::NAMES.iter().find(|(_, known)| *known == level).map_or("info", |l| l.0);
-    let filter = EnvFilter::try_from_env("POLLUX_LOG").unwrap_or_else(|_| EnvFilter::new(name));
+    // What the client of the API server meets, whoever uses it tells with what it means.
+    let quiet = if level < LogLevel::Debug { ",kube_client=off" } else { "" };
+    let filter = EnvFilter::try_from_env("POLLUX_LOG")
+        .unwrap_or_else(|_| EnvFilter::new(format!("{name}{quiet}")));
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

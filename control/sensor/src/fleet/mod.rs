@@ -52,6 +52,8 @@ pub struct FleetConfig {
 #[derive(Debug)]
 pub struct Fleet {
     standing: watch::Sender<Arc<Standing>>,
+    /// What is said goes into the lease.
+    reports: bool,
     leads: Arc<AtomicBool>,
     ended: std::sync::mpsc::Receiver<()>,
 }
@@ -75,11 +77,14 @@ impl Fleet {
             member.run().await;
             let _ = end.send(());
         });
-        Self { standing, leads, ended }
+        Self { standing, reports, leads, ended }
     }
 
     /// Says how this sensor's resources are, for the elected one to write.
     pub fn say(&self, standing: Standing) {
+        if !self.reports {
+            return;
+        }
         self.standing.send_if_modified(|held| {
             let is_news = **held != standing;
             if is_news {
@@ -145,10 +150,6 @@ impl Member {
                 changed = self.standing.changed() => {
                     if changed.is_err() {
                         break;
-                    }
-                    if !self.config.elected_status {
-                        // Nothing of it is in the lease: back to sleep.
-                        tokio::time::sleep(Duration::from_millis(third / 2)).await;
                     }
                     tokio::time::sleep(REPORT_EVERY.saturating_sub(told.elapsed())).await;
                     told = Instant::now();

@@ -87,6 +87,11 @@ pub(super) async fn follow<T: Send>(
                     if status == Some(404) && matches!(stream, Stream::Resources) {
                         return Ended::NotFound;
                     }
+                    // Every watch grows too old now and then: it is listed anew, and that is all.
+                    if status == Some(410) {
+                        tracing::debug!("the watch of {stream} is too old; listing anew");
+                        continue;
+                    }
                     shared.failed(&stream, explain(&stream, &error));
                     continue;
                 }
@@ -136,7 +141,6 @@ fn explain(stream: &Stream, error: &watcher::Error) -> String {
     match code(error) {
         Some(401) => "the API server refuses the sensor's credentials; renew them".to_owned(),
         Some(403) => format!("the sensor may not list and watch {stream}; grant it the right"),
-        Some(410) => format!("the watch of {stream} is too old; listing anew"),
         Some(429) => "the API server is overloaded".to_owned(),
         _ => format!("watching {stream}: {}", chain(error)),
     }
