@@ -10,10 +10,10 @@ use crossbeam::channel::Sender;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use crate::builder::Event;
 use crate::config::{Config, StatusWriter};
 use crate::fleet::{Fleet, FleetConfig};
 use crate::health::{self, Health, Sample, StatusSample, WatchSample};
-use crate::builder::Event;
 use crate::source::Cluster;
 use crate::status::{ClusterStatus, Standing};
 

@@ -19,7 +19,7 @@ pub fn init(level: LogLevel, args: &ConfigArgs) {
     };
     let name = LogLevel::NAMES.iter().find(|(_, known)| *known == level).map_or("info", |l| l.0);
     // What the client of the API server meets, whoever uses it tells with what it means.
-    let quiet = if level < LogLevel::Debug { ",kube_client=off" } else { "" };
+    let quiet = if level < LogLevel::Debug { ",kube_client=off,kube_runtime=off" } else { "" };
     let filter = EnvFilter::try_from_env("POLLUX_LOG")
         .unwrap_or_else(|_| EnvFilter::new(format!("{name}{quiet}")));
     let _ = tracing_subscriber::fmt()

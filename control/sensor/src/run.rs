@@ -22,7 +22,7 @@ use crate::ports;
 use crate::replay::{now, writer_config};
 use crate::reports::Reports;
 use crate::source::Watch;
-use crate::state::{RulesDone, State};
+use crate::state::State;
 
 /// How often ledger and status are written.
 const REPORT_EVERY: Duration = Duration::from_secs(1);

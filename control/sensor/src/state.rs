@@ -465,6 +465,15 @@ impl State {
         update
     }
 
+    /// Reading the rules has panicked, and with it went what they were read with.
+    pub fn lose_rules(&mut self) {
+        let reason = "reading rules failed by a defect of Pollux; the rules loaded before stay in \
+                      force, and no new ones are taken until it is started again"
+            .to_owned();
+        tracing::error!("{reason}");
+        self.rules_error = Some(reason);
+    }
+
     fn rebuild(&mut self, new_rules: bool) -> Update {
         let begin = Instant::now();
         let known = Known::of(&self.desired);
@@ -762,6 +771,22 @@ mod tests {
         fs::remove_file(&file).expect("removed");
         assert!(matches!(state.reload_rules(), Update::Rejected(_)));
         assert_eq!(state.current().snapshot.rules.signatures.len(), 1);
+    }
+
+    #[test]
+    fn a_resource_that_goes_while_rules_build_is_gone() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut state = start(directory.path());
+        fs::write(directory.path().join("a.rules"), RULE.replace("sid:1", "sid:2"))
+            .expect("written");
+        let job = state.begin_rules();
+        fs::remove_file(directory.path().join("resources/dpi.yaml")).expect("removed");
+        let Update::Built(built) = state.reload_resources() else { panic!("not built") };
+        assert_eq!((built.generation(), built.resources.len()), (2, 0));
+        assert_eq!(built.snapshot.rules.signatures[0].sid, 1, "rules take their time");
+        let Update::Built(built) = state.end_rules(job.run()) else { panic!("not built") };
+        assert_eq!((built.generation(), built.resources.len()), (3, 0));
+        assert_eq!(built.snapshot.rules.signatures[0].sid, 2);
     }
 
     #[test]

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use api::dpi::{NodeStatus, Time};
+use futures::stream::{self, StreamExt as _};
 use kube::Api;
 use kube::core::DynamicObject;
 use serde::{Deserialize, Serialize};
 
+use super::AT_ONCE;
 use super::members::Members;
 use crate::source::kubernetes::Cluster;
 use crate::status::object::{Change, change};
@@ -124,6 +126,10 @@ impl Scribe {
         }
         let told = cluster.told();
         self.written.retain(|key, _| told.contains_key(key));
+        // Of those that are silent the entry is marked meanwhile: it is written anew when they live.
+        let lives = |node: &String| standings.iter().any(|(living, _)| living == node);
+        self.written.values_mut().for_each(|nodes| nodes.retain(|node, _| lives(node)));
+        let mut due = Vec::new();
         for key in told.keys() {
             let written = self.written.entry(key.clone()).or_default();
             let news: Vec<(String, Said)> = standings
@@ -136,16 +142,26 @@ impl Scribe {
                 continue;
             }
             if self.bucket.take(Instant::now()).is_err() {
-                return;
+                break;
             }
+            due.push((key.clone(), news));
+        }
+        let writes = stream::iter(due).map(|(key, news)| {
             let client = cluster.client().clone();
             let api = Api::<DynamicObject>::namespaced_with(client, &key.0, &resource);
-            let done = change(&api, &key.1, None, |object| write(object, &news)).await;
+            async move {
+                let done = change(&api, &key.1, None, |object| write(object, &news)).await;
+                (key, news, done)
+            }
+        });
+        let mut writes = writes.buffer_unordered(AT_ONCE);
+        while let Some((key, news, done)) = writes.next().await {
             match done {
-                Change::Made | Change::Needless => written.extend(news),
+                Change::Made | Change::Needless => {
+                    self.written.entry(key).or_default().extend(news);
+                }
                 Change::Failed(error) => {
                     tracing::warn!("status of {}/{}: {error}; trying again", key.0, key.1);
-                    return;
                 }
                 Change::Gone | Change::Contended => {}
             }

@@ -1,6 +1,7 @@
 //! The sensors as the elected one sees them: who lives, who is silent, who stopped in order.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -9,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::lease::REPORT;
 
 /// A sensor's lease, as last seen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Member {
     renewed: Option<MicroTime>,
     /// When it was seen to change, by the own clock.
@@ -17,7 +18,7 @@ struct Member {
     length: Duration,
     /// It was given back.
     released: bool,
-    report: Option<String>,
+    report: Option<Arc<str>>,
 }
 
 /// How a node's sensor is.
@@ -34,8 +35,10 @@ pub(super) enum Life {
 }
 
 /// All of them, by node.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Members {
+    /// The first list was complete once.
+    listed: bool,
     by_node: BTreeMap<String, Member>,
     seen: Option<HashSet<String>>,
 }
@@ -51,8 +54,14 @@ impl Members {
         self.seen = Some(HashSet::new());
     }
 
+    /// Is it known who is there?
+    pub(super) fn are_listed(&self) -> bool {
+        self.listed
+    }
+
     /// A list is complete.
     pub(super) fn end(&mut self) {
+        self.listed = true;
         if let Some(seen) = self.seen.take() {
             self.by_node.retain(|node, _| seen.contains(node));
         }
@@ -65,7 +74,8 @@ impl Members {
             seen.insert(node.to_owned());
         }
         let spec = lease.spec.clone().unwrap_or_default();
-        let report = lease.metadata.annotations.as_ref().and_then(|all| all.get(REPORT)).cloned();
+        let report = lease.metadata.annotations.as_ref().and_then(|all| all.get(REPORT));
+        let report = report.map(|report| Arc::from(report.as_str()));
         let length = u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0);
         let at = match self.by_node.get(node) {
             Some(held) if held.renewed == spec.renew_time => held.at,

@@ -8,8 +8,8 @@ mod members;
 mod tidy;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::stream::StreamExt as _;
@@ -22,7 +22,7 @@ use kube::runtime::watcher::{self, Event};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::source::kubernetes::{Cluster, Patience, chain, jitter};
+use crate::source::kubernetes::{Cluster, Patience, chain, explain as explain_watch, jitter};
 use crate::status::Standing;
 use lease::{Election, Holding};
 use members::Members;
@@ -63,6 +63,7 @@ impl Fleet {
     pub fn start(cluster: Cluster, config: FleetConfig) -> Self {
         let (standing, standings) = watch::channel(Arc::new(Standing::loading()));
         let (end, ended) = std::sync::mpsc::channel();
+        let reports = config.elected_status;
         let leads = Arc::<AtomicBool>::default();
         let member = Member {
             leases: Api::namespaced(cluster.client().clone(), cluster.namespace()),
@@ -200,68 +201,81 @@ impl Member {
     }
 }
 
-/// What the elected one does, until it is told to stop.
+/// What the elected one does, until it is told to stop. The members are watched all the while: who
+/// renews its lease during long work is not taken for silent.
 async fn lead(cluster: Cluster, config: FleetConfig) {
     let leases = Api::<Lease>::namespaced(cluster.client().clone(), cluster.namespace());
+    let members = Mutex::new(Members::default());
+    tokio::select! {
+        () = watch_members(leases, &members) => {}
+        () = look_after(&cluster, &config, &members) => {}
+    }
+}
+
+/// Keeps the members up to date.
+async fn watch_members(leases: Api<Lease>, members: &Mutex<Members>) {
     let selector = watcher::Config::default().labels(lease::SELECTOR).timeout(60);
     let mut events = watcher::watcher(leases, selector).backoff(Patience::default()).boxed();
-    let mut members = Members::default();
-    let mut tidy = tidy::Tidy::default();
-    let mut scribe = elected::Scribe::new(config.rate);
-    let mut tick = tokio::time::interval(Duration::from_secs(1));
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut listed, mut looked) = (false, None::<Instant>);
-    loop {
-        tokio::select! {
-            event = events.next() => match event {
-                Some(Ok(Event::Init)) => members.begin(),
-                Some(Ok(Event::InitApply(lease) | Event::Apply(lease))) => {
-                    members.put(&lease, Instant::now());
-                }
-                Some(Ok(Event::Delete(lease))) => members.take(&lease),
-                Some(Ok(Event::InitDone)) => {
-                    members.end();
-                    listed = true;
-                }
-                // The watch comes back by itself; nobody is taken for silent meanwhile.
-                Some(Err(error)) => {
-                    tracing::debug!("watching leases: {}", chain(&error));
-                    members.excuse(Instant::now());
-                }
-                None => return,
-            },
-            _ = tick.tick() => {
-                if !listed || !cluster.is_complete() {
-                    continue;
-                }
-                let is_due = |at: Instant| at.elapsed() >= config.lease / 3;
-                if config.tidies && looked.is_none_or(is_due) {
-                    looked = Some(Instant::now());
-                    if let Some(nodes) = node_names(&cluster).await {
-                        tidy.round(&cluster, &nodes, &members).await;
-                    }
-                }
-                if config.elected_status {
-                    scribe.round(&cluster, &members).await;
-                }
+    let mut complaints = Complaints::default();
+    while let Some(event) = events.next().await {
+        let mut members = members.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Ok(Event::Init) => members.begin(),
+            Ok(Event::InitApply(lease) | Event::Apply(lease)) => {
+                members.put(&lease, Instant::now());
+            }
+            Ok(Event::Delete(lease)) => members.take(&lease),
+            Ok(Event::InitDone) => members.end(),
+            // The watch comes back by itself; nobody is taken for silent meanwhile.
+            Err(error) => {
+                complaints.say(explain_watch(&"leases", &error));
+                members.excuse(Instant::now());
             }
         }
     }
 }
 
-/// The names of all nodes; `None` if they cannot be had, or if there seem to be none.
-async fn node_names(cluster: &Cluster) -> Option<BTreeSet<String>> {
+/// Looks after the entries of others, and writes them where that is asked for.
+async fn look_after(cluster: &Cluster, config: &FleetConfig, members: &Mutex<Members>) {
+    let mut tidy = tidy::Tidy::default();
+    let mut scribe = elected::Scribe::new(config.rate);
+    let mut complaints = Complaints::default();
+    let mut looked = None::<Instant>;
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let members = members.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if !members.are_listed() || !cluster.is_complete() {
+            continue;
+        }
+        let is_due = |at: Instant| at.elapsed() >= config.lease / 3;
+        if config.tidies && looked.is_none_or(is_due) {
+            looked = Some(Instant::now());
+            match node_names(cluster).await {
+                Ok(nodes) => tidy.round(cluster, &nodes, &members).await,
+                Err(error) => complaints.say(error),
+            }
+        }
+        if config.elected_status {
+            scribe.round(cluster, &members).await;
+        }
+    }
+}
+
+/// The names of all nodes.
+async fn node_names(cluster: &Cluster) -> Result<BTreeSet<String>, String> {
     let nodes = Api::<Node>::all(cluster.client().clone());
     let mut names = BTreeSet::new();
     let mut page = ListParams::default().limit(500);
     loop {
         let list = match timeout(PATIENCE, nodes.list_metadata(&page)).await {
             Ok(Ok(list)) => list,
-            Ok(Err(error)) => {
-                tracing::debug!("listing nodes: {}", chain(&error));
-                return None;
+            Ok(Err(kube::Error::Api(status))) if status.code == 403 => {
+                return Err("the sensor may not list nodes: entries of nodes that are gone stay; \
+                            grant it the right"
+                    .to_owned());
             }
-            Err(_) => return None,
+            Ok(Err(error)) => return Err(format!("listing nodes: {}", chain(&error))),
+            Err(_) => return Err("listing nodes: no answer in time".to_owned()),
         };
         names.extend(list.items.into_iter().filter_map(|node| node.metadata.name));
         match list.metadata.continue_.filter(|token| !token.is_empty()) {
@@ -269,7 +283,23 @@ async fn node_names(cluster: &Cluster) -> Option<BTreeSet<String>> {
             None => break,
         }
     }
-    (!names.is_empty()).then_some(names)
+    // Rather than take every entry out.
+    if names.is_empty() { Err("the cluster has no nodes".to_owned()) } else { Ok(names) }
+}
+
+/// What was complained of, so that it is not said again and again.
+#[derive(Debug, Default)]
+struct Complaints(HashMap<String, Instant>);
+
+impl Complaints {
+    fn say(&mut self, text: String) {
+        let now = Instant::now();
+        self.0.retain(|_, at| now.duration_since(*at) < Duration::from_secs(60));
+        if !self.0.contains_key(&text) {
+            tracing::warn!("{text}");
+            self.0.insert(text, now);
+        }
+    }
 }
 
 fn explain(error: &kube::Error) -> String {
@@ -282,6 +312,9 @@ fn explain(error: &kube::Error) -> String {
         other => chain(other),
     }
 }
+
+/// Writes of the elected one that are under way at a time.
+const AT_ONCE: usize = 8;
 
 /// Resources by what is to be done to the entries of which nodes.
 type Work = HashMap<(String, String), Vec<String>>;

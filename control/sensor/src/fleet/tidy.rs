@@ -5,11 +5,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::time::Instant;
 
 use api::dpi::{NodeStatus, Time};
+use futures::stream::{self, StreamExt as _};
 use kube::Api;
 use kube::core::DynamicObject;
 
-use super::Work;
 use super::members::{Life, Members};
+use super::{AT_ONCE, Work};
 use crate::source::kubernetes::{Cluster, Told};
 use crate::status::entry;
 use crate::status::object::{Change, change};
@@ -43,34 +44,42 @@ impl Tidy {
         let told = cluster.told();
         let (gone, silents) =
             work(told.iter().map(|(key, told)| (key, &**told)), nodes, members, now, &self.marked);
-        for (key, names) in gone {
-            let client = cluster.client().clone();
-            let api = Api::<DynamicObject>::namespaced_with(client, &key.0, &resource);
-            let done = change(&api, &key.1, None, |object| {
-                entry::prune(object, |node| names.iter().any(|name| name == node))
-            });
-            match done.await {
-                Change::Made => tracing::info!(
-                    "took the entries of nodes that are gone out of {}/{}: {}",
-                    key.0,
-                    key.1,
-                    names.join(", ")
-                ),
-                Change::Failed(error) => tracing::debug!("{}/{}: {error}", key.0, key.1),
+        let api = |key: &(String, String)| {
+            Api::<DynamicObject>::namespaced_with(cluster.client().clone(), &key.0, &resource)
+        };
+        let prunes = stream::iter(gone).map(|(key, names)| {
+            let api = api(&key);
+            async move {
+                let is_gone = |node: &str| names.iter().any(|name| name == node);
+                let done = change(&api, &key.1, None, |object| entry::prune(object, is_gone)).await;
+                (key, names, done)
+            }
+        });
+        let mut prunes = prunes.buffer_unordered(AT_ONCE);
+        while let Some((key, names, done)) = prunes.next().await {
+            let (resource, names) = (format!("{}/{}", key.0, key.1), names.join(", "));
+            match done {
+                Change::Made => {
+                    tracing::info!(
+                        "took the entries of nodes that are gone out of {resource}: {names}"
+                    );
+                }
+                Change::Failed(error) => tracing::debug!("{resource}: {error}"),
                 Change::Needless | Change::Gone | Change::Contended => {}
             }
         }
-        for (key, names) in silents {
-            let client = cluster.client().clone();
-            let api = Api::<DynamicObject>::namespaced_with(client, &key.0, &resource);
-            let done = change(&api, &key.1, None, |object| {
-                let mut is_changed = false;
-                for node in &names {
-                    is_changed |= mark(object, node);
-                }
-                is_changed
-            });
-            if matches!(done.await, Change::Made | Change::Needless) {
+        let marks = stream::iter(silents).map(|(key, names)| {
+            let api = api(&key);
+            async move {
+                let done = change(&api, &key.1, None, |object| {
+                    names.iter().fold(false, |changed, node| mark(object, node) | changed)
+                });
+                (done.await, key, names)
+            }
+        });
+        let mut marks = marks.buffer_unordered(AT_ONCE);
+        while let Some((done, key, names)) = marks.next().await {
+            if matches!(done, Change::Made | Change::Needless) {
                 let marks = names.into_iter().map(|node| (key.0.clone(), key.1.clone(), node));
                 self.marked.extend(marks);
             }

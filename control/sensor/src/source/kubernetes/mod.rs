@@ -31,7 +31,7 @@ use items::Item;
 use store::Store;
 pub use store::{Health, Stream, Told};
 use watch::{Ended, Make, follow};
-pub(crate) use watch::{Patience, chain};
+pub(crate) use watch::{Patience, chain, explain};
 
 /// Quiet for this long, news is taken.
 const QUIET: Duration = Duration::from_millis(30);

@@ -1,6 +1,7 @@
 //! One watch, kept up: lists as a stream where the server has them, as pages where it has not, and
 //! begins again after whatever happens. What was known stays known meanwhile.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ fn code(error: &watcher::Error) -> Option<u16> {
 }
 
 /// What is wrong, and what to do where that is known.
-fn explain(stream: &Stream, error: &watcher::Error) -> String {
+pub(crate) fn explain(stream: &impl Display, error: &watcher::Error) -> String {
     match code(error) {
         Some(401) => "the API server refuses the sensor's credentials; renew them".to_owned(),
         Some(403) => format!("the sensor may not list and watch {stream}; grant it the right"),
