@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{
-    BenchArgs, CheckArgs, Cli, Command, CrdArgs, DEFAULT_FILE, DoctorArgs, ReplayArgs, RulesCommand,
-    RunArgs, SelectorArgs,
+    BenchArgs, CheckArgs, Cli, Command, CrdArgs, DEFAULT_FILE, DoctorArgs, ReplayArgs,
+    RulesCommand, RunArgs, SelectorArgs,
 };
 use crate::config::{Config, KubernetesConfig};
 use crate::ports::sysfs::Sysfs;
