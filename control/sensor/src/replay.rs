@@ -173,7 +173,7 @@ pub(crate) fn writer_config(
     } else {
         WriterConfig::replay(path)
     };
-    WriterConfig { eve: options, ..base }
+    WriterConfig { eve: options, rates: eve.rates, ..base }
 }
 
 fn write_outcome(

@@ -308,6 +308,10 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.outputs.eve.packet = v.boolean()?; Ok(()) };
     "outputs.eve.payload-buffer-size", "most bytes of a payload or packet; default: 4kb",
         |c, v| { c.outputs.eve.payload_buffer_size = bytes(v, 0..=1 << 20)?; Ok(()) };
+    "outputs.eve.signature-rate", "most alerts of a signature in a second, 0: any number; what is beyond is counted; default: 0",
+        |c, v| { c.outputs.eve.rates.signature = v.number(0..=u64::from(u32::MAX))?; Ok(()) };
+    "outputs.eve.flow-rate", "most alerts of a signature in a flow in a second, 0: any number; default: 0",
+        |c, v| { c.outputs.eve.rates.flow = v.number(0..=u64::from(u32::MAX))?; Ok(()) };
     "outputs.ledger.enabled", "write the ledger of packets; default: true",
         |c, v| { c.outputs.ledger.enabled = v.boolean()?; Ok(()) };
     "outputs.ledger.path", "the file; default: ledger.json",

@@ -426,6 +426,8 @@ pub struct EveConfig {
     pub packet: bool,
     /// The most bytes of a payload or packet in an alert.
     pub payload_buffer_size: usize,
+    /// The most alerts a second.
+    pub rates: crate::output::rate::RateLimits,
 }
 
 impl Default for EveConfig {
@@ -437,6 +439,7 @@ impl Default for EveConfig {
             payload_printable: false,
             packet: false,
             payload_buffer_size: 4096,
+            rates: crate::output::rate::RateLimits::default(),
         }
     }
 }

@@ -206,6 +206,9 @@ pub struct AlertLedger {
     pub written: u64,
     /// The others, by reason; only reasons that occurred.
     pub lost: BTreeMap<String, u64>,
+    /// Those of them whose signature is known, by gid:sid.
+    #[serde(default)]
+    pub lost_by_signature: BTreeMap<String, u64>,
     /// Alerts on their way to the file, not counted as raised yet.
     pub waiting: u64,
     /// Matches that the rules' own thresholds held back: not raised.
@@ -438,6 +441,12 @@ impl AlertLedger {
             raised: totals.raised,
             written: totals.written,
             lost,
+            lost_by_signature: totals
+                .signatures()
+                .into_iter()
+                .filter(|total| total.lost > 0)
+                .map(|total| (format!("{}:{}", total.gid, total.sid), total.lost))
+                .collect(),
             waiting: totals.waiting,
             thresholded: totals.thresholded,
             ambiguous_sides: totals.ambiguous_sides,

@@ -13,6 +13,7 @@ pub mod eve;
 pub mod eve_file;
 pub mod ledger;
 pub mod names;
+pub mod rate;
 pub mod report;
 pub mod status;
 pub mod totals;

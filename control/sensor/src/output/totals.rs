@@ -27,12 +27,14 @@ pub enum Loss {
     WriteError,
     /// The alert's signature is not in its generation, or could not be put into JSON.
     Unreadable,
+    /// Its signature, or its signature in its flow, had its alerts of that second.
+    RateLimit,
 }
 
 impl Loss {
     /// All.
-    pub const ALL: [Self; 4] =
-        [Self::RingFull, Self::PacketAlertMax, Self::WriteError, Self::Unreadable];
+    pub const ALL: [Self; 5] =
+        [Self::RingFull, Self::PacketAlertMax, Self::WriteError, Self::Unreadable, Self::RateLimit];
 
     /// The name in the ledger.
     pub fn name(self) -> &'static str {
@@ -41,6 +43,7 @@ impl Loss {
             Self::PacketAlertMax => "packet_alert_max",
             Self::WriteError => "write_error",
             Self::Unreadable => "unreadable",
+            Self::RateLimit => "rate_limit",
         }
     }
 }
@@ -58,6 +61,8 @@ pub struct SignatureTotal {
     pub msg: Arc<str>,
     /// How many alerts it raised.
     pub count: u64,
+    /// How many of them the writer could or might not write.
+    pub lost: u64,
     /// Alerts by pod; one with two known ends counts for both.
     pub pods: NameCounts,
 }
@@ -132,6 +137,15 @@ impl AlertTotals {
         }
     }
 
+    /// Counts the loss of an alert that was raised, with its signature.
+    pub(crate) fn lose_of(&mut self, loss: Loss, signature: Option<&Signature>) {
+        self.lose(loss, 1);
+        let key = signature.map(|signature| (signature.gid, signature.sid));
+        if let Some(total) = key.and_then(|key| self.signatures.get_mut(&key)) {
+            total.lost += 1;
+        }
+    }
+
     /// Counts an alert that passed its threshold.
     pub(crate) fn raise(&mut self, signature: &Signature) {
         self.raised += 1;
@@ -142,6 +156,7 @@ impl AlertTotals {
                 severity: signature.priority,
                 msg: Arc::clone(&signature.msg),
                 count: 0,
+                lost: 0,
                 pods: NameCounts::new(PODS_PER_SIGNATURE),
             }
         });

@@ -19,6 +19,7 @@ use super::eve::{EveFormat, EveOptions};
 use super::eve_file::EveFile;
 pub use super::eve_file::Existing;
 use super::names::NameBook;
+use super::rate::{RateLimits, Rates};
 use super::totals::{AlertTotals, Loss};
 
 /// How long the thread rests when no alert waits.
@@ -51,6 +52,8 @@ pub struct WriterConfig {
     pub grace: Duration,
     /// How long a line waits to be written at the most.
     pub flush_every: Duration,
+    /// The most alerts a second.
+    pub rates: RateLimits,
 }
 
 impl WriterConfig {
@@ -63,6 +66,7 @@ impl WriterConfig {
             threshold_capacity: 1 << 20,
             grace: Duration::ZERO,
             flush_every: Duration::from_secs(1),
+            rates: RateLimits::default(),
         }
     }
 
@@ -113,6 +117,7 @@ impl Writer {
         totals.mended_bytes = file.mended();
         let desk = Desk {
             thresholds: Thresholds::new(config.threshold_capacity),
+            rates: Rates::new(config.rates),
             format: EveFormat::new(config.eve.clone()),
             file,
             names,
@@ -165,6 +170,7 @@ impl Drop for WriterHandle {
 struct Desk {
     config: WriterConfig,
     thresholds: Thresholds,
+    rates: Rates,
     format: EveFormat,
     file: EveFile,
     names: Arc<NameBook>,
@@ -256,7 +262,13 @@ impl Desk {
             Decision::Hold => self.totals.thresholded += 1,
             Decision::Write => {
                 self.totals.raise(signature);
-                self.hold_or_write(alert);
+                let flow = alert.flow.as_ref().map(|flow| flow.id);
+                let (gid, sid) = (signature.gid, signature.sid);
+                if self.rates.admit(alert.key.clock, gid, sid, flow) {
+                    self.hold_or_write(alert);
+                } else {
+                    self.totals.lose_of(Loss::RateLimit, Some(signature));
+                }
             }
         }
     }
@@ -316,8 +328,8 @@ impl Desk {
         };
         match self.file.push(line) {
             Ok(true) => {}
-            Ok(false) => self.totals.lose(Loss::WriteError, 1),
-            Err(_) => self.totals.lose(Loss::Unreadable, 1),
+            Ok(false) => self.totals.lose_of(Loss::WriteError, signature),
+            Err(_) => self.totals.lose_of(Loss::Unreadable, signature),
         }
     }
 

@@ -178,7 +178,8 @@ fn only_so_many_signatures_and_pods_are_listed() {
     for n in 0..7 {
         (0..10 + n).for_each(|_| pods.count("ns", &format!("pod-{n}")));
     }
-    let signature = SignatureTotal { gid: 1, sid: 1, severity: 3, msg: "".into(), count: 91, pods };
+    let signature =
+        SignatureTotal { gid: 1, sid: 1, severity: 3, msg: "".into(), count: 91, lost: 0, pods };
     let listed = super::pods(&signature).expect("pods");
     assert_eq!(listed, "ns/pod-4 14, ns/pod-3 13, ns/pod-2 12, other pods 52");
 }

@@ -124,6 +124,82 @@ fn what_a_threshold_holds_back_was_never_raised() {
 }
 
 #[test]
+fn a_storm_is_cut_to_its_rate_and_what_is_cut_is_counted_by_signature() {
+    let (_dir, path) = file();
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|_| {});
+    let rates = RateLimits { signature: 10, flow: 0 };
+    let config = WriterConfig { rates, ..WriterConfig::replay(&path) };
+    let writer =
+        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    for clock in 1..=500 {
+        // Two seconds and a half.
+        raise(&mut cores[0], &snapshot, clock * 5_000_000);
+    }
+    let totals = writer.finish();
+    assert_eq!((totals.raised, totals.written), (500, 30));
+    assert_eq!(totals.lost(Loss::RateLimit), 470);
+    assert_eq!(totals.signatures()[0].lost, 470);
+    balances(&totals);
+}
+
+/// A file system of this many kilobytes in a folder, gone when dropped.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let disk = Self(tempfile::tempdir().expect("a folder"));
+        disk.mount("size=64k").then_some(disk)
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut command = std::process::Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path());
+        command.output().is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("-l").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn a_disk_that_was_full_and_has_room_again_gets_whole_lines_in_order() {
+    let Some(disk) = SmallDisk::new() else {
+        eprintln!("skipped: cannot mount a file system, which root can");
+        return;
+    };
+    let path = disk.0.path().join("eve.json");
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|_| {});
+    let config =
+        WriterConfig { flush_every: Duration::from_millis(20), ..WriterConfig::replay(&path) };
+    let writer =
+        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    for clock in 1..=1000 {
+        raise(&mut cores[0], &snapshot, clock);
+        cores[0].counters.watermark.publish(clock + 1);
+        if clock % 100 == 0 {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while writer.totals().write_errors == 0 {
+        assert!(Instant::now() < deadline, "the disk is never full");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let full = writer.totals();
+    assert!(full.written > 0 && full.written < 1000, "{}", full.written);
+    assert!(disk.mount("remount,size=16m"), "no room could be made");
+    let totals = writer.finish();
+    assert_eq!((totals.raised, totals.written, totals.lost_total()), (1000, 1000, 0));
+    assert_eq!(numbers(&path), (1..=1000).collect::<Vec<u64>>());
+    balances(&totals);
+}
+
+#[test]
 fn what_the_cores_lost_is_raised_and_lost() {
     let (_dir, path) = file();
     let (mut cores, collector) = cores(2);

@@ -1,0 +1,52 @@
+"""Checks what the sensor wrote in `scripts/lab nic`.
+
+    nic-check.py DIRECTORY SENT MANIFEST
+"""
+
+import json
+import pathlib
+import sys
+
+
+def main() -> int:
+    directory, sent, manifest = sys.argv[1:]
+    out = pathlib.Path(directory)
+    ledger = json.loads((out / "ledger.json").read_text())
+    planted = json.loads(pathlib.Path(manifest).read_text())
+    events = [json.loads(line) for line in (out / "eve.json").read_text().splitlines()]
+    port = ledger["ports"][0]
+    queues = port["queues"]
+    problems = []
+
+    def expect(what: str, is_so: bool) -> None:
+        if not is_so:
+            problems.append(what)
+
+    received = ledger["totals"]["received"]
+    lost = sum(port["nic"][name] or 0 for name in ("imissed", "ierrors"))
+    expect(f"{sent} packets were sent, {received} received, {lost} lost by the NIC", received + lost == int(sent))
+    for queue in queues:
+        into = queue["received"] + queue["handed_in"]
+        fates = queue["inspected"] + queue["unscoped"] + queue["handed_out"] + sum(queue["dropped"].values())
+        expect(f"queue {queue['queue']}: {into} packets, {fates} fates", into == fates)
+    expect(f"driver {port['driver']}", port["driver"] == "net_e1000_igb")
+    expect(f"spread {port['spread']}", port["spread"].startswith("NIC, symmetric"))
+    expect("two queues, each with its share", len(queues) == 2 and all(q["received"] > 200 for q in queues))
+    # Most packets are in no tunnel and no fragment: the NIC has placed them.
+    handed = sum(queue["handed_out"] for queue in queues)
+    expect(f"{handed} of {received} handed over", handed * 4 < received)
+    expect(f"xstats {port['xstats'].get('rx_good_packets')}", port["xstats"].get("rx_good_packets") == received)
+    alerts = sorted(e["alert"]["signature_id"] for e in events if e["event_type"] == "alert")
+    wanted = sorted(alert["sid"] for alert in planted["alerts"] if alert["resources"])
+    expect(f"alerts {alerts}, planted {wanted}", lost > 0 or alerts == wanted)
+
+    print(f"nic: {received} of {sent} packets received, {lost} lost by the NIC, {handed} handed over, ", end="")
+    print(f"{len(alerts)} alerts; {port['driver']}, link {port['link']}; {port['spread']}")
+    print("nic:", [(q["received"], q["handed_in"], q["handed_out"]) for q in queues])
+    for problem in problems:
+        print(f"nic: not so: {problem}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+# In the machine of `scripts/lab nic`: takes the NIC, runs the sensor on it, and checks what came of it.
+#
+#   nic-guest.sh POLLUX WORK
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+pollux=$1
+work=$2
+say() { echo "nic: in the machine: $*"; }
+fail() { say "FAILED: $*"; exit 1; }
+
+ip link set lo up
+modprobe igb
+modprobe virtio_net
+modprobe vfio-pci
+by_mac() { grep -l "^52:54:00:00:00:0$1" /sys/class/net/*/address | head -n 1 | cut -d/ -f5; }
+for _ in $(seq 100); do [ -n "$(by_mac 1)" ] && [ -n "$(by_mac 2)" ] && [ -n "$(by_mac 3)" ] && break; sleep 0.2; done
+mirror=$(by_mac 1) sender=$(by_mac 2) uplink=$(by_mac 3)
+[ -n "$mirror" ] && [ -n "$sender" ] && [ -n "$uplink" ] || fail "not all NICs are there: $(ls /sys/class/net)"
+sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+address=$(basename "$(readlink -f "/sys/class/net/$mirror/device")")
+ip link set "$uplink" up
+ip addr add 192.0.2.9/24 dev "$uplink"
+ip route add default via 192.0.2.1 dev "$uplink"
+ip link set "$sender" mtu 1600 arp off up
+
+scripts/hugepages 512
+scripts/bind-nic "$uplink" 2>/tmp/refused && fail "the default route's NIC was taken"
+grep -q 'default route' /tmp/refused || fail "refused for another reason: $(cat /tmp/refused)"
+scripts/bind-nic "$mirror"
+[ ! -e "/sys/class/net/$mirror" ] || fail "$mirror is still the kernel's"
+
+mkdir -p /tmp/out
+cat >/tmp/pollux.toml <<CONF
+[[ports]]
+device = "$address"
+queues = 2
+mtu = 1600
+idle = "interrupt"
+[source]
+directory = "$PWD/deploy/examples/resources"
+[sensor]
+node = "node-a"
+grace = "50ms"
+[rules]
+paths = ["$PWD/deploy/examples/rules"]
+cache = "off"
+[outputs]
+directory = "/tmp/out"
+CONF
+"$pollux" doctor -c /tmp/pollux.toml || fail "the doctor finds the machine not ready"
+"$pollux" run -c /tmp/pollux.toml 2>/tmp/log &
+pid=$!
+for _ in $(seq 600); do
+    grep -q "inspecting" /tmp/log && break
+    kill -0 "$pid" 2>/dev/null || fail "the sensor ended: $(cat /tmp/log)"
+    sleep 0.2
+done
+# What is sent before the link is up never comes.
+for _ in $(seq 300); do grep -q "link up" /tmp/log && break; sleep 0.2; done
+grep -q "link up" /tmp/log || fail "the link does not come up: $(cat /tmp/log)"
+cat /tmp/log
+sleep 1
+tcpreplay -q -i "$sender" --pps 250 "$work/example.pcap" | tee /tmp/sent
+sleep 3
+kill -TERM "$pid"
+wait "$pid" || fail "the sensor ended with an error: $(tail -n 5 /tmp/log)"
+tail -n 3 /tmp/log
+sent=$(awk '/Successful packets/ { print $3 }' /tmp/sent)
+python3 scripts/lab.d/nic-check.py /tmp/out "$sent" "$work/example.json"
+scripts/bind-nic --back "$address"
+for _ in $(seq 50); do [ -n "$(by_mac 1)" ] && break; sleep 0.2; done
+[ -n "$(by_mac 1)" ] || fail "the kernel did not get its NIC back"
