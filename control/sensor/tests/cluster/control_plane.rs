@@ -5,14 +5,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::child::Running;
-use crate::common::live::Net;
+use crate::common::live::{Net, turn};
 use crate::common::{finish, repository};
 use crate::kubectl::Kubectl;
 
@@ -64,21 +64,25 @@ pub(crate) struct ControlPlane {
     api: Option<Running>,
     manager: Option<Running>,
     _etcd: Running,
+    /// One at a time, unless the network is.
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 impl ControlPlane {
     /// Starts one; none where there are no binaries for it.
     pub(crate) fn start() -> Option<Self> {
-        Self::start_where(None)
+        assets()?;
+        Self::start_where(None, Some(turn()))
     }
 
     /// Starts one that is reached from within a namespace of a test's own only.
     pub(crate) fn start_in(net: &Net) -> Option<Self> {
+        assets()?;
         finish(net.command("ip").args(["link", "set", "lo", "up"])).expect(0);
-        Self::start_where(Some(net.name().to_owned()))
+        Self::start_where(Some(net.name().to_owned()), None)
     }
 
-    fn start_where(netns: Option<String>) -> Option<Self> {
+    fn start_where(netns: Option<String>, turn: Option<MutexGuard<'static, ()>>) -> Option<Self> {
         let assets = assets()?;
         // In memory, for etcd waits for the disk at every write.
         let shm = Path::new("/dev/shm");
@@ -100,8 +104,16 @@ impl ControlPlane {
         // On some machines Debian's etcd asks for this.
         etcd.env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
         let etcd = Running::start_logged(&mut etcd, &at("etcd.log"));
-        let mut plane =
-            Self { folder, netns, api_port, etcd_port, api: None, manager: None, _etcd: etcd };
+        let mut plane = Self {
+            folder,
+            netns,
+            api_port,
+            etcd_port,
+            api: None,
+            manager: None,
+            _etcd: etcd,
+            _turn: turn,
+        };
         plane.start_api();
         Some(plane)
     }
@@ -180,6 +192,11 @@ impl ControlPlane {
         let log = self.folder.path().join("kube-controller-manager.log");
         self.manager = Some(Running::start_logged(&mut manager, &log));
         true
+    }
+
+    /// The namespace of the network that it is in, if that is not the machine's.
+    pub(crate) fn netns(&self) -> Option<&str> {
+        self.netns.as_deref()
     }
 
     /// Its address.

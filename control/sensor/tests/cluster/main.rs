@@ -6,9 +6,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attacks;
 mod child;
+mod confinement;
 mod control_plane;
+mod example;
+mod faults;
+mod fleet;
 mod kubectl;
+mod leases;
+mod proxy;
+mod sensor;
 
 mod manifests;
 mod names;
+mod rights;
+mod rule_sets;
+mod scenario;

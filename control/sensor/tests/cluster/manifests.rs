@@ -85,3 +85,16 @@ fn configuration_of_deploy_is_understood() {
     assert_eq!(complaints, 1, "only what was put in is wrong: {run}");
     assert!(run.stderr.contains("nonsense"), "{run}");
 }
+
+#[test]
+fn the_rules_in_deploy_load() {
+    let text = fs::read_to_string(repository("deploy/kubernetes/rules.yaml")).expect("read");
+    let (_, rules) = text.split_once("local.rules: |\n").expect("rules");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("local.rules");
+    fs::write(&file, rules.replace("\n    ", "\n").trim_start()).expect("written");
+    let run = pollux(["rules".as_ref(), "check".as_ref(), "--json".as_ref(), file.as_os_str()]);
+    let report = run.expect(0).json();
+    assert!(report["loaded"].as_u64() > Some(0), "{report}");
+    assert_eq!(report["rejected"], 0, "{report}");
+}

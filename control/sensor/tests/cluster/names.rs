@@ -1,6 +1,8 @@
 //! The custom resource as kubectl sees it: every name of the specification, columns, and what its schema
 //! refuses.
 
+use std::time::{Duration, Instant};
+
 use crate::control_plane::{ControlPlane, STRANGER};
 use crate::kubectl::Kubectl;
 
@@ -32,8 +34,17 @@ fn every_name_of_the_specification_works_with_kubectl() {
         let listed = kubectl.run(&["get", name, "-o", "name"]);
         assert_eq!(listed.trim(), "deeppacketinspection.projectcalico.org/sample-dpi", "{name}");
     }
-    let explained = kubectl.run(&["explain", "dpi.spec.selector"]);
-    assert!(explained.contains("every endpoint of the namespace"), "{explained}");
+    // The server describes a new resource some seconds after it serves it.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let run = kubectl.try_run(&["explain", "dpi.spec.selector"]);
+        if run.code == Some(0) {
+            assert!(run.stdout.contains("every endpoint of the namespace"), "{run}");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{run}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }
 
 #[test]

@@ -19,6 +19,11 @@ const SEND: &str = "send0";
 /// One sensor at a time: each takes a CPU for itself.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits for one's turn, which lasts as long as this is kept.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The namespace, gone when dropped.
 pub(crate) struct Net {
     name: String,
@@ -28,7 +33,7 @@ pub(crate) struct Net {
 impl Net {
     /// Makes one; none where that cannot be done here, which is said.
     pub(crate) fn new() -> Option<Self> {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let runs = |program: &str, word: &str| {
             Command::new(program).arg(word).output().is_ok_and(|output| output.status.success())
         };

@@ -1,0 +1,132 @@
+//! Many sensors and many resources: they come to rest, and every status was written no more often than
+//! something was new.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::control_plane::{ControlPlane, SENSOR};
+use crate::example::{create_node, install_rights, resource};
+use crate::kubectl::Kubectl;
+use crate::sensor::{KubeSensor, Setup, is_active};
+
+/// Resources by how many of their entries are active, and how many have an error.
+fn tally(kubectl: &Kubectl, sensors: usize) -> (usize, usize) {
+    let list = kubectl.get(&["dpi", "-A"]);
+    let items = list["items"].as_array().cloned().unwrap_or_default();
+    let entries = |it: &Value| it["status"]["nodes"].as_array().cloned().unwrap_or_default();
+    let all = |of: &dyn Fn(&Value) -> bool| {
+        items.iter().filter(|it| entries(it).iter().filter(|it| of(it)).count() == sensors).count()
+    };
+    (all(&is_active), all(&|it: &Value| it["errorConditions"].is_array()))
+}
+
+/// Statuses that the server took, by resource.
+fn writes(plane: &ControlPlane) -> BTreeMap<String, usize> {
+    let mut writes = BTreeMap::new();
+    for request in plane.requests() {
+        if request.action() == "update deeppacketinspections/status" && request.code() == 200 {
+            *writes.entry(request.object()).or_default() += 1;
+        }
+    }
+    writes
+}
+
+#[track_caller]
+fn await_tally(
+    kubectl: &Kubectl,
+    sensors: usize,
+    wanted: (usize, usize),
+    patience: Duration,
+) -> Duration {
+    let begin = Instant::now();
+    loop {
+        let now = tally(kubectl, sensors);
+        if now == wanted {
+            return begin.elapsed();
+        }
+        assert!(begin.elapsed() < patience, "{now:?} instead of {wanted:?} after {patience:?}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[track_caller]
+fn converge(sensors: usize, resources: usize, patience: Duration) {
+    let Some(plane) = ControlPlane::start() else { return };
+    let kubectl = plane.kubectl();
+    kubectl.install_crd();
+    install_rights(&kubectl);
+    let node = |number: usize| format!("node-{number}");
+    for number in 0..sensors {
+        create_node(&kubectl, &node(number));
+    }
+    let kubeconfig = plane.kubeconfig(SENSOR);
+    let mut fleet: Vec<KubeSensor> =
+        (0..sensors).map(|number| Setup::new(&node(number), kubeconfig.clone()).start()).collect();
+    for sensor in &mut fleet {
+        sensor.wait_for("readiness", Duration::from_secs(180), |it| {
+            it.http("/readyz").is_some_and(|(code, _)| code == 200)
+        });
+    }
+    let name = |number: usize| format!("many-{number}");
+    let documents: Vec<String> = (0..resources)
+        .map(|number| resource("default", &name(number), &format!("app == \"{number}\"")))
+        .collect();
+    kubectl.try_feed(&["create", "-f", "-"], &documents.join("\n")).expect(0);
+    let took = await_tally(&kubectl, sensors, (resources, 0), patience);
+    println!(
+        "{resources} resources active on {sensors} sensors {took:.1?} after the last was created"
+    );
+    // Long enough for a needless write.
+    std::thread::sleep(Duration::from_secs(5));
+    let first = writes(&plane);
+    let total: usize = first.values().sum();
+    println!("{total} writes of status for {} changes", sensors * resources);
+    let excess: Vec<_> = first.iter().filter(|it| *it.1 > sensors).collect();
+    assert!(excess.is_empty(), "more than a write for each sensor: {excess:?}");
+    assert_eq!(total, sensors * resources);
+
+    // A selector that is as good writes nothing; one that is none, once for each sensor.
+    kubectl.apply(&resource("default", &name(0), "has(other)"));
+    kubectl.apply(&resource("default", &name(1), "has("));
+    await_tally(&kubectl, sensors, (resources - 1, 1), patience);
+    std::thread::sleep(Duration::from_secs(3));
+    let second = writes(&plane);
+    assert_eq!(second.values().sum::<usize>(), total + sensors);
+    for sensor in &mut fleet {
+        sensor.stop();
+    }
+    await_tally(&kubectl, sensors, (0, 0), patience);
+    let third: usize = writes(&plane).values().sum();
+    assert_eq!(third, total + sensors + sensors * resources, "each says once that it has stopped");
+}
+
+#[test]
+fn a_small_fleet_writes_each_status_once() {
+    converge(3, 20, Duration::from_secs(60));
+}
+
+#[test]
+#[ignore = "long: scripts/test --all"]
+fn ten_sensors_and_a_thousand_resources_come_to_rest() {
+    converge(10, 1_000, Duration::from_secs(600));
+}
+
+#[test]
+fn five_hundred_resources_at_once_are_active_soon() {
+    let Some(plane) = ControlPlane::start() else { return };
+    let kubectl = plane.kubectl();
+    kubectl.install_crd();
+    install_rights(&kubectl);
+    create_node(&kubectl, "node-a");
+    let mut sensor = Setup::new("node-a", plane.kubeconfig(SENSOR)).start();
+    sensor.wait_ready();
+    let documents: Vec<String> =
+        (0..500).map(|number| resource("default", &format!("many-{number}"), "all()")).collect();
+    kubectl.try_feed(&["create", "-f", "-"], &documents.join("\n")).expect(0);
+    let took = await_tally(&kubectl, 1, (500, 0), Duration::from_secs(60));
+    println!("500 resources active {took:.1?} after the last was created");
+    assert_eq!(writes(&plane).values().sum::<usize>(), 500);
+    sensor.stop();
+}
