@@ -89,6 +89,48 @@ pub enum AppBuffer {
     DnsQuery,
     /// The server name of a TLS ClientHello, as sent.
     TlsSni,
+    /// The subject of the server's certificate.
+    TlsCertSubject,
+    /// Its issuer.
+    TlsCertIssuer,
+    /// Its serial number, `0A:BC`.
+    TlsCertSerial,
+    /// Its SHA-1, `0a:bc`.
+    TlsCertFingerprint,
+    /// Each certificate of the server, as sent.
+    TlsCerts,
+    /// The subject of the client's certificate.
+    TlsClientCertSubject,
+    /// Its issuer.
+    TlsClientCertIssuer,
+    /// Its serial number.
+    TlsClientCertSerial,
+    /// Its SHA-1.
+    TlsClientCertFingerprint,
+    /// Each certificate of the client, as sent.
+    TlsClientCerts,
+    /// The random bytes of a ClientHello.
+    TlsRandom,
+    /// Their first four.
+    TlsRandomTime,
+    /// The others.
+    TlsRandomBytes,
+    /// The random bytes of a ServerHello.
+    TlsServerRandom,
+    /// Their first four.
+    TlsServerRandomTime,
+    /// The others.
+    TlsServerRandomBytes,
+    /// JA3 of a ClientHello.
+    Ja3Hash,
+    /// What it is the MD5 of.
+    Ja3String,
+    /// JA3S of a ServerHello.
+    Ja3sHash,
+    /// What it is the MD5 of.
+    Ja3sString,
+    /// JA4 of a ClientHello.
+    Ja4Hash,
 }
 
 /// Where and when a buffer can be inspected.
@@ -146,10 +188,31 @@ impl AppBuffer {
         Self::HttpReplyBody,
         Self::DnsQuery,
         Self::TlsSni,
+        Self::TlsCertSubject,
+        Self::TlsCertIssuer,
+        Self::TlsCertSerial,
+        Self::TlsCertFingerprint,
+        Self::TlsCerts,
+        Self::TlsClientCertSubject,
+        Self::TlsClientCertIssuer,
+        Self::TlsClientCertSerial,
+        Self::TlsClientCertFingerprint,
+        Self::TlsClientCerts,
+        Self::TlsRandom,
+        Self::TlsRandomTime,
+        Self::TlsRandomBytes,
+        Self::TlsServerRandom,
+        Self::TlsServerRandomTime,
+        Self::TlsServerRandomBytes,
+        Self::Ja3Hash,
+        Self::Ja3String,
+        Self::Ja3sHash,
+        Self::Ja3sString,
+        Self::Ja4Hash,
     ];
 
     /// How many there are: the length of a table indexed by [`index`](Self::index).
-    pub const COUNT: usize = Self::TlsSni as usize + 1;
+    pub const COUNT: usize = Self::Ja4Hash as usize + 1;
 
     /// A dense index, for tables.
     #[inline]
@@ -192,6 +255,19 @@ impl AppBuffer {
             Self::HttpReplyBody => "file.data",
             Self::DnsQuery => "dns.query",
             Self::TlsSni => "tls.sni",
+            Self::TlsCertSubject | Self::TlsClientCertSubject => "tls.cert_subject",
+            Self::TlsCertIssuer | Self::TlsClientCertIssuer => "tls.cert_issuer",
+            Self::TlsCertSerial | Self::TlsClientCertSerial => "tls.cert_serial",
+            Self::TlsCertFingerprint | Self::TlsClientCertFingerprint => "tls.cert_fingerprint",
+            Self::TlsCerts | Self::TlsClientCerts => "tls.certs",
+            Self::TlsRandom | Self::TlsServerRandom => "tls.random",
+            Self::TlsRandomTime | Self::TlsServerRandomTime => "tls.random_time",
+            Self::TlsRandomBytes | Self::TlsServerRandomBytes => "tls.random_bytes",
+            Self::Ja3Hash => "ja3.hash",
+            Self::Ja3String => "ja3.string",
+            Self::Ja3sHash => "ja3s.hash",
+            Self::Ja3sString => "ja3s.string",
+            Self::Ja4Hash => "ja4.hash",
         }
     }
 
@@ -202,7 +278,14 @@ impl AppBuffer {
 
     /// Whether a transaction can have several of it, asked for by index.
     pub const fn is_multi(self) -> bool {
-        matches!(self, Self::DnsQuery | Self::HttpRequestHeader | Self::HttpResponseHeader)
+        matches!(
+            self,
+            Self::DnsQuery
+                | Self::HttpRequestHeader
+                | Self::HttpResponseHeader
+                | Self::TlsCerts
+                | Self::TlsClientCerts
+        )
     }
 }
 
@@ -250,7 +333,28 @@ pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
         | AppBuffer::HttpLocation
         | AppBuffer::HttpReplyBody => (AppProto::Http1, ToClient, BODY),
         AppBuffer::DnsQuery => (AppProto::Dns, ToServer, dns::COMPLETE),
-        AppBuffer::TlsSni => (AppProto::Tls, ToServer, tls::progress::HELLO),
+        AppBuffer::TlsSni
+        | AppBuffer::TlsRandom
+        | AppBuffer::TlsRandomTime
+        | AppBuffer::TlsRandomBytes
+        | AppBuffer::Ja3Hash
+        | AppBuffer::Ja3String
+        | AppBuffer::Ja4Hash => (AppProto::Tls, ToServer, tls::progress::HELLO),
+        AppBuffer::TlsServerRandom
+        | AppBuffer::TlsServerRandomTime
+        | AppBuffer::TlsServerRandomBytes
+        | AppBuffer::Ja3sHash
+        | AppBuffer::Ja3sString => (AppProto::Tls, ToClient, tls::progress::HELLO),
+        AppBuffer::TlsCertSubject
+        | AppBuffer::TlsCertIssuer
+        | AppBuffer::TlsCertSerial
+        | AppBuffer::TlsCertFingerprint
+        | AppBuffer::TlsCerts => (AppProto::Tls, ToClient, tls::progress::CERTIFICATES),
+        AppBuffer::TlsClientCertSubject
+        | AppBuffer::TlsClientCertIssuer
+        | AppBuffer::TlsClientCertSerial
+        | AppBuffer::TlsClientCertFingerprint
+        | AppBuffer::TlsClientCerts => (AppProto::Tls, ToServer, tls::progress::CERTIFICATES),
     };
     BufferSpec { proto, dir, min_progress }
 }

@@ -79,6 +79,11 @@ impl AppEvent {
         self.proto
     }
 
+    /// Is it of a TLS certificate that cannot be read?
+    pub fn is_of_certificate(self) -> bool {
+        self.proto == AppProto::Tls && self.name().starts_with("certificate_")
+    }
+
     /// Its name, without the protocol's.
     pub fn name(self) -> &'static str {
         Self::names(self.proto).get(usize::from(self.index)).copied().unwrap_or_default()

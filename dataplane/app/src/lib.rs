@@ -29,5 +29,9 @@ pub use http1::{BodyLimits, BodyWindow, progress as http_progress};
 pub use limits::Limits;
 pub use proto::{AppProto, Transport};
 pub use session::{Outcome, Session, Tunnel};
-pub use summary::{DnsQuestion, DnsSummary, HttpSummary, TlsSummary, TxSummary};
+pub use summary::{
+    CertificateSummary, DnsData, DnsQuestion, DnsRecord, DnsSummary, HttpSummary, TlsSummary,
+    TxSummary,
+};
+pub use tls::{TlsFacts, tls_state};
 pub use txs::Tx;

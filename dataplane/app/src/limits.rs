@@ -37,6 +37,8 @@ pub struct Limits {
     pub dns_name_bytes: usize,
     /// Longest TLS handshake message that is put together, in bytes; a longer one is passed over.
     pub tls_handshake: usize,
+    /// Whether every TLS certificate is read when it comes, for the events of those that cannot be.
+    pub tls_certificate_events: bool,
 }
 
 impl Default for Limits {
@@ -63,6 +65,7 @@ impl Default for Limits {
             dns_transactions: 32,
             dns_name_bytes: 64 * 1024,
             tls_handshake: 64 * 1024,
+            tls_certificate_events: false,
         }
     }
 }

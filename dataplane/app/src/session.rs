@@ -76,7 +76,8 @@ impl Session {
     pub fn want(&mut self, wanted: BufferSet) {
         match &mut self.kind {
             Kind::Http(c) => c.want(wanted),
-            Kind::Dns(_) | Kind::Tls(_) => {}
+            Kind::Tls(c) => c.want(wanted),
+            Kind::Dns(_) => {}
         }
     }
 

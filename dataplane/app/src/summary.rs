@@ -8,7 +8,7 @@ pub enum TxSummary {
     /// EVE `dns`.
     Dns(DnsSummary),
     /// EVE `tls`.
-    Tls(TlsSummary),
+    Tls(Box<TlsSummary>),
 }
 
 /// EVE `http`; text is what was sent, bytes outside UTF-8 replaced.
@@ -57,6 +57,57 @@ pub struct DnsSummary {
     pub tx_id: u64,
     /// `query`: one entry a question.
     pub questions: Vec<DnsQuestion>,
+    /// `authorities` of an answer.
+    pub authorities: Vec<DnsRecord>,
+}
+
+/// A resource record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsRecord {
+    /// `rrname`
+    pub rrname: String,
+    /// `rrtype`: its mnemonic, or the number in decimal.
+    pub rrtype_name: String,
+    /// `ttl`, in seconds.
+    pub ttl: u32,
+    /// What it says, of the types that EVE tells.
+    pub data: Option<DnsData>,
+}
+
+/// What a resource record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsData {
+    /// `rdata`: an address, a name or text.
+    Text(String),
+    /// `soa`
+    Soa {
+        /// `mname`
+        mname: String,
+        /// `rname`
+        rname: String,
+        /// `serial`, `refresh`, `retry`, `expire`, `minimum`
+        numbers: [u32; 5],
+    },
+    /// `srv`
+    Srv {
+        /// `priority`
+        priority: u16,
+        /// `weight`
+        weight: u16,
+        /// `port`
+        port: u16,
+        /// `name`
+        name: String,
+    },
+    /// `sshfp`
+    Sshfp {
+        /// `fingerprint`, in hexadecimal with colons.
+        fingerprint: String,
+        /// `algo`
+        algorithm: u8,
+        /// `type`
+        kind: u8,
+    },
 }
 
 /// One question of a DNS message.
@@ -80,6 +131,31 @@ pub struct TlsSummary {
     pub version: String,
     /// `session_resumed`: the server took up the client's session id.
     pub session_resumed: bool,
+    /// The server's certificate.
+    pub server_certificate: Option<CertificateSummary>,
+    /// `client`: the client's certificate.
+    pub client_certificate: Option<CertificateSummary>,
+    /// `ja3`: hash and string, where rules ask for it.
+    pub ja3: Option<(String, String)>,
+    /// `ja3s`: hash and string, where rules ask for it.
+    pub ja3s: Option<(String, String)>,
+    /// `ja4`, where rules ask for it.
+    pub ja4: Option<String>,
+}
+
+/// The first certificate of one side; empty where it cannot be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CertificateSummary {
+    /// `subject`
+    pub subject: String,
+    /// `issuerdn`
+    pub issuer: String,
+    /// `serial`
+    pub serial: String,
+    /// `fingerprint`: SHA-1.
+    pub fingerprint: String,
+    /// `notbefore` and `notafter`, in seconds since 1970.
+    pub validity: Option<(i64, i64)>,
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -9,7 +9,7 @@ use crate::dns::DnsTx;
 use crate::event::{AppEvent, EventSet};
 use crate::http1::{BodyWindow, HttpTx};
 use crate::summary::TxSummary;
-use crate::tls::TlsTx;
+use crate::tls::{TlsFacts, TlsTx};
 
 /// One transaction: a request and its response (HTTP), a message (DNS), or the whole session
 /// (TLS).
@@ -34,7 +34,8 @@ impl Tx {
     }
 
     /// How far one direction has come; it never falls. HTTP: [`crate::http_progress`]. DNS: 1.
-    /// TLS: 0, then 1 when that side's hello has been read, then 2 when its handshake is over.
+    /// TLS: 0, then 1 when that side's hello has been read, 2 when its certificates have, 3 when its
+    /// handshake is over.
     pub fn progress(&self, dir: Direction) -> u8 {
         match &self.kind {
             TxKind::Http(t) => t.progress(dir),
@@ -65,7 +66,31 @@ impl Tx {
         match &self.kind {
             TxKind::Http(t) => t.buffer(buffer, index),
             TxKind::Dns(t) if buffer == AppBuffer::DnsQuery => t.query_name(index),
-            TxKind::Tls(t) if buffer == AppBuffer::TlsSni && index == 0 => t.sni(),
+            TxKind::Tls(t) => t.buffer(buffer, index),
+            _ => None,
+        }
+    }
+
+    /// Whether it has anything to do with that direction: a DNS message goes in one.
+    pub fn concerns(&self, dir: Direction) -> bool {
+        match &self.kind {
+            TxKind::Dns(t) => t.is_answer() == (dir == Direction::ToClient),
+            TxKind::Http(_) | TxKind::Tls(_) => true,
+        }
+    }
+
+    /// What keywords without a buffer ask of a TLS session, of the side that sends in `dir`.
+    pub fn tls(&self, dir: Direction) -> Option<TlsFacts> {
+        match &self.kind {
+            TxKind::Tls(t) => Some(t.facts(dir)),
+            _ => None,
+        }
+    }
+
+    /// The opcode of a DNS message.
+    pub fn dns_opcode(&self) -> Option<u8> {
+        match &self.kind {
+            TxKind::Dns(t) => Some(t.opcode()),
             _ => None,
         }
     }
@@ -83,7 +108,7 @@ impl Tx {
         match &self.kind {
             TxKind::Http(t) => TxSummary::Http(Box::new(t.summary())),
             TxKind::Dns(t) => TxSummary::Dns(t.summary(self.id)),
-            TxKind::Tls(t) => TxSummary::Tls(t.summary()),
+            TxKind::Tls(t) => TxSummary::Tls(Box::new(t.summary())),
         }
     }
 }

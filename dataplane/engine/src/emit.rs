@@ -198,8 +198,12 @@ impl Emitter {
         let session = state.and_then(|state| state.session.as_deref());
         let tx = session.and_then(|session| match hit.tx {
             Some(id) => session.tx(id),
-            None if session.next_tx() - session.first_tx() == 1 => session.tx(session.first_tx()),
-            None => None,
+            None => {
+                let live = (session.first_tx()..session.next_tx()).filter_map(|id| session.tx(id));
+                let mut live =
+                    live.filter(|tx| origin.direction.is_none_or(|way| tx.concerns(way)));
+                live.next().filter(|_| live.next().is_none())
+            }
         });
         Alert {
             key: self.key(origin),

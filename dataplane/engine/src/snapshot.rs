@@ -74,6 +74,25 @@ pub fn app_buffer(buffer: Buffer, direction: Direction) -> Option<AppBuffer> {
         Buffer::HttpLocation => AppBuffer::HttpLocation,
         Buffer::DnsQuery => AppBuffer::DnsQuery,
         Buffer::TlsSni => AppBuffer::TlsSni,
+        Buffer::Ja3Hash => AppBuffer::Ja3Hash,
+        Buffer::Ja3String => AppBuffer::Ja3String,
+        Buffer::Ja3sHash => AppBuffer::Ja3sHash,
+        Buffer::Ja3sString => AppBuffer::Ja3sString,
+        Buffer::Ja4Hash => AppBuffer::Ja4Hash,
+        Buffer::TlsCertSubject => {
+            by_side(AppBuffer::TlsClientCertSubject, AppBuffer::TlsCertSubject)
+        }
+        Buffer::TlsCertIssuer => by_side(AppBuffer::TlsClientCertIssuer, AppBuffer::TlsCertIssuer),
+        Buffer::TlsCertSerial => by_side(AppBuffer::TlsClientCertSerial, AppBuffer::TlsCertSerial),
+        Buffer::TlsCertFingerprint => {
+            by_side(AppBuffer::TlsClientCertFingerprint, AppBuffer::TlsCertFingerprint)
+        }
+        Buffer::TlsCerts => by_side(AppBuffer::TlsClientCerts, AppBuffer::TlsCerts),
+        Buffer::TlsRandom => by_side(AppBuffer::TlsRandom, AppBuffer::TlsServerRandom),
+        Buffer::TlsRandomTime => by_side(AppBuffer::TlsRandomTime, AppBuffer::TlsServerRandomTime),
+        Buffer::TlsRandomBytes => {
+            by_side(AppBuffer::TlsRandomBytes, AppBuffer::TlsServerRandomBytes)
+        }
         Buffer::HttpHeader => by_side(AppBuffer::HttpHeader, AppBuffer::HttpReplyHeader),
         Buffer::HttpHeaderRaw => by_side(AppBuffer::HttpHeaderRaw, AppBuffer::HttpReplyHeaderRaw),
         Buffer::HttpHeaderNames => {
@@ -126,7 +145,9 @@ fn wanted(rules: &Ruleset) -> BufferSet {
 
 impl Snapshot {
     /// Puts a generation together.
-    pub fn new(generation: u64, scope: Scope, rules: Arc<Ruleset>, settings: Settings) -> Self {
+    pub fn new(generation: u64, scope: Scope, rules: Arc<Ruleset>, mut settings: Settings) -> Self {
+        settings.app.tls_certificate_events =
+            rules.event_signatures().iter().any(|(event, _)| event.is_of_certificate());
         let wanted = wanted(&rules);
         let mut plans = Vec::new();
         for proto in PROTOCOLS {

@@ -53,6 +53,7 @@ pub(crate) fn signature(sid: u32) -> Signature {
         buffers: Vec::new(),
         app_protocol_tests: Vec::new(),
         events: Vec::new(),
+        transaction_tests: Vec::new(),
         flowbit_tests: Vec::new(),
         flowbit_sets: Vec::new(),
         flowint_tests: Vec::new(),

@@ -1,6 +1,8 @@
-//! One DNS message: header and questions kept, resource records only walked over.
+//! One DNS message: header and questions kept, resource records only walked over, authorities read when
+//! asked for.
 
-use super::name::{self, Stop};
+use super::name::{self, Odd, Stop};
+use super::record::{self, Record};
 
 /// The header's length in bytes.
 pub(super) const HEADER: usize = 12;
@@ -43,6 +45,9 @@ pub(super) struct Message {
     pub(super) header: Header,
     names: Vec<u8>,
     questions: Vec<Question>,
+    pub(super) odd: Odd,
+    /// A response that has authorities: all of it, and where they begin.
+    authorities: Option<(Box<[u8]>, u32)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +68,7 @@ impl Message {
         let mut at = HEADER;
         for _ in 0..header.counts[0] {
             let start = parsed.names.len();
-            at = name::read(message, at, &mut parsed.names, &mut budget)?;
+            at = name::read(message, at, &mut parsed.names, &mut budget, &mut parsed.odd)?;
             let fixed = message.get(at..at + 4).ok_or(Stop::Incomplete)?;
             at += 4;
             if parsed.names.len() > max_names {
@@ -77,9 +82,45 @@ impl Message {
             });
         }
         if header.is_response() {
-            records(message, at, header.counts, &mut budget)?;
+            let authorities = parsed.records(message, at, &mut budget)?;
+            parsed.authorities = authorities
+                .filter(|_| header.counts[2] > 0)
+                .map(|at| (message.into(), u32::try_from(at).unwrap_or(u32::MAX)));
         }
         Ok(parsed)
+    }
+
+    /// Walks over a response's answers and authorities; says where the latter begin.
+    fn records(
+        &mut self,
+        message: &[u8],
+        mut at: usize,
+        budget: &mut usize,
+    ) -> Result<Option<usize>, Stop> {
+        let mut scratch = Vec::new();
+        let [_, answers, authorities, _] = self.header.counts;
+        for _ in 0..answers {
+            match record::walk(message, at, &mut scratch, budget, &mut self.odd) {
+                Ok(next) => at = next,
+                Err(_) if *budget == 0 => return Ok(None),
+                Err(stop) => return Err(stop),
+            }
+        }
+        let start = at;
+        for _ in 0..authorities {
+            match record::walk(message, at, &mut scratch, budget, &mut self.odd) {
+                Ok(next) => at = next,
+                Err(_) if *budget == 0 => break,
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(Some(start))
+    }
+
+    /// A response's authorities.
+    pub(super) fn authorities(&self) -> Vec<Record> {
+        let Some((message, at)) = &self.authorities else { return Vec::new() };
+        record::read(message, *at as usize, self.header.counts[2])
     }
 
     /// Name and type of a question.
@@ -89,39 +130,7 @@ impl Message {
     }
 }
 
-/// Walks over a response's answers and authorities.
-fn records(
-    message: &[u8],
-    mut at: usize,
-    counts: [u16; 4],
-    budget: &mut usize,
-) -> Result<(), Stop> {
-    let mut scratch = Vec::new();
-    for _ in 0..usize::from(counts[1]) + usize::from(counts[2]) {
-        match record(message, at, &mut scratch, budget) {
-            Ok(next) => at = next,
-            Err(_) if *budget == 0 => break,
-            Err(stop) => return Err(stop),
-        }
-    }
-    Ok(())
-}
-
-/// Walks over a resource record: name, type, class, time to live, length, data.
-fn record(
-    message: &[u8],
-    at: usize,
-    scratch: &mut Vec<u8>,
-    budget: &mut usize,
-) -> Result<usize, Stop> {
-    scratch.clear();
-    let at = name::read(message, at, scratch, budget)?;
-    let fixed = message.get(at..at + 10).ok_or(Stop::Incomplete)?;
-    let end = at + 10 + usize::from(be16(&fixed[8..]));
-    if end > message.len() { Err(Stop::Incomplete) } else { Ok(end) }
-}
-
-fn be16(bytes: &[u8]) -> u16 {
+pub(super) fn be16(bytes: &[u8]) -> u16 {
     match bytes {
         [a, b, ..] => u16::from_be_bytes([*a, *b]),
         _ => 0,

@@ -3,6 +3,7 @@
 
 mod message;
 mod name;
+mod record;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,7 @@ use crate::event::DnsEvent;
 use crate::limits::Limits;
 use crate::proto::Transport;
 use crate::session::Outcome;
-use crate::summary::{DnsQuestion, DnsSummary, text};
+use crate::summary::{DnsQuestion, DnsRecord, DnsSummary, text};
 use crate::txs::{TxKind, TxList};
 use message::{HEADER, Message};
 use name::Stop;
@@ -42,6 +43,14 @@ impl DnsTx {
         self.message.question(index).map(|(name, _)| name).filter(|name| !name.is_empty())
     }
 
+    pub(crate) fn is_answer(&self) -> bool {
+        self.answer
+    }
+
+    pub(crate) fn opcode(&self) -> u8 {
+        (self.message.header.flags >> 11 & 0xf) as u8
+    }
+
     pub(crate) fn summary(&self, tx_id: u64) -> DnsSummary {
         let header = &self.message.header;
         let questions = (0..).map_while(|i| self.message.question(i));
@@ -49,7 +58,7 @@ impl DnsTx {
             answer: self.answer,
             id: header.id,
             flags: header.flags,
-            opcode: (header.flags >> 11 & 0xf) as u8,
+            opcode: self.opcode(),
             rcode: (header.flags & 0xf) as u8,
             tx_id,
             questions: questions
@@ -59,7 +68,17 @@ impl DnsTx {
                     rrtype_name: type_name(rrtype),
                 })
                 .collect(),
+            authorities: self.message.authorities().into_iter().map(told).collect(),
         }
+    }
+}
+
+fn told(record: record::Record) -> DnsRecord {
+    DnsRecord {
+        rrname: record.name,
+        rrtype_name: type_name(record.kind),
+        ttl: record.ttl,
+        data: record.data,
     }
 }
 
@@ -231,6 +250,7 @@ impl Conn {
             Ok(m) if m.header.fits(bytes.len()) => m,
             _ => {
                 self.dead = true;
+                odd(txs, DnsEvent::MalformedData);
                 return Err(Stop::Invalid);
             }
         };
@@ -239,6 +259,7 @@ impl Conn {
             Some(Direction::ToClient) => true,
             Some(Direction::ToServer) if message.header.is_response() => {
                 self.dead = true;
+                odd(txs, DnsEvent::NotRequest);
                 return Err(Stop::Invalid);
             }
             Some(Direction::ToServer) => false,
@@ -246,13 +267,22 @@ impl Conn {
         if txs.len() >= self.max_live {
             txs.free_before(txs.next() + 1 - self.max_live as u64);
         }
-        let flags = message.header.flags;
+        let (flags, odd) = (message.header.flags, message.odd);
         let tx = txs.push(TxKind::Dns(DnsTx { message, answer }));
         if flags & message::Z != 0 {
             txs.raise(tx, DnsEvent::ZFlagSet);
         }
         if flags >> 11 & 0xf >= FIRST_UNASSIGNED_OPCODE {
             txs.raise(tx, DnsEvent::InvalidOpcode);
+        }
+        for (is, event) in [
+            (odd.long, DnsEvent::NameTooLong),
+            (odd.labels, DnsEvent::TooManyLabels),
+            (odd.looped, DnsEvent::InfiniteLoop),
+        ] {
+            if is {
+                txs.raise(tx, event);
+            }
         }
         Ok(())
     }
@@ -278,6 +308,13 @@ impl Conn {
 
     pub(crate) fn buffered(&self) -> usize {
         self.streams.iter().map(|s| s.pending.len()).sum()
+    }
+}
+
+/// Records what is odd about bytes that are no transaction, of the last one that is.
+fn odd(txs: &mut TxList, event: DnsEvent) {
+    if let Some(last) = txs.next().checked_sub(1) {
+        txs.raise(last, event);
     }
 }
 

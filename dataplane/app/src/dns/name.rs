@@ -15,6 +15,17 @@ pub(super) enum Stop {
     Invalid,
 }
 
+/// What is odd about names that were read all the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Odd {
+    /// One was cut.
+    pub(super) long: bool,
+    /// One has more labels than are followed.
+    pub(super) labels: bool,
+    /// One points to the message's beginning.
+    pub(super) looped: bool,
+}
+
 /// Reads the name at `at`: appends it to `out`, labels joined by dots and bytes as sent, and returns
 /// where the bytes after it begin. `budget` is what may still be done for the whole message.
 pub(super) fn read(
@@ -22,6 +33,7 @@ pub(super) fn read(
     at: usize,
     out: &mut Vec<u8>,
     budget: &mut usize,
+    odd: &mut Odd,
 ) -> Result<usize, Stop> {
     let start = out.len();
     let mut pos = at;
@@ -52,6 +64,7 @@ pub(super) fn read(
                 if target > message.len() {
                     return Err(Stop::Invalid);
                 }
+                odd.looped |= target == 0;
                 resume.get_or_insert(pos + 2);
                 pos = target;
             }
@@ -63,9 +76,11 @@ pub(super) fn read(
             if resume.is_none() || out.len() == start {
                 return Err(Stop::Invalid);
             }
+            odd.labels = true;
             break;
         }
         if out.len() - start > MAX_NAME {
+            odd.long = true;
             out.truncate(start + MAX_NAME);
             if resume.is_some() {
                 break;
@@ -82,7 +97,7 @@ mod tests {
 
     fn name(message: &[u8], at: usize) -> Result<(String, usize), Stop> {
         let mut out = Vec::new();
-        let next = read(message, at, &mut out, &mut 10_000)?;
+        let next = read(message, at, &mut out, &mut 10_000, &mut Odd::default())?;
         Ok((String::from_utf8_lossy(&out).into_owned(), next))
     }
 
@@ -125,7 +140,7 @@ mod tests {
     fn the_budget_bounds_the_work() {
         let mut budget = 3;
         assert_eq!(
-            read(b"\x01a\x01b\x01c\x01d\0", 0, &mut Vec::new(), &mut budget),
+            read(b"\x01a\x01b\x01c\x01d\0", 0, &mut Vec::new(), &mut budget, &mut Odd::default()),
             Err(Stop::Invalid)
         );
     }

@@ -1,26 +1,62 @@
-//! TLS and SSL up to the point where they encrypt: the server name that the client asks for, and
-//! the version agreed on. One transaction a session.
+//! TLS and SSL up to the point where they encrypt: hellos, certificates, and what is odd about them.
+//! One transaction a session.
 
+mod certificate;
+mod heartbeat;
 mod hello;
+mod prints;
 mod record;
 #[cfg(test)]
 mod tests;
 
 use wire::Direction;
 
+use crate::buffer::{AppBuffer, BufferSet};
+use crate::event::TlsEvent;
 use crate::limits::Limits;
 use crate::session::Outcome;
-use crate::summary::{TlsSummary, text};
+use crate::summary::{CertificateSummary, TlsSummary, text};
 use crate::txs::{TxKind, TxList};
-use hello::{ClientHello, ServerHello};
-use record::{Event, Layer};
+use certificate::Chain;
+use heartbeat::Heartbeats;
+use hello::{ClientHello, Prints, Read, ServerHello};
+use record::{Event, Layer, message};
 
 /// How far one side of a TLS session has come.
 pub(crate) mod progress {
     /// Its hello has been read (or will not be).
     pub(crate) const HELLO: u8 = 1;
+    /// Its certificates have been read (or will not be).
+    pub(crate) const CERTIFICATES: u8 = 2;
     /// Its handshake is over.
-    pub(crate) const DONE: u8 = 2;
+    pub(crate) const DONE: u8 = 3;
+}
+
+/// Parts of a handshake, as `ssl_state` tells them apart; together in one byte.
+pub mod tls_state {
+    /// ClientHello
+    pub const CLIENT_HELLO: u8 = 1;
+    /// ServerHello
+    pub const SERVER_HELLO: u8 = 2;
+    /// ClientKeyExchange
+    pub const CLIENT_KEY_EXCHANGE: u8 = 4;
+    /// ServerKeyExchange
+    pub const SERVER_KEY_EXCHANGE: u8 = 8;
+    /// Any other; as in Suricata no message is one.
+    pub const UNKNOWN: u8 = 16;
+}
+
+/// What the keywords without a buffer ask of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TlsFacts {
+    /// The version that this side has told, in its hello or else in its records; 0: none.
+    pub version: u16,
+    /// The handshake messages in the bytes that came last, as [`tls_state`].
+    pub state: u8,
+    /// Since when and until when the side's certificate is valid, in seconds since 1970.
+    pub validity: Option<(i64, i64)>,
+    /// How many certificates it has shown.
+    pub chain_length: usize,
 }
 
 /// The session, as far as it can be read.
@@ -29,8 +65,12 @@ pub(crate) struct TlsTx {
     progress: [u8; 2],
     client: Option<ClientHello>,
     server: Option<ServerHello>,
-    /// Of the last record before encryption, for a server whose hello was not seen.
+    /// Of the last record before encryption, for a side whose hello was not seen.
     record_version: [u16; 2],
+    /// Messages in the bytes that came last.
+    state: u8,
+    /// By who sent them.
+    chains: [Option<Box<Chain>>; 2],
 }
 
 impl TlsTx {
@@ -42,17 +82,104 @@ impl TlsTx {
         self.client.as_ref()?.sni.as_deref()
     }
 
+    fn chain(&self, dir: Direction) -> Option<&Chain> {
+        self.chains[dir.index()].as_deref()
+    }
+
+    fn random(&self, dir: Direction) -> Option<&[u8; 32]> {
+        match dir {
+            Direction::ToServer => self.client.as_ref()?.random.as_ref(),
+            Direction::ToClient => self.server.as_ref()?.random.as_ref(),
+        }
+    }
+
+    /// The bytes of a buffer; `index` counts the certificates.
+    pub(crate) fn buffer(&self, buffer: AppBuffer, index: usize) -> Option<&[u8]> {
+        use AppBuffer as B;
+        use Direction::{ToClient, ToServer};
+        if index > 0 && !matches!(buffer, B::TlsCerts | B::TlsClientCerts) {
+            return None;
+        }
+        let leaf = |dir| self.chain(dir).and_then(Chain::leaf);
+        let text = match buffer {
+            B::TlsSni => return self.sni(),
+            B::TlsCerts => return self.chain(ToClient)?.der(index),
+            B::TlsClientCerts => return self.chain(ToServer)?.der(index),
+            B::TlsRandom => return self.random(ToServer).map(|r| &r[..]),
+            B::TlsRandomTime => return self.random(ToServer).map(|r| &r[..4]),
+            B::TlsRandomBytes => return self.random(ToServer).map(|r| &r[4..]),
+            B::TlsServerRandom => return self.random(ToClient).map(|r| &r[..]),
+            B::TlsServerRandomTime => return self.random(ToClient).map(|r| &r[..4]),
+            B::TlsServerRandomBytes => return self.random(ToClient).map(|r| &r[4..]),
+            B::TlsCertSubject => &leaf(ToClient)?.subject,
+            B::TlsCertIssuer => &leaf(ToClient)?.issuer,
+            B::TlsCertSerial => &leaf(ToClient)?.serial,
+            B::TlsCertFingerprint => &leaf(ToClient)?.fingerprint,
+            B::TlsClientCertSubject => &leaf(ToServer)?.subject,
+            B::TlsClientCertIssuer => &leaf(ToServer)?.issuer,
+            B::TlsClientCertSerial => &leaf(ToServer)?.serial,
+            B::TlsClientCertFingerprint => &leaf(ToServer)?.fingerprint,
+            B::Ja3Hash => &self.client.as_ref()?.ja3.as_ref()?.hash,
+            B::Ja3String => &self.client.as_ref()?.ja3.as_ref()?.string,
+            B::Ja3sHash => &self.server.as_ref()?.ja3s.as_ref()?.hash,
+            B::Ja3sString => &self.server.as_ref()?.ja3s.as_ref()?.string,
+            B::Ja4Hash => self.client.as_ref()?.ja4.as_ref()?,
+            _ => return None,
+        };
+        (!text.is_empty()).then_some(text.as_bytes())
+    }
+
+    /// The version that a side has told; 0: none.
+    fn version(&self, dir: Direction) -> u16 {
+        let hello = match dir {
+            Direction::ToServer => self.client.as_ref().map(|hello| hello.version),
+            Direction::ToClient => self.server.as_ref().map(|hello| hello.version),
+        };
+        hello.unwrap_or(self.record_version[dir.index()])
+    }
+
+    pub(crate) fn facts(&self, dir: Direction) -> TlsFacts {
+        let chain = self.chain(dir);
+        TlsFacts {
+            version: self.version(dir),
+            state: self.state,
+            validity: chain.and_then(Chain::leaf).and_then(|leaf| leaf.validity),
+            chain_length: chain.map_or(0, |chain| chain.count),
+        }
+    }
+
     pub(crate) fn summary(&self) -> TlsSummary {
-        let agreed = self.server.as_ref().map(|s| s.version);
-        let [client, server] = self.record_version;
         let resumed = match (&self.client, &self.server) {
-            (Some(c), Some(s)) => !s.session_id.is_empty() && c.session_id == s.session_id,
+            // without a certificate; TLS 1.3 sends the id back whatever comes
+            (Some(c), Some(s)) if s.version <= 0x0303 => {
+                !s.session_id.is_empty()
+                    && c.session_id == s.session_id
+                    && self.chain(Direction::ToClient).is_none()
+            }
             _ => false,
         };
+        let certificate = |dir| {
+            let leaf = self.chain(dir)?.leaf()?;
+            Some(CertificateSummary {
+                subject: leaf.subject.clone(),
+                issuer: leaf.issuer.clone(),
+                serial: leaf.serial.clone(),
+                fingerprint: leaf.fingerprint.clone(),
+                validity: leaf.validity,
+            })
+        };
+        let ja3 = self.client.as_ref().and_then(|hello| hello.ja3.as_deref());
+        let ja3s = self.server.as_ref().and_then(|hello| hello.ja3s.as_deref());
+        let both = |ja3: &prints::Ja3| (ja3.hash.clone(), ja3.string.clone());
         TlsSummary {
             sni: self.sni().map(text),
-            version: version_name(agreed.unwrap_or(if server != 0 { server } else { client })),
+            version: version_name(self.version(Direction::ToClient)),
             session_resumed: resumed,
+            server_certificate: certificate(Direction::ToClient),
+            client_certificate: certificate(Direction::ToServer),
+            ja3: ja3.map(both),
+            ja3s: ja3s.map(both),
+            ja4: self.client.as_ref().and_then(|hello| hello.ja4.clone()),
         }
     }
 }
@@ -65,10 +192,20 @@ fn version_name(version: u16) -> String {
         0x0302 => "TLS 1.1",
         0x0303 => "TLS 1.2",
         0x0304 => "TLS 1.3",
+        0x7f01..=0x7f0f => "TLS 1.3 draft-<16",
+        v if v >> 8 == 0xfb => return format!("TLS 1.3 draft-{:02}-fb", v & 0xff),
         v if v >> 8 == 0x7f => return format!("TLS 1.3 draft-{:02}", v & 0xff),
         _ => "UNDETERMINED",
     }
     .to_owned()
+}
+
+/// What rules and EVE ask for beyond what is read anyway.
+#[derive(Debug, Clone, Copy, Default)]
+struct Wanted {
+    prints: Prints,
+    /// All certificates, not only the first.
+    chains: bool,
 }
 
 /// The parser of one session.
@@ -78,9 +215,13 @@ pub(crate) struct Conn {
     layers: [Layer; 2],
     /// That side's handshake is over: what it sends from then on is encrypted.
     switched: [bool; 2],
+    heartbeats: Heartbeats,
     application_data: bool,
     tls13: bool,
     dead: bool,
+    wanted: Wanted,
+    /// Certificates that cannot be read are events.
+    faults: bool,
 }
 
 impl Conn {
@@ -89,10 +230,26 @@ impl Conn {
             tx: txs.push(TxKind::Tls(Box::default())),
             layers: [Layer::new(limits.tls_handshake), Layer::new(limits.tls_handshake)],
             switched: [false; 2],
+            heartbeats: Heartbeats::default(),
             application_data: false,
             tls13: false,
             dead: false,
+            wanted: Wanted::default(),
+            faults: limits.tls_certificate_events,
         }
+    }
+
+    pub(crate) fn want(&mut self, wanted: BufferSet) {
+        use AppBuffer as B;
+        let any = |buffers: &[AppBuffer]| buffers.iter().any(|&buffer| wanted.contains(buffer));
+        self.wanted = Wanted {
+            prints: Prints {
+                ja3: any(&[B::Ja3Hash, B::Ja3String]),
+                ja3s: any(&[B::Ja3sHash, B::Ja3sString]),
+                ja4: any(&[B::Ja4Hash]),
+            },
+            chains: any(&[B::TlsCerts, B::TlsClientCerts]),
+        };
     }
 
     pub(crate) fn data(&mut self, txs: &mut TxList, dir: Direction, bytes: &[u8]) -> Outcome {
@@ -102,54 +259,136 @@ impl Conn {
         if self.is_encrypted() {
             return Outcome::Ok;
         }
+        if self.layers[dir.index()].at_record()
+            && let Some(tx) = txs.tls(self.tx)
+        {
+            tx.state = 0;
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
-            match self.layers[dir.index()].feed(&mut rest) {
+            let outcome = match self.layers[dir.index()].feed(&mut rest) {
                 Ok(Some(event)) => self.event(txs, dir, event),
-                Ok(None) => {}
-                Err(record::NotTls) => {
-                    self.end(txs);
-                    return Outcome::Error;
-                }
+                Ok(None) => Ok(()),
+                Err(record::NotTls(event)) => Err(event),
+            };
+            if let Err(event) = outcome {
+                txs.raise(self.tx, event);
+                self.end(txs);
+                return Outcome::Error;
             }
         }
         Outcome::Ok
     }
 
-    fn event(&mut self, txs: &mut TxList, dir: Direction, event: Event) {
+    /// Takes what the records hold. An error ends the parsing of the session.
+    fn event(&mut self, txs: &mut TxList, dir: Direction, event: Event) -> Result<(), TlsEvent> {
         match event {
             Event::Record(version) => {
                 if let Some(tx) = txs.tls(self.tx) {
                     tx.record_version[dir.index()] = version;
                 }
             }
-            Event::Client(hello) => {
-                if dir == Direction::ToServer
-                    && let Some(tx) = txs.tls(self.tx)
-                {
-                    // a second one, after HelloRetryRequest, asks for the same server
-                    tx.client.get_or_insert(hello);
-                }
-                self.step(txs, dir, progress::HELLO);
+            Event::Ssl2(version) => self.client(txs, dir, Read::ssl2(version))?,
+            Event::Message(message::CLIENT_HELLO, body) => {
+                let read = Read::<ClientHello>::parse(&body, self.wanted.prints);
+                self.client(txs, dir, read)?;
             }
-            Event::Server(hello) => {
-                self.tls13 |= hello.version == 0x0304;
+            Event::Message(message::SERVER_HELLO, body) => {
+                let read = Read::<ServerHello>::parse(&body, self.wanted.prints);
+                self.tls13 |= read.hello.version == 0x0304;
+                read.events.iter().for_each(|&event| txs.raise(self.tx, event));
                 if dir == Direction::ToClient
                     && let Some(tx) = txs.tls(self.tx)
                 {
-                    tx.server = Some(hello);
+                    tx.server = Some(read.hello);
                 }
+                self.state(txs, tls_state::SERVER_HELLO);
                 self.step(txs, dir, progress::HELLO);
+                if read.broken {
+                    return Err(TlsEvent::InvalidHandshakeMessage);
+                }
+            }
+            Event::Message(_, body) => self.certificates(txs, dir, &body)?,
+            Event::Passed(kind) => {
+                let (state, next) = match kind {
+                    message::CLIENT_KEY_EXCHANGE => {
+                        (tls_state::CLIENT_KEY_EXCHANGE, progress::CERTIFICATES)
+                    }
+                    message::SERVER_KEY_EXCHANGE => {
+                        (tls_state::SERVER_KEY_EXCHANGE, progress::CERTIFICATES)
+                    }
+                    message::SERVER_HELLO_DONE => (0, progress::CERTIFICATES),
+                    _ => (0, 0),
+                };
+                self.state(txs, state);
+                self.step(txs, dir, next);
+            }
+            Event::Heartbeat(heart, length) => {
+                self.heartbeats.take(dir, heart, length, self.switched != [false; 2])?;
             }
             Event::ChangeCipherSpec => {
                 self.switched[dir.index()] = true;
-                self.step(txs, dir, progress::HELLO);
+                self.step(txs, dir, progress::CERTIFICATES);
             }
             Event::ApplicationData => {
                 self.application_data = true;
                 self.switched[dir.index()] |= self.tls13;
                 self.step(txs, dir, progress::DONE);
             }
+        }
+        Ok(())
+    }
+
+    fn client(
+        &mut self,
+        txs: &mut TxList,
+        dir: Direction,
+        read: Read<ClientHello>,
+    ) -> Result<(), TlsEvent> {
+        read.events.iter().for_each(|&event| txs.raise(self.tx, event));
+        if dir == Direction::ToServer
+            && let Some(tx) = txs.tls(self.tx)
+        {
+            // a second one, after HelloRetryRequest, asks for the same server
+            tx.client.get_or_insert(read.hello);
+        }
+        self.state(txs, tls_state::CLIENT_HELLO);
+        self.step(txs, dir, progress::HELLO);
+        if read.broken { Err(TlsEvent::InvalidHandshakeMessage) } else { Ok(()) }
+    }
+
+    fn certificates(
+        &mut self,
+        txs: &mut TxList,
+        dir: Direction,
+        body: &[u8],
+    ) -> Result<(), TlsEvent> {
+        let chain = match Chain::parse(body, self.wanted.chains) {
+            Ok(chain) => chain,
+            Err(certificate::Broken) => {
+                txs.raise(self.tx, TlsEvent::InvalidCertificate);
+                return Err(TlsEvent::InvalidHandshakeMessage);
+            }
+        };
+        let fault = if self.faults { chain.fault() } else { None };
+        if let Some(tx) = txs.tls(self.tx) {
+            tx.chains[dir.index()].get_or_insert_with(|| Box::new(chain));
+        }
+        self.step(txs, dir, progress::CERTIFICATES);
+        match fault {
+            Some(fault) => {
+                txs.raise(self.tx, fault);
+                Err(TlsEvent::InvalidHandshakeMessage)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Notes a handshake message.
+    fn state(&self, txs: &mut TxList, state: u8) {
+        if let Some(tx) = txs.tls(self.tx) {
+            tx.state |= state;
+            txs.touch();
         }
     }
 

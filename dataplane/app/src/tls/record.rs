@@ -1,17 +1,31 @@
 //! The record layer and the handshake messages in it, however they are split (RFC 8446, 5.1).
 
-use super::hello::{ClientHello, ServerHello};
+use crate::event::TlsEvent;
 
 /// Length of a record's header.
 const HEADER: usize = 5;
 
+/// The longest record: data, and what encryption may add to them (RFC 5246, 6.2).
+const LONGEST: u16 = (1 << 14) + 2048;
+
+/// Handshake messages by their types.
+pub(super) mod message {
+    pub(crate) const CLIENT_HELLO: u8 = 1;
+    pub(crate) const SERVER_HELLO: u8 = 2;
+    pub(crate) const CERTIFICATE: u8 = 11;
+    pub(crate) const SERVER_KEY_EXCHANGE: u8 = 12;
+    pub(crate) const SERVER_HELLO_DONE: u8 = 14;
+    pub(crate) const CLIENT_KEY_EXCHANGE: u8 = 16;
+}
+
 /// One direction's records.
 #[derive(Debug)]
 pub(super) struct Layer {
-    /// The beginning of a record header.
+    /// The beginning of a record header, or of a heartbeat.
     header: [u8; HEADER],
     have: usize,
     kind: Kind,
+    length: u16,
     /// Bytes of the record still to come.
     left: u64,
     handshake: Handshake,
@@ -24,6 +38,7 @@ pub(super) struct Layer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Handshake,
+    Heartbeat,
     /// Of no interest, or encrypted.
     Opaque,
 }
@@ -33,15 +48,21 @@ enum Kind {
 pub(super) enum Event {
     /// A record with this version began.
     Record(u16),
-    Client(ClientHello),
-    Server(ServerHello),
+    /// A hello in the format of SSL 2 that asks for this version.
+    Ssl2(u16),
+    /// A handshake message whose contents matter: its type, and what follows its head.
+    Message(u8, Vec<u8>),
+    /// Another one, of this type.
+    Passed(u8),
+    /// Type and length of a heartbeat, and the length of its record; None where it is encrypted.
+    Heartbeat(Option<(u8, u16)>, u16),
     ChangeCipherSpec,
     ApplicationData,
 }
 
-/// The bytes are no TLS records.
+/// The bytes are no TLS records, and why.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotTls;
+pub(super) struct NotTls(pub(super) TlsEvent);
 
 impl Layer {
     pub(super) fn new(max_message: usize) -> Self {
@@ -49,6 +70,7 @@ impl Layer {
             header: [0; HEADER],
             have: 0,
             kind: Kind::Opaque,
+            length: 0,
             left: 0,
             handshake: Handshake { message: Vec::new(), skip: 0, max: max_message },
             switched: false,
@@ -60,12 +82,7 @@ impl Layer {
     pub(super) fn feed(&mut self, rest: &mut &[u8]) -> Result<Option<Event>, NotTls> {
         while !rest.is_empty() {
             if self.left == 0 {
-                let n = (HEADER - self.have).min(rest.len());
-                self.header[self.have..self.have + n].copy_from_slice(&rest[..n]);
-                self.have += n;
-                *rest = &rest[n..];
-                if self.have == HEADER {
-                    self.have = 0;
+                if self.collect(rest, HEADER) {
                     return self.begin().map(Some);
                 }
                 continue;
@@ -78,6 +95,7 @@ impl Layer {
                     None
                 }
                 Kind::Handshake => self.handshake.feed(&mut part),
+                Kind::Heartbeat => self.heartbeat(&mut part),
             };
             let used = n - part.len();
             self.left -= used as u64;
@@ -89,20 +107,48 @@ impl Layer {
         Ok(None)
     }
 
+    /// Collects the first `want` bytes; true when they are there.
+    fn collect(&mut self, from: &mut &[u8], want: usize) -> bool {
+        let n = (want - self.have).min(from.len());
+        self.header[self.have..self.have + n].copy_from_slice(&from[..n]);
+        self.have += n;
+        *from = &from[n..];
+        let whole = self.have == want;
+        if whole {
+            self.have = 0;
+        }
+        whole
+    }
+
+    fn heartbeat(&mut self, part: &mut &[u8]) -> Option<Event> {
+        let want = usize::from(self.length).min(3);
+        if !self.collect(part, want) {
+            return None;
+        }
+        self.kind = Kind::Opaque;
+        let [kind, high, low, ..] = self.header;
+        let heart = (want == 3).then_some((kind, u16::from_be_bytes([high, low])));
+        Some(Event::Heartbeat(heart.filter(|_| !self.switched), self.length))
+    }
+
     fn begin(&mut self) -> Result<Event, NotTls> {
         let [kind, major, minor, a, b] = self.header;
         let length = u16::from_be_bytes([a, b]);
         let first = std::mem::take(&mut self.first);
-        let ssl2 = u64::from(u16::from_be_bytes([kind & 0x7f, major]));
-        if first && kind & 0x80 != 0 && minor == 1 && ssl2 >= 9 {
-            // SSL 2: two bytes of length, CLIENT-HELLO, version; no server name in it
-            self.left = ssl2 - 3;
-            self.kind = Kind::Opaque;
-            return Ok(Event::Client(ClientHello::ssl2(length)));
+        if first && kind & 0x80 != 0 {
+            return self.ssl2(kind, major, minor, length);
         }
+        if !(20..=24).contains(&kind) {
+            return Err(NotTls(TlsEvent::InvalidRecordType));
+        }
+        let version = u16::from_be_bytes([major, minor]);
         if major != 3 {
-            return Err(NotTls);
+            return Err(NotTls(TlsEvent::InvalidRecordVersion));
         }
+        if length == 0 || length > LONGEST {
+            return Err(NotTls(TlsEvent::InvalidRecordLength));
+        }
+        self.length = length;
         self.left = u64::from(length);
         self.kind = Kind::Opaque;
         match kind {
@@ -112,10 +158,28 @@ impl Layer {
             }
             22 if !self.switched => self.kind = Kind::Handshake,
             23 => return Ok(Event::ApplicationData),
-            21 | 22 | 24 => {}
-            _ => return Err(NotTls),
+            24 => self.kind = Kind::Heartbeat,
+            _ => {}
         }
-        Ok(Event::Record(u16::from_be_bytes([major, minor])))
+        Ok(Event::Record(version))
+    }
+
+    /// A record of SSL 2: two bytes of length, then a CLIENT-HELLO and the version; no server name in
+    /// it. What servers send in that format is passed over.
+    fn ssl2(&mut self, high: u8, low: u8, kind: u8, version: u16) -> Result<Event, NotTls> {
+        let length = u64::from(u16::from_be_bytes([high & 0x7f, low]));
+        if length < 9 {
+            return Err(NotTls(TlsEvent::InvalidSslv2Header));
+        }
+        self.left = length - 3;
+        self.kind = Kind::Opaque;
+        self.first = kind != 1;
+        Ok(if kind == 1 { Event::Ssl2(version) } else { Event::Record(2) })
+    }
+
+    /// Does a record begin with the next byte?
+    pub(super) fn at_record(&self) -> bool {
+        self.left == 0 && self.have == 0
     }
 
     pub(super) fn buffered(&self) -> usize {
@@ -135,6 +199,7 @@ struct Handshake {
 
 impl Handshake {
     fn feed(&mut self, part: &mut &[u8]) -> Option<Event> {
+        use message::{CERTIFICATE, CLIENT_HELLO, SERVER_HELLO};
         while !part.is_empty() {
             if self.skip > 0 {
                 let n = self.skip.min(part.len());
@@ -150,16 +215,16 @@ impl Handshake {
                 continue;
             }
             let body = length(&self.message);
-            let kind = self.message.first().copied();
-            if !matches!(kind, Some(1 | 2)) || body > self.max {
+            let kind = self.message.first().copied().unwrap_or_default();
+            if !matches!(kind, CLIENT_HELLO | SERVER_HELLO | CERTIFICATE) || body > self.max {
                 self.skip = body;
                 self.message.clear();
-            } else if self.message.len() == 4 + body {
-                let message = std::mem::take(&mut self.message);
-                return Some(match kind {
-                    Some(1) => Event::Client(ClientHello::parse(&message[4..])),
-                    _ => Event::Server(ServerHello::parse(&message[4..])),
-                });
+                return Some(Event::Passed(kind));
+            }
+            if self.message.len() == 4 + body {
+                let mut message = std::mem::take(&mut self.message);
+                message.drain(..4);
+                return Some(Event::Message(kind, message));
             }
         }
         None

@@ -5,7 +5,9 @@ use wire::Direction::{self, ToClient, ToServer};
 
 use super::progress;
 use crate::tests::{client_hello, handshake, record};
-use crate::{AppBuffer, AppProto, Limits, Outcome, Session, TlsSummary, TxSummary};
+use crate::{
+    AppBuffer, AppProto, BufferSet, Limits, Outcome, Session, TlsEvent, TlsSummary, TxSummary,
+};
 
 fn session() -> Session {
     Session::new(AppProto::Tls, &Limits::default()).unwrap()
@@ -17,7 +19,7 @@ fn sni(s: &Session) -> Option<&[u8]> {
 
 fn summary(s: &Session) -> TlsSummary {
     match s.tx(0).unwrap().summary() {
-        TxSummary::Tls(t) => t,
+        TxSummary::Tls(t) => *t,
         other => panic!("{other:?}"),
     }
 }
@@ -31,6 +33,139 @@ fn server_hello(extensions: &[u8]) -> Vec<u8> {
     m
 }
 
+/// A DER value.
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let mut out = vec![tag];
+    if content.len() < 128 {
+        out.push(content.len() as u8);
+    } else {
+        out.push(0x82);
+        out.extend_from_slice(&(content.len() as u16).to_be_bytes());
+    }
+    out.extend_from_slice(content);
+    out
+}
+
+fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
+    der(0x30, &parts.concat())
+}
+
+/// One attribute of a name: the last byte of its type below 2.5.4.
+fn attribute(kind: u8, value: &str) -> Vec<u8> {
+    der(0x31, &sequence(&[der(6, &[0x55, 4, kind]), der(0x13, value.as_bytes())]))
+}
+
+/// A certificate for a host, valid from 2020 to 2030, with an invented key and signature.
+pub(super) fn certificate(host: &str, serial: [u8; 2]) -> Vec<u8> {
+    let algorithm =
+        sequence(&[der(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11]), der(5, b"")]);
+    let key = sequence(&[
+        sequence(&[der(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1]), der(5, b"")]),
+        der(3, &[0, 1, 2, 3]),
+    ]);
+    let tbs = sequence(&[
+        der(0xa0, &der(2, &[2])),
+        der(2, &serial),
+        algorithm.clone(),
+        sequence(&[attribute(3, "Root")]),
+        sequence(&[der(0x17, b"200101000000Z"), der(0x17, b"300101000000Z")]),
+        sequence(&[attribute(6, "US"), attribute(10, "Test"), attribute(3, host)]),
+        key,
+    ]);
+    sequence(&[tbs, algorithm, der(3, &[0; 9])])
+}
+
+/// The body of a Certificate message.
+pub(super) fn certificates(list: &[&[u8]]) -> Vec<u8> {
+    let u24 = |n: usize| (n as u32).to_be_bytes()[1..].to_vec();
+    let entries: Vec<u8> =
+        list.iter().flat_map(|one| [u24(one.len()), one.to_vec()].concat()).collect();
+    [u24(entries.len()), entries].concat()
+}
+
+fn text(s: &Session, buffer: AppBuffer, index: usize) -> Option<String> {
+    let bytes = s.tx(0)?.buffer(buffer, index)?;
+    Some(String::from_utf8_lossy(bytes).into_owned())
+}
+
+fn raised(s: &Session, event: TlsEvent) -> bool {
+    s.tx(0).unwrap().events().contains(event.into())
+}
+
+#[test]
+fn a_server_shows_its_certificates() {
+    let mut s = session();
+    s.want(BufferSet::ALL);
+    let own = certificate("ex.org", [0x0a, 0xbc]);
+    let hello = handshake(1, &client_hello(Some(b"ex.org")));
+    assert_eq!(s.data(ToServer, &record(22, &hello)), Outcome::Ok);
+    let first = handshake(2, &server_hello(b""));
+    assert_eq!(s.data(ToClient, &record(22, &first)), Outcome::Ok);
+    assert_eq!(s.tx(0).unwrap().progress(ToClient), progress::HELLO);
+    let shown = handshake(11, &certificates(&[&own, b"other"]));
+    assert_eq!(s.data(ToClient, &record(22, &shown)), Outcome::Ok);
+    assert_eq!(s.tx(0).unwrap().progress(ToClient), progress::CERTIFICATES);
+    let get = |buffer, index| text(&s, buffer, index);
+    assert_eq!(get(AppBuffer::TlsCertSubject, 0).as_deref(), Some("C=US, O=Test, CN=ex.org"));
+    assert_eq!(get(AppBuffer::TlsCertIssuer, 0).as_deref(), Some("CN=Root"));
+    assert_eq!(get(AppBuffer::TlsCertSerial, 0).as_deref(), Some("0A:BC"));
+    assert_eq!(get(AppBuffer::TlsCerts, 1).as_deref(), Some("other"));
+    assert_eq!(
+        (get(AppBuffer::TlsCerts, 2), get(AppBuffer::TlsClientCertSubject, 0)),
+        (None, None)
+    );
+    assert_eq!(get(AppBuffer::Ja3String, 0).as_deref(), Some("771,4865-49199,23-0,,"));
+    assert_eq!(get(AppBuffer::Ja3sString, 0).as_deref(), Some("771,4865,"));
+    assert_eq!(s.tx(0).unwrap().buffer(AppBuffer::TlsServerRandomTime, 0), Some(&[9; 4][..]));
+    assert_eq!(s.tx(0).unwrap().buffer(AppBuffer::TlsRandomBytes, 0), Some(&[7; 28][..]));
+    let facts = s.tx(0).unwrap().tls(ToClient).unwrap();
+    assert_eq!((facts.version, facts.chain_length), (0x0303, 2));
+    let told = summary(&s);
+    assert_eq!(told.server_certificate.map(|c| c.serial), Some("0A:BC".into()));
+    assert!(!told.session_resumed);
+}
+
+#[test]
+fn only_what_is_wanted_is_made() {
+    let mut s = session();
+    s.want(BufferSet::default());
+    let _ = s.data(ToServer, &record(22, &handshake(1, &client_hello(Some(b"ex.org")))));
+    let shown = handshake(11, &certificates(&[b"one", b"two"]));
+    assert_eq!(s.data(ToClient, &record(22, &shown)), Outcome::Ok);
+    assert_eq!(text(&s, AppBuffer::Ja3String, 0), None);
+    assert_eq!(text(&s, AppBuffer::Ja4Hash, 0), None);
+    assert_eq!(text(&s, AppBuffer::TlsCerts, 1), None);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_an_event_where_asked_for() {
+    let broken = record(22, &handshake(11, &certificates(&[&certificate("a", [1, 2])[..40]])));
+    let mut s = session();
+    assert_eq!(s.data(ToClient, &broken), Outcome::Ok);
+    assert!(!raised(&s, TlsEvent::CertificateInvalidLength));
+    let limits = Limits { tls_certificate_events: true, ..Limits::default() };
+    let mut s = Session::new(AppProto::Tls, &limits).unwrap();
+    assert_eq!(s.data(ToClient, &broken), Outcome::Error);
+    assert!(raised(&s, TlsEvent::CertificateInvalidLength));
+    assert!(raised(&s, TlsEvent::InvalidHandshakeMessage));
+}
+
+#[test]
+fn odd_records_are_events() {
+    for (bytes, event) in [
+        (&b"\x55\x03\x03\0\x02ab"[..], TlsEvent::InvalidRecordType),
+        (b"\x16\x05\x03\0\x02ab", TlsEvent::InvalidRecordVersion),
+        (b"\x16\x03\x03\0\0", TlsEvent::InvalidRecordLength),
+        (b"\x16\x03\x03\xff\xff", TlsEvent::InvalidRecordLength),
+        (b"\x18\x03\x02\0\x03\x01\x40\0", TlsEvent::OverflowHeartbeatMessage),
+        (b"\x16\x03\x01\0\x06\x01\0\0\x02\x03\x03", TlsEvent::InvalidHandshakeMessage),
+    ] {
+        let mut s = session();
+        assert_eq!(s.data(ToServer, bytes), Outcome::Error, "{event:?}");
+        assert!(raised(&s, event), "{event:?}");
+    }
+}
+
 #[test]
 fn a_handshake_tells_name_and_version() {
     let mut s = session();
@@ -41,12 +176,13 @@ fn a_handshake_tells_name_and_version() {
     assert!(s.take_progress());
     assert_eq!(sni(&s), Some(&b"Www.Ex.com"[..]));
     assert_eq!(s.tx(0).unwrap().progress(ToServer), progress::HELLO);
-    assert_eq!(summary(&s).version, "TLSv1");
+    assert_eq!(summary(&s).version, "UNDETERMINED");
     let _ = s.data(ToClient, &record(22, &handshake(2, &server_hello(b""))));
     let want = TlsSummary {
         sni: Some("Www.Ex.com".into()),
         version: "TLS 1.2".into(),
         session_resumed: true,
+        ..TlsSummary::default()
     };
     assert_eq!(summary(&s), want);
 }

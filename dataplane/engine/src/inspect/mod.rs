@@ -7,6 +7,7 @@ pub mod content;
 pub(crate) mod extra;
 pub mod header;
 mod numbers;
+mod session;
 pub mod transaction;
 mod transform;
 pub mod vars;

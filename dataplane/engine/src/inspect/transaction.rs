@@ -9,7 +9,7 @@ use rules::signature::{Buffer, BufferTests, Signature};
 use wire::Direction;
 
 use super::content::View;
-use super::{Match, Tools, Unit};
+use super::{Match, Tools, Unit, session};
 use crate::flow_state::FlowState;
 use crate::snapshot::{Snapshot, app_buffer};
 
@@ -35,7 +35,9 @@ struct TxState {
     /// Candidates that wait for buffers to come.
     pending: [Vec<Pending>; 2],
     /// Signatures that have matched this transaction.
-    matched: Vec<u32>,
+    matched: [Vec<u32>; 2],
+    /// Candidates wait for what no buffer tells: they are looked at whenever anything moves on.
+    again: [bool; 2],
 }
 
 /// A candidate, and which of its signature's buffers held, bit by bit: a body's window does not
@@ -121,20 +123,22 @@ impl Tools {
         (id, tx, state, fresh): (u64, &Tx, &mut TxState, bool),
     ) {
         let way = direction.index();
-        if state.done[way] {
+        if state.done[way] || !tx.concerns(direction) {
+            state.done[way] = true;
             return;
         }
         let progress = tx.progress(direction);
         let complete = tx.is_complete(direction);
         let inspected = state.inspected[way];
         let events = tx.events().without(state.events[way]);
-        if inspected > progress && !complete && events.is_empty() && !fresh {
+        if inspected > progress && !complete && events.is_empty() && !fresh && !state.again[way] {
             return;
         }
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
         let waiting = std::mem::take(&mut state.pending[way]);
         candidates.extend(waiting.iter().map(|&(number, _)| number));
+        state.again[way] = false;
         if inspected == 0 {
             candidates.extend_from_slice(&plan.always);
         }
@@ -179,20 +183,27 @@ impl Tools {
         candidates.dedup();
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
-            if state.matched.contains(&signature.sid) || self.aside.holds(number, unit.now) {
+            // An event stands for the whole transaction.
+            let here = state.matched[way].contains(&signature.sid);
+            let there = signature.has_transaction_event()
+                && state.matched[1 - way].contains(&signature.sid);
+            if here || there || self.aside.holds(number, unit.now) {
                 continue;
             }
             let exceeded = self.verifier.exceeded();
             let mut held = waiting.iter().find(|w| w.0 == number).map_or(0, |&(_, held)| held);
             match self.answer(unit, signature, flow, (tx, direction), &mut held) {
                 Answer::Yes => {
-                    state.matched.push(signature.sid);
+                    state.matched[way].push(signature.sid);
                     let hit = Match { number, tx: Some(id), stream: false };
                     self.matched(unit, signature, Some(flow), hit);
                 }
                 Answer::No => {}
                 Answer::Later if complete => {}
-                Answer::Later => state.pending[way].push((number, held)),
+                Answer::Later => {
+                    state.again[way] |= !signature.transaction_tests.is_empty();
+                    state.pending[way].push((number, held));
+                }
             }
             if self.verifier.exceeded() != exceeded {
                 self.aside.strike(number, signature, unit.now);
@@ -229,7 +240,8 @@ impl Tools {
             }
         }
         self.verifier.begin();
-        let mut later = false;
+        let asked = &signature.transaction_tests;
+        let mut later = !asked.iter().all(|test| session::holds(test, tx, direction, unit.now));
         for (at, tests) in signature.buffers.iter().enumerate() {
             let passing = tests.buffer.is_body() || tests.buffer == Buffer::Payload;
             let bit = if passing { 1u64.checked_shl(at as u32).unwrap_or(0) } else { 0 };

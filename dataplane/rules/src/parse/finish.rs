@@ -9,7 +9,7 @@ use super::draft::{Draft, Item, List};
 use super::transforms;
 use crate::signature::{
     AddressSet, Buffer, Compare, Content, FastPattern, HeaderTest, Kind, Number, Origin, PortSet,
-    Signature, Test, filled,
+    Signature, Test, TransactionTest, filled,
 };
 
 /// Tests on one buffer of one rule.
@@ -39,6 +39,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
             // Each may make the verification go one call deeper.
             return Err(format!("a buffer has {MOST_TESTS} tests at most"));
         }
+        normalise(list);
         mark_relative_next(list);
         check_list(list)?;
     }
@@ -74,6 +75,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
         buffers: draft.lists.into_iter().map(List::into_tests).collect(),
         app_protocol_tests: draft.app_protocol_tests,
         events: draft.events,
+        transaction_tests: draft.transaction_tests,
         flowbit_tests: draft.flowbit_tests,
         flowbit_sets: draft.flowbit_sets,
         flowint_tests: draft.flowint_tests,
@@ -182,6 +184,26 @@ fn most<T: Copy + Into<u64>>(size: &Compare<T>) -> Option<u64> {
     }
 }
 
+/// Writes contents for buffers of one case in that case, as Suricata does.
+fn normalise(list: &mut List) {
+    let change: fn(&mut [u8]) = match list.buffer {
+        _ if !list.transforms.is_empty() => return,
+        Buffer::TlsCertFingerprint | Buffer::Ja3Hash | Buffer::Ja3sHash => {
+            <[u8]>::make_ascii_lowercase
+        }
+        Buffer::TlsCertSerial => <[u8]>::make_ascii_uppercase,
+        _ => return,
+    };
+    for item in &mut list.items {
+        // without case it stays as the search wants it
+        if let Test::Content(content) = &mut item.test
+            && !content.nocase
+        {
+            change(&mut content.pattern);
+        }
+    }
+}
+
 /// Checks what contents of a buffer can be at all.
 fn check_list(list: &List) -> Result<(), String> {
     let contents = || list.items.iter().filter_map(Item::content);
@@ -202,6 +224,17 @@ fn check_list(list: &List) -> Result<(), String> {
         return transforms::check(list);
     }
     for content in contents() {
+        let digest = match list.buffer {
+            Buffer::TlsCertFingerprint => Some(59),
+            Buffer::Ja3Hash | Buffer::Ja3sHash => Some(32),
+            _ => None,
+        };
+        if let Some(wanted) = digest.filter(|&wanted| wanted != content.pattern.len()) {
+            let found = content.pattern.len();
+            return Err(format!(
+                "the buffer has {wanted} characters, a content of {found} never is it"
+            ));
+        }
         match list.buffer {
             Buffer::HttpHost if content.nocase => {
                 return Err("http.host is in lower case, nocase is of no use".to_owned());
@@ -243,16 +276,21 @@ fn directions(draft: &mut Draft<'_, '_>) -> Result<(bool, bool), String> {
         draft.flow.to_client = false;
     }
     let (to_server, to_client) = (!draft.flow.to_client, !draft.flow.to_server);
-    let (requests, responses) = filled(draft.lists.iter().map(|list| list.buffer));
+    let (mut requests, mut responses) = filled(draft.lists.iter().map(|list| list.buffer));
+    for (to_server, to_client) in draft.transaction_tests.iter().map(TransactionTest::directions) {
+        requests &= to_server;
+        responses &= to_client;
+    }
     if !requests && !responses {
-        let reason = "a buffer of requests and one of responses are never filled together";
+        let reason =
+            "what belongs to requests and what belongs to responses is never there together";
         return Err(reason.to_owned());
     }
     let (to_server, to_client) = (to_server && requests, to_client && responses);
     if !to_server && !to_client {
         let (way, whose) =
             if requests { ("to_client", "requests") } else { ("to_server", "responses") };
-        return Err(format!("flow:{way} contradicts a buffer that belongs to {whose}"));
+        return Err(format!("flow:{way} contradicts what belongs to {whose}"));
     }
     Ok((to_server, to_client))
 }

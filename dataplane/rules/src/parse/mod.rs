@@ -12,6 +12,7 @@ mod bytes;
 mod classification;
 mod content;
 mod dataset;
+mod date;
 mod draft;
 mod events;
 mod expression;
@@ -40,6 +41,7 @@ mod tcp;
 mod text;
 mod threshold;
 mod threshold_file;
+mod tls;
 mod transforms;
 mod variables;
 

@@ -1,7 +1,9 @@
 //! Which way a signature is evaluated ([`Kind`]), on which data and in which directions.
 //! Follows Suricata 7's signature types as its `--engine-analysis` reports them.
 
-use crate::signature::{BitOperation, Buffer, HeaderTest, Kind, Signature, Test, filled};
+use crate::signature::{
+    BitOperation, Buffer, HeaderTest, Kind, Signature, Test, TransactionTest, filled,
+};
 
 /// TCP's IP protocol number.
 pub(crate) const TCP: u8 = 6;
@@ -35,7 +37,9 @@ impl Facts {
             signature.buffers.iter().any(|b| wanted(b.buffer) && !b.tests.is_empty())
         };
         Self {
-            transaction: tested(Buffer::is_transaction) || signature.has_transaction_event(),
+            transaction: tested(Buffer::is_transaction)
+                || signature.has_transaction_event()
+                || !signature.transaction_tests.is_empty(),
             payload: tested(|buffer| buffer == Buffer::Payload),
             packet: !signature.header.is_empty()
                 || tested(Buffer::is_header)
@@ -118,7 +122,13 @@ fn is_addresses_only(signature: &Signature, facts: &Facts) -> bool {
 /// event may come up in either.
 fn directions(signature: &Signature) -> (bool, bool) {
     let tested = signature.buffers.iter().filter(|b| !b.tests.is_empty());
-    let (requests, responses) = filled(tested.map(|b| b.buffer));
+    let (mut requests, mut responses) = filled(tested.map(|b| b.buffer));
+    for (to_server, to_client) in
+        signature.transaction_tests.iter().map(TransactionTest::directions)
+    {
+        requests &= to_server;
+        responses &= to_client;
+    }
     match (signature.flow.to_server, signature.flow.to_client) {
         (false, false) => (requests, responses),
         (to_server, to_client) => (to_server && requests, to_client && responses),

@@ -103,7 +103,10 @@ fn directions(signature: &Signature) -> impl Iterator<Item = usize> + use<> {
 /// The application protocols in whose transactions all buffers of a signature are.
 fn apps(signature: &Signature) -> Vec<&'static str> {
     let mut origins = signature.buffers.iter().filter_map(|tests| tests.buffer.origin());
-    let mut apps = origins.next().map_or(Vec::new(), |origin| origin.apps.to_vec());
+    let mut apps = match origins.next() {
+        Some(origin) => origin.apps.to_vec(),
+        None => signature.protocol.app.into_iter().collect(),
+    };
     for origin in origins {
         apps.retain(|app| origin.apps.contains(app));
     }

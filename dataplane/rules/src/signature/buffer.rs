@@ -72,6 +72,32 @@ pub enum Buffer {
     DnsQuery,
     /// `tls.sni`
     TlsSni,
+    /// `tls.cert_subject`
+    TlsCertSubject,
+    /// `tls.cert_issuer`
+    TlsCertIssuer,
+    /// `tls.cert_serial`
+    TlsCertSerial,
+    /// `tls.cert_fingerprint`
+    TlsCertFingerprint,
+    /// `tls.certs`, once per certificate
+    TlsCerts,
+    /// `tls.random`
+    TlsRandom,
+    /// `tls.random_time`
+    TlsRandomTime,
+    /// `tls.random_bytes`
+    TlsRandomBytes,
+    /// `ja3.hash`
+    Ja3Hash,
+    /// `ja3.string`
+    Ja3String,
+    /// `ja3s.hash`
+    Ja3sHash,
+    /// `ja3s.string`
+    Ja3sString,
+    /// `ja4.hash`
+    Ja4Hash,
     /// `ipv4.hdr`
     Ipv4Hdr,
     /// `ipv6.hdr`, extension headers included
@@ -147,7 +173,16 @@ impl Buffer {
             | Self::HttpStart
             | Self::FileData => (&["http"], BOTH),
             Self::DnsQuery => (&["dns"], REQUEST),
-            Self::TlsSni => (&["tls"], REQUEST),
+            Self::TlsSni | Self::Ja3Hash | Self::Ja3String | Self::Ja4Hash => (&["tls"], REQUEST),
+            Self::Ja3sHash | Self::Ja3sString => (&["tls"], RESPONSE),
+            Self::TlsCertSubject
+            | Self::TlsCertIssuer
+            | Self::TlsCertSerial
+            | Self::TlsCertFingerprint
+            | Self::TlsCerts
+            | Self::TlsRandom
+            | Self::TlsRandomTime
+            | Self::TlsRandomBytes => (&["tls"], BOTH),
             Self::Payload
             | Self::Ipv4Hdr
             | Self::Ipv6Hdr
@@ -175,7 +210,10 @@ impl Buffer {
     /// Can a transaction have several of it, so that every use of it in a rule is looked for on
     /// its own?
     pub const fn is_multi(self) -> bool {
-        matches!(self, Self::DnsQuery | Self::HttpRequestHeader | Self::HttpResponseHeader)
+        matches!(
+            self,
+            Self::DnsQuery | Self::HttpRequestHeader | Self::HttpResponseHeader | Self::TlsCerts
+        )
     }
 
     /// Is it a header of the packet?

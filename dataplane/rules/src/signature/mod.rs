@@ -6,6 +6,7 @@ mod extra;
 mod flow;
 mod header;
 mod net;
+mod session;
 mod test;
 mod threshold;
 mod transform;
@@ -24,6 +25,7 @@ pub use flow::{
 };
 pub use header::{BitModifier, HeaderTest};
 pub use net::{AddressSet, PortSet};
+pub use session::TransactionTest;
 pub use test::{
     Base64Decode, ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest, Compare, Content,
     DataCommand, DataTest, Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
@@ -88,6 +90,8 @@ pub struct Signature {
     pub app_protocol_tests: Vec<AppProtocolTest>,
     /// `app-layer-event`: all must be recorded, of the transaction or of the flow.
     pub events: Vec<app::AppEvent>,
+    /// What is asked of the transaction beside its buffers.
+    pub transaction_tests: Vec<TransactionTest>,
     /// `flowbits` that must hold.
     pub flowbit_tests: Vec<FlowbitTest>,
     /// `flowbits` that a match changes.

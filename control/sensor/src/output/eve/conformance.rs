@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
-use app::{AppProto, DnsQuestion, DnsSummary, HttpSummary, TlsSummary, TxSummary};
+use app::{
+    AppProto, CertificateSummary, DnsQuestion, DnsSummary, HttpSummary, TlsSummary, TxSummary,
+};
 use engine::alert::FlowSummary;
 use engine::scope::Scope;
 use rules::signature::Class;
@@ -102,11 +104,33 @@ fn summary(line: &Value) -> Option<TxSummary> {
     }
     let tls = &line["tls"];
     tls.is_object().then(|| {
-        TxSummary::Tls(TlsSummary {
+        let print = |ja3: &Value| Some((text(&ja3["hash"])?, text(&ja3["string"])?));
+        TxSummary::Tls(Box::new(TlsSummary {
             sni: text(&tls["sni"]),
             version: text(&tls["version"]).unwrap_or_default(),
             session_resumed: tls["session_resumed"] == true,
-        })
+            server_certificate: certificate(tls),
+            client_certificate: certificate(&tls["client"]),
+            ja3: print(&tls["ja3"]),
+            ja3s: print(&tls["ja3s"]),
+            ja4: text(&tls["ja4"]),
+        }))
+    })
+}
+
+fn certificate(told: &Value) -> Option<CertificateSummary> {
+    let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    let moment = |name: &str| {
+        let civil: jiff::civil::DateTime = told[name].as_str()?.parse().ok()?;
+        Some(jiff::tz::Offset::UTC.to_timestamp(civil).ok()?.as_second())
+    };
+    told["fingerprint"].as_str()?;
+    Some(CertificateSummary {
+        subject: text("subject"),
+        issuer: text("issuerdn"),
+        serial: text("serial"),
+        fingerprint: text("fingerprint"),
+        validity: moment("notbefore").zip(moment("notafter")),
     })
 }
 

@@ -6,11 +6,12 @@ mod dns;
 mod proto_names;
 mod record;
 mod text;
+mod tls;
 
 use std::collections::HashMap;
 
 use engine::alert::{Alert, Source, TunnelSummary};
-use rules::signature::{Signature, Target};
+use rules::signature::{Buffer, Signature, Target};
 use serde_json::value::RawValue;
 use wire::{Direction, TunnelKind};
 
@@ -135,7 +136,12 @@ impl EveFormat {
             Some(Target::Source) => (Some(&ends[1]), Some(&ends[0])),
             Some(Target::Destination) => (Some(&ends[0]), Some(&ends[1])),
         };
-        let application = alert.summary.as_deref().map(Application::of).unwrap_or_default();
+        let mut application = alert.summary.as_deref().map(Application::of).unwrap_or_default();
+        if let Some(tls) = &mut application.tls
+            && !signature.buffers.iter().any(|tests| tests.buffer == Buffer::Ja4Hash)
+        {
+            tls.ja4 = None;
+        }
         let record = Record {
             timestamp: Time(alert.timestamp),
             flow_id: alert.flow.as_ref().map(|flow| flow.id),

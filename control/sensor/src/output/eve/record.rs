@@ -13,6 +13,7 @@ use super::community_id::CommunityId;
 use super::dns::Dns;
 use super::proto_names::ProtoName;
 use super::text::{Address, Base64, Printable, Time};
+use super::tls::Tls;
 use crate::output::names::{Identity, Named};
 
 /// A line.
@@ -190,13 +191,7 @@ impl<'a> Application<'a> {
                 });
             }
             TxSummary::Dns(dns) => object.dns = Some(Dns(dns)),
-            TxSummary::Tls(tls) => {
-                object.tls = Some(Tls {
-                    session_resumed: tls.session_resumed,
-                    sni: tls.sni.as_deref(),
-                    version: &tls.version,
-                });
-            }
+            TxSummary::Tls(tls) => object.tls = Some(Tls::of(tls)),
         }
         object
     }
@@ -228,16 +223,6 @@ pub(crate) struct Http<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<&'a str>,
     length: u64,
-}
-
-/// `tls`
-#[derive(Serialize)]
-pub(crate) struct Tls<'a> {
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    session_resumed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sni: Option<&'a str>,
-    version: &'a str,
 }
 
 /// `flow`, as it stood at the alert.

@@ -228,7 +228,7 @@ fn http_and_tls_have_their_objects() {
         version: "TLS 1.2".into(),
         ..TlsSummary::default()
     };
-    let alert = Alert { summary: Some(Box::new(TxSummary::Tls(tls))), ..alert };
+    let alert = Alert { summary: Some(Box::new(TxSummary::Tls(Box::new(tls)))), ..alert };
     assert_eq!(line_of(&alert)["tls"], json!({"sni": "a.example", "version": "TLS 1.2"}));
 }
 
