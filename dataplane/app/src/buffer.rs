@@ -53,6 +53,8 @@ pub enum AppBuffer {
     HttpRequestLine,
     /// The body of a request, by [`Tx::window`](crate::Tx::window).
     HttpRequestBody,
+    /// The name of the file that a request carries: the path of its URI.
+    HttpFileName,
     /// The fields of a response, as [`HttpHeader`](Self::HttpHeader).
     HttpReplyHeader,
     /// The fields of a response as sent.
@@ -85,6 +87,9 @@ pub enum AppBuffer {
     HttpLocation,
     /// The body of a response, decoded, by [`Tx::window`](crate::Tx::window).
     HttpReplyBody,
+    /// The name of the file that a response carries: from Content-Disposition, else the path of the
+    /// request's URI.
+    HttpReplyFileName,
     /// The name of each question of a DNS query, labels joined by dots, case as sent.
     DnsQuery,
     /// The server name of a TLS ClientHello, as sent.
@@ -170,6 +175,7 @@ impl AppBuffer {
         Self::HttpStart,
         Self::HttpRequestLine,
         Self::HttpRequestBody,
+        Self::HttpFileName,
         Self::HttpReplyHeader,
         Self::HttpReplyHeaderRaw,
         Self::HttpReplyHeaderNames,
@@ -186,6 +192,7 @@ impl AppBuffer {
         Self::HttpServer,
         Self::HttpLocation,
         Self::HttpReplyBody,
+        Self::HttpReplyFileName,
         Self::DnsQuery,
         Self::TlsSni,
         Self::TlsCertSubject,
@@ -253,6 +260,7 @@ impl AppBuffer {
             Self::HttpLocation => "http.location",
             Self::HttpRequestBody => "http.request_body",
             Self::HttpReplyBody => "file.data",
+            Self::HttpFileName | Self::HttpReplyFileName => "file.name",
             Self::DnsQuery => "dns.query",
             Self::TlsSni => "tls.sni",
             Self::TlsCertSubject | Self::TlsClientCertSubject => "tls.cert_subject",
@@ -315,7 +323,8 @@ pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
         | AppBuffer::HttpContentType
         | AppBuffer::HttpContentLen
         | AppBuffer::HttpStart
-        | AppBuffer::HttpRequestBody => (AppProto::Http1, ToServer, BODY),
+        | AppBuffer::HttpRequestBody
+        | AppBuffer::HttpFileName => (AppProto::Http1, ToServer, BODY),
         AppBuffer::HttpReplyProtocol
         | AppBuffer::HttpResponseLine
         | AppBuffer::HttpStatCode
@@ -331,7 +340,8 @@ pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
         | AppBuffer::HttpReplyStart
         | AppBuffer::HttpServer
         | AppBuffer::HttpLocation
-        | AppBuffer::HttpReplyBody => (AppProto::Http1, ToClient, BODY),
+        | AppBuffer::HttpReplyBody
+        | AppBuffer::HttpReplyFileName => (AppProto::Http1, ToClient, BODY),
         AppBuffer::DnsQuery => (AppProto::Dns, ToServer, dns::COMPLETE),
         AppBuffer::TlsSni
         | AppBuffer::TlsRandom

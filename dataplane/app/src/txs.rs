@@ -103,6 +103,14 @@ impl Tx {
         }
     }
 
+    /// How many bytes of a body have come, decoded; None: it has none.
+    pub fn body_size(&self, buffer: AppBuffer) -> Option<u64> {
+        match &self.kind {
+            TxKind::Http(t) => t.body_size(buffer),
+            _ => None,
+        }
+    }
+
     /// What EVE tells of it. It allocates: to be called for an alert, not for a packet.
     pub fn summary(&self) -> TxSummary {
         match &self.kind {

@@ -111,7 +111,10 @@ pub fn app_buffer(buffer: Buffer, direction: Direction) -> Option<AppBuffer> {
         Buffer::HttpProtocol => by_side(AppBuffer::HttpProtocol, AppBuffer::HttpReplyProtocol),
         Buffer::HttpStart => by_side(AppBuffer::HttpStart, AppBuffer::HttpReplyStart),
         Buffer::HttpRequestBody => AppBuffer::HttpRequestBody,
-        Buffer::FileData => by_side(AppBuffer::HttpRequestBody, AppBuffer::HttpReplyBody),
+        Buffer::FileName => by_side(AppBuffer::HttpFileName, AppBuffer::HttpReplyFileName),
+        Buffer::FileData | Buffer::FileSize => {
+            by_side(AppBuffer::HttpRequestBody, AppBuffer::HttpReplyBody)
+        }
         Buffer::Payload
         | Buffer::Ipv4Hdr
         | Buffer::Ipv6Hdr

@@ -199,6 +199,31 @@ fn older_modifiers_move_their_content() {
 }
 
 #[test]
+fn directions_follow_from_who_fills_the_buffers() {
+    let ways = |text: &str| {
+        let signature = options(text);
+        (signature.to_server, signature.to_client)
+    };
+    assert_eq!(ways("http.user_agent; content:\"a\";"), (true, false));
+    assert_eq!(ways("http.stat_code; content:\"2\"; file_data; content:\"a\";"), (false, true));
+    assert_eq!(ways("http.header; content:\"a\";"), (true, true));
+    assert_eq!(ways("flow:to_client; http.header; content:\"a\";"), (false, true));
+}
+
+#[test]
+fn files_are_asked_for_by_name_ending_and_size() {
+    let signature = options(
+        "filename:\"a\"; fileext:\"PDF\"; filesize:>9; filestore; file_data; content:\"x\";",
+    );
+    assert_eq!(
+        buffers(&signature),
+        [(Buffer::FileName, 2), (Buffer::FileSize, 1), (Buffer::FileData, 1)]
+    );
+    let ext = contents(&signature, 0)[1];
+    assert!(ext.nocase && ext.ends_with && *ext.pattern == *b".pdf");
+}
+
+#[test]
 fn sizes_stand_with_their_buffer() {
     let signature = options("urilen:5<>10,raw; http.uri; bsize:>3;");
     assert_eq!(buffers(&signature), [(Buffer::HttpUriRaw, 1), (Buffer::HttpUri, 1)]);

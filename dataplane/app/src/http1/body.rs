@@ -65,6 +65,11 @@ impl Body {
         }
     }
 
+    /// Bytes so far, decoded.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// A layer was not what it was announced as.
     pub(super) fn failed(&self) -> bool {
         self.decoder.failed

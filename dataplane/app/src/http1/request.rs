@@ -252,6 +252,8 @@ impl Request {
             events.extend(oddities::of_request(tx));
         });
         self.half.raise_all(txs, events);
+        let carries = matches!(framing, Ok(State::Body | State::ChunkSize));
+        self.half.side(txs, |side| side.carries = carries);
         self.half.step(txs, progress::BODY);
         self.state = framing?;
         self.half.left = left;

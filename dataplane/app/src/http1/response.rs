@@ -328,6 +328,8 @@ impl Response {
         } else {
             State::BodyToEnd
         };
+        let carries = self.state != State::After;
+        self.half.side(txs, |side| side.carries = carries);
         self.half.seal(txs, wanted);
         self.half.step(txs, progress::BODY);
         Ok(signal)

@@ -406,6 +406,20 @@ fn every_part_of_both_messages_is_a_buffer() {
 }
 
 #[test]
+fn files_have_the_name_that_the_header_or_the_path_gives() {
+    let get: (Direction, &[u8]) = (ToServer, b"GET /d/a%2eexe?x=y HTTP/1.1\r\n\r\n");
+    let name =
+        |answer: &[u8]| buffer(&run(&[get, (ToClient, answer)]), 0, AppBuffer::HttpReplyFileName);
+    assert_eq!(name(b"HTTP/1.1 200 OK\r\n\r\nab").as_deref(), Some("/d/a.exe"));
+    let named = b"HTTP/1.1 200 OK\r\nContent-Disposition: attachment; FileName=\"b.zip\"\r\n\r\nab";
+    assert_eq!(name(named).as_deref(), Some("b.zip"));
+    assert_eq!(name(OK), None);
+    let s = run(&[(ToServer, b"PUT /up/c.txt HTTP/1.1\r\nContent-Length: 2\r\n\r\nab")]);
+    assert_eq!(buffer(&s, 0, AppBuffer::HttpFileName).as_deref(), Some("/up/c.txt"));
+    assert_eq!(s.tx(0).unwrap().body_size(AppBuffer::HttpRequestBody), Some(2));
+}
+
+#[test]
 fn what_nobody_looks_at_is_not_made() {
     let mut s = session();
     s.want(crate::BufferSet::default());

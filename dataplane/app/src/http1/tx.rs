@@ -27,6 +27,8 @@ pub(super) struct Side {
     start: Option<Vec<u8>>,
     /// Bytes of the body, transfer coding included.
     pub(super) length: u64,
+    /// The header announces a body.
+    pub(super) carries: bool,
     /// Content codings of the body.
     pub(super) codings: Vec<Coding>,
     /// The body, if a rule looks at it.
@@ -125,6 +127,20 @@ pub(crate) struct HttpTx {
     pub(super) continued: bool,
 }
 
+/// The name in a Content-Disposition field (RFC 6266), without its quotes.
+fn file_name(value: &[u8]) -> Option<&[u8]> {
+    let name = value.split(|&b| b == b';').find_map(|part| {
+        let part = part.trim_ascii();
+        let (key, rest) = part.split_at_checked(b"filename=".len())?;
+        key.eq_ignore_ascii_case(b"filename=").then_some(rest)
+    })?;
+    let name = match name {
+        [b'"', name @ .., b'"'] => name,
+        name => name,
+    };
+    (!name.is_empty()).then_some(name)
+}
+
 impl HttpTx {
     /// A transaction for a response that no request was seen for.
     pub(super) fn unasked() -> Self {
@@ -212,6 +228,8 @@ impl HttpTx {
             AppBuffer::HttpStatCode => response.filled(1),
             AppBuffer::HttpStatMsg => response.filled(2),
             AppBuffer::HttpServer => response.headers.get(b"server"),
+            AppBuffer::HttpFileName => self.file_name(request),
+            AppBuffer::HttpReplyFileName => self.file_name(response),
             AppBuffer::HttpLocation => response.headers.get(b"location"),
             _ => None,
         }
@@ -223,6 +241,25 @@ impl HttpTx {
             AppBuffer::HttpReplyBody => self.response.window(),
             _ => None,
         }
+    }
+
+    pub(crate) fn body_size(&self, buffer: AppBuffer) -> Option<u64> {
+        let side = match buffer {
+            AppBuffer::HttpRequestBody => &self.request,
+            AppBuffer::HttpReplyBody => &self.response,
+            _ => return None,
+        };
+        side.body.as_ref().map(|body| body.total())
+    }
+
+    /// The name of what a body holds.
+    fn file_name<'a>(&'a self, side: &'a Side) -> Option<&'a [u8]> {
+        let named = side.headers.get(b"content-disposition").and_then(file_name);
+        let path = || {
+            let uri = self.uri.as_deref()?;
+            uri.get(..memchr::memchr2(b'?', b'#', uri).unwrap_or(uri.len()))
+        };
+        if side.carries { named.or_else(path) } else { None }
     }
 
     /// What was ready of the body has been looked at.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use app::{EventSet, Session, Tx, buffer_spec};
 use hyperscan::Scratch;
-use rules::signature::{Buffer, BufferTests, Signature};
+use rules::signature::{Buffer, BufferTests, Signature, Test};
 use wire::Direction;
 
 use super::content::View;
@@ -280,6 +280,16 @@ impl Tools {
         };
         if buffer_spec(buffer).min_progress > tx.progress(direction) {
             return Answer::Later;
+        }
+        if tests.buffer == Buffer::FileSize {
+            if tx.progress(direction) <= buffer_spec(buffer).min_progress {
+                return Answer::Later;
+            }
+            let holds = |size| {
+                let holds = |test: &Test| matches!(test, Test::Size(wanted) if wanted.holds(size));
+                tests.tests.iter().all(holds)
+            };
+            return yes_no(tx.body_size(buffer).is_some_and(holds));
         }
         if buffer.is_body() {
             let ended = tx.progress(direction) > buffer_spec(buffer).min_progress;

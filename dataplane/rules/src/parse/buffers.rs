@@ -106,6 +106,43 @@ pub(crate) fn uricontent(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result
     Ok(())
 }
 
+/// `filename`: a part of the name of what is transferred.
+pub(crate) fn filename(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
+    let content = content::plain(value)?;
+    of_file(draft, Buffer::FileName, Test::Content(content))
+}
+
+/// `fileext`: the end of the name, behind a dot, in any case.
+pub(crate) fn fileext(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
+    let mut content = content::plain(value)?;
+    let mut pattern = b".".to_vec();
+    pattern.extend_from_slice(&content.pattern);
+    pattern.make_ascii_lowercase();
+    content.pattern = pattern.into_boxed_slice();
+    content.nocase = true;
+    content.ends_with = true;
+    of_file(draft, Buffer::FileName, Test::Content(content))
+}
+
+/// `filesize`
+pub(crate) fn filesize(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
+    let size = compare(&text(value.bytes), u64::MAX, Trivial::Refused)?;
+    of_file(draft, Buffer::FileSize, Test::Size(size))
+}
+
+/// `filestore`: nothing is stored here, so that it asks for nothing.
+pub(crate) fn filestore(_: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), String> {
+    Ok(())
+}
+
+/// A test on what is transferred, whatever buffer is sticky.
+fn of_file(draft: &mut Draft<'_, '_>, buffer: Buffer, test: Test) -> Result<(), String> {
+    draft.need_buffer(buffer)?;
+    let list = draft.open(buffer, &[]);
+    draft.push_to(list, test);
+    Ok(())
+}
+
 /// `bsize`
 pub(crate) fn bsize(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
     if draft.sticky.is_none() {

@@ -68,6 +68,10 @@ pub enum Buffer {
     /// `file.data`, and of HTTP `http.response_body`: what is transferred, decoded, in windows as
     /// it comes
     FileData,
+    /// `file.name`: the name of what is transferred
+    FileName,
+    /// `filesize`: no bytes, but how many there are of what is transferred, once all have come
+    FileSize,
     /// `dns.query`, once per question
     DnsQuery,
     /// `tls.sni`
@@ -171,7 +175,9 @@ impl Buffer {
             | Self::HttpContentLen
             | Self::HttpProtocol
             | Self::HttpStart
-            | Self::FileData => (&["http"], BOTH),
+            | Self::FileData
+            | Self::FileName
+            | Self::FileSize => (&["http"], BOTH),
             Self::DnsQuery => (&["dns"], REQUEST),
             Self::TlsSni | Self::Ja3Hash | Self::Ja3String | Self::Ja4Hash => (&["tls"], REQUEST),
             Self::Ja3sHash | Self::Ja3sString => (&["tls"], RESPONSE),
@@ -204,7 +210,7 @@ impl Buffer {
 
     /// Does it come bit by bit, to be looked at in windows?
     pub const fn is_body(self) -> bool {
-        matches!(self, Self::HttpRequestBody | Self::FileData)
+        matches!(self, Self::HttpRequestBody | Self::FileData | Self::FileSize)
     }
 
     /// Can a transaction have several of it, so that every use of it in a rule is looked for on
