@@ -232,6 +232,9 @@ impl<'s, 'c> Draft<'s, 'c> {
     /// may be on one of them or on none.
     pub(crate) fn need_buffer(&mut self, buffer: Buffer) -> Result<(), String> {
         match (buffer.origin().map(|origin| origin.apps), self.protocol.app) {
+            (Some([app]), Some(set)) if buffer.is_file() && set != *app => {
+                Err(format!("files over {set} are not evaluated in this build"))
+            }
             (Some([app]), _) => self.need_app(app),
             (Some(apps), Some(set)) if !apps.contains(&set) => {
                 Err(format!("a rule on {set} cannot look at this buffer"))

@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_whether_the_keyword_is_known() {
-        assert_eq!(reason("xbits"), "keyword `xbits` is not evaluated in this build");
+        assert_eq!(reason("lua"), "keyword `lua` is not evaluated in this build");
         assert_eq!(reason("flowbit"), "unknown keyword `flowbit`, did you mean `flowbits`?");
         assert_eq!(reason("contant"), "unknown keyword `contant`, did you mean `content`?");
         assert_eq!(reason("foo"), "unknown keyword `foo`");

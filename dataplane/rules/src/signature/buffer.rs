@@ -208,6 +208,11 @@ impl Buffer {
         self.origin().is_some()
     }
 
+    /// Is it about what is transferred, over whatever protocol?
+    pub const fn is_file(self) -> bool {
+        matches!(self, Self::FileData | Self::FileName | Self::FileSize)
+    }
+
     /// Does it come bit by bit, to be looked at in windows?
     pub const fn is_body(self) -> bool {
         matches!(self, Self::HttpRequestBody | Self::FileData | Self::FileSize)
