@@ -36,7 +36,7 @@ impl Builder {
     pub(crate) fn start(state: State) -> anyhow::Result<Self> {
         let (asked, requests) = bounded::<Event>(64);
         let (results, views) = bounded(1);
-        let bench = Bench { state, rules: bounded(1), is_busy: false, again: false };
+        let bench = Bench { state, rules: bounded(1), is_busy: false, again: false, waits: false };
         std::thread::Builder::new()
             .name("pollux-build".to_owned())
             .spawn(move || bench.run(&requests, &results))?;
@@ -69,6 +69,8 @@ struct Bench {
     is_busy: bool,
     /// They are to be read once more.
     again: bool,
+    /// The first resources wait for rules that are being read.
+    waits: bool,
 }
 
 impl Bench {
@@ -84,6 +86,11 @@ impl Bench {
                     let maps = wanted(Event::Cluster) && self.state.has_new_rule_maps();
                     self.again |= wanted(Event::Rules) || maps;
                     is_news = wanted(Event::Resources) || wanted(Event::Cluster);
+                    // What is not inspected yet is not called active before its rules are there.
+                    let incomplete = maps || self.is_busy;
+                    if is_news && self.state.is_loading() && incomplete {
+                        (self.waits, is_news) = (true, false);
+                    }
                     if is_news {
                         self.state.reload_resources();
                     }
@@ -92,6 +99,9 @@ impl Bench {
                     Ok(Some(done)) => {
                         self.is_busy = false;
                         self.state.end_rules(done);
+                        if std::mem::take(&mut self.waits) {
+                            self.state.reload_resources();
+                        }
                     }
                     // They are not read any more.
                     Ok(None) | Err(_) => self.state.lose_rules(),

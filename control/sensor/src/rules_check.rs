@@ -57,8 +57,7 @@ impl Check {
     /// # Errors
     /// A path that gives no rules, or variables that don't resolve.
     pub fn of(config: &Config) -> Result<Self, RulesError> {
-        let mut parsed =
-            rules_source::parse(config, &rules_source::ConfigMaps::new(), &mut Names::default())?;
+        let mut parsed = rules_source::parse(config, None, &mut Names::default())?;
         let signatures = std::mem::take(&mut parsed.signatures);
         let loaded = signatures.len();
         let build = rules_source::compile(signatures, config, true).map(|(_, report)| report);

@@ -106,14 +106,15 @@ pub struct LoadedRules {
 /// Rule texts by ConfigMap and key.
 pub type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
 
-/// Reads the configured rules, those of all sets. `names` outlives reloads, so that flows keep the meaning of their
+/// Reads the configured rules, those of all sets. `maps`: the ConfigMaps that there are; `None`: they
+/// are not known, and are left out. `names` outlives reloads, so that flows keep the meaning of their
 /// flowbits.
 ///
 /// # Errors
 /// A path that gives no rules, or variables that don't resolve. Rules that don't load are none.
 pub fn parse(
     config: &Config,
-    maps: &ConfigMaps,
+    maps: Option<&ConfigMaps>,
     names: &mut Names,
 ) -> Result<ParsedRules, RulesError> {
     let mut warnings = Vec::new();
@@ -145,6 +146,11 @@ pub fn parse(
     };
     for (bit, (name, set)) in (1_u32..).zip(&config.rules.sets) {
         let mut reading = Reading { context: &context, names: &mut *names, rules: &mut rules };
+        if maps.is_none() && !config.source.kubernetes && !set.config_maps.is_empty() {
+            let problem =
+                format!("rule set {name}: ConfigMaps are read with source.kubernetes only");
+            reading.rules.set_problems.push(problem);
+        }
         let signatures = reading.set(name, set, maps);
         sets.add(bit, signatures);
     }
@@ -163,7 +169,12 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn set(&mut self, name: &str, set: &RuleSetConfig, maps: &ConfigMaps) -> Vec<Signature> {
+    fn set(
+        &mut self,
+        name: &str,
+        set: &RuleSetConfig,
+        maps: Option<&ConfigMaps>,
+    ) -> Vec<Signature> {
         let loaded = rules::parse::load(&set.paths, self.context, self.names);
         for error in loaded.errors {
             self.rules.set_problems.push(format!("rule set {name}: {error}"));
@@ -176,6 +187,7 @@ impl Reading<'_> {
         self.rules.ignored += loaded.parsed.ignored;
         self.reject(loaded.parsed.rejections);
         let mut signatures = loaded.parsed.signatures;
+        let Some(maps) = maps else { return signatures };
         for map in &set.config_maps {
             let Some(files) = maps.get(map) else {
                 let problem = format!(
@@ -271,7 +283,7 @@ pub fn load(
     names: &mut Names,
     show_progress: bool,
 ) -> Result<LoadedRules, RulesError> {
-    let parsed = parse(config, &ConfigMaps::new(), names)?;
+    let parsed = parse(config, None, names)?;
     Ok(finish(parsed, config, show_progress)?)
 }
 
@@ -478,9 +490,7 @@ mod tests {
     fn a_path_without_rules_is_wrong_usage() {
         let mut config = Config::default();
         config.rules.paths = vec!["/nowhere/x.rules".to_owned()];
-        let error = parse(&config, &ConfigMaps::new(), &mut Names::default())
-            .map(drop)
-            .expect_err("an error");
+        let error = parse(&config, None, &mut Names::default()).map(drop).expect_err("an error");
         assert!(error.is_usage() && error.to_string().contains("/nowhere/x.rules"), "{error}");
     }
 
@@ -492,7 +502,7 @@ mod tests {
         let file = directory.path().join("classification.config");
         std::fs::write(file, "config classification: home-made,Ours,2\nnonsense\n")
             .expect("written");
-        let parsed = parse(&config, &ConfigMaps::new(), &mut Names::default()).expect("rules");
+        let parsed = parse(&config, None, &mut Names::default()).expect("rules");
         assert_eq!((parsed.signatures.len(), parsed.signatures[0].priority), (1, 2));
         assert_eq!(parsed.warnings.len(), 1);
         assert!(parsed.warnings[0].contains("classification.config:2:"), "{:?}", parsed.warnings);
@@ -513,7 +523,7 @@ mod tests {
         let text = format!("{GOOD}{BAD}{older}{other}");
         let files = BTreeMap::from([("x.rules".to_owned(), text)]);
         let maps = BTreeMap::from([("web".to_owned(), files)]);
-        let parsed = parse(&config, &maps, &mut Names::default()).expect("rules");
+        let parsed = parse(&config, Some(&maps), &mut Names::default()).expect("rules");
         let masks: Vec<_> = parsed.signatures.iter().map(|it| (it.sid, it.rulesets)).collect();
         assert_eq!(masks, [(1, 0b111), (7, 0b110)]);
         let said: Vec<String> = parsed.rejections.iter().map(ToString::to_string).collect();
@@ -521,6 +531,9 @@ mod tests {
         assert_eq!(said.iter().filter(|said| said.contains("nokeyword")).count(), 1, "{said:?}");
         let problems = &parsed.set_problems;
         assert!(problems[0].contains("/nowhere") && problems[1].contains("gone"), "{problems:?}");
+        config.source.kubernetes = true;
+        let parsed = parse(&config, None, &mut Names::default()).expect("rules");
+        assert_eq!((parsed.signatures.len(), parsed.set_problems.len()), (1, 1), "not listed yet");
     }
 
     #[test]

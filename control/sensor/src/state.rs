@@ -311,18 +311,19 @@ impl State {
         };
         let mut names = Names::default();
         let hasher = RandomState::new();
-        let (maps_version, maps) =
-            cluster.as_ref().map(|cluster| cluster.config_maps()).unwrap_or_default();
-        let parsed = rules_source::parse(config, &maps, &mut names)?;
+        let maps = cluster.as_ref().and_then(Cluster::config_maps);
+        let maps_version = maps.as_ref().map_or(0, |maps| maps.0);
+        let parsed = rules_source::parse(config, maps.as_ref().map(|maps| &maps.1), &mut names)?;
         let rules_print = parsed.fingerprint(&hasher);
         let loaded = rules_source::finish(parsed, config, show_progress);
         let (ruleset, rules) = RulesView::of(loaded.map_err(RulesError::from)?);
         let settings = crate::settings::settings(config);
         let rulesets = config.rules.sets.keys().cloned().collect();
         let mut desired = Desired { resources, rulesets, ruleset, settings };
-        // What the cluster has said while the rules were loaded.
+        // What the cluster has said while the rules were loaded; not without those of ConfigMaps.
+        let has_maps = maps.is_some() || !source::kubernetes::needs_config_maps(config);
         let seen = |cluster: &Cluster| cluster.seen(None, |name| bit(&desired.rulesets, name));
-        if let Some(seen) = cluster.as_ref().and_then(seen) {
+        if let Some(seen) = cluster.as_ref().filter(|_| has_maps).and_then(seen) {
             desired.resources = Resources::Cluster(Some(Arc::new(seen)));
         }
         let mut generations = Generations::default();
@@ -418,8 +419,8 @@ impl State {
 
     /// Have rules in ConfigMaps changed since they were read?
     pub fn has_new_rule_maps(&self) -> bool {
-        let version = self.cluster.as_ref().map(|cluster| cluster.config_maps().0);
-        version.is_some_and(|version| version != self.maps_version)
+        let maps = self.cluster.as_ref().and_then(Cluster::config_maps);
+        maps.is_some_and(|(version, _)| version != self.maps_version)
     }
 
     /// Reads the rules again. [`State::conditions`] may change also where the rules don't.
@@ -428,15 +429,19 @@ impl State {
         self.end_rules(job.run())
     }
 
+    /// Has the source not said yet what is to be inspected?
+    pub fn is_loading(&self) -> bool {
+        self.current.is_loading
+    }
+
     /// What is to be done to read the rules again, beside everything else: it may take seconds. No
     /// other may be begun before it has ended.
     pub fn begin_rules(&mut self) -> RulesJob {
-        let (version, maps) =
-            self.cluster.as_ref().map(|cluster| cluster.config_maps()).unwrap_or_default();
-        self.maps_version = version;
+        let maps = self.cluster.as_ref().and_then(Cluster::config_maps);
+        self.maps_version = maps.as_ref().map_or(0, |maps| maps.0);
         RulesJob {
             config: self.config.clone(),
-            maps,
+            maps: maps.map(|maps| maps.1),
             names: std::mem::take(&mut self.names),
             hasher: self.hasher.clone(),
             print: self.rules_print,
@@ -529,7 +534,7 @@ impl State {
 #[derive(Debug)]
 pub struct RulesJob {
     config: Config,
-    maps: rules_source::ConfigMaps,
+    maps: Option<rules_source::ConfigMaps>,
     names: Names,
     hasher: RandomState,
     print: u64,
@@ -552,7 +557,7 @@ impl RulesJob {
     }
 
     fn try_run(&mut self) -> anyhow::Result<Option<(u64, LoadedRules)>> {
-        let parsed = rules_source::parse(&self.config, &self.maps, &mut self.names)?;
+        let parsed = rules_source::parse(&self.config, self.maps.as_ref(), &mut self.names)?;
         if parsed.signatures.is_empty() && self.loaded > 0 {
             anyhow::bail!("no rule loads any more");
         }

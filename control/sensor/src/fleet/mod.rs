@@ -295,10 +295,10 @@ impl Complaints {
     fn say(&mut self, text: String) {
         let now = Instant::now();
         self.0.retain(|_, at| now.duration_since(*at) < Duration::from_secs(60));
-        if !self.0.contains_key(&text) {
+        self.0.entry(text).or_insert_with_key(|text| {
             tracing::warn!("{text}");
-            self.0.insert(text, now);
-        }
+            now
+        });
     }
 }
 

@@ -8,7 +8,6 @@ mod nodes;
 mod store;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +23,7 @@ use kube::runtime::watcher;
 use tokio::sync::Notify;
 
 use crate::config::{Config, KubernetesConfig};
+use crate::rules_source::ConfigMaps;
 pub(crate) use client::connect;
 use discovery::Served;
 pub(crate) use discovery::serves;
@@ -170,11 +170,12 @@ impl Cluster {
         self.shared.told.notified().await;
     }
 
-    /// The ConfigMaps of the sensor's namespace that are watched, and a number that differs where
-    /// they do.
-    pub fn config_maps(&self) -> (u64, BTreeMap<String, BTreeMap<String, String>>) {
+    /// The ConfigMaps of the sensor's namespace, and a number that differs where they do; nothing
+    /// before they are listed, or if no rule set is in one.
+    pub fn config_maps(&self) -> Option<(u64, ConfigMaps)> {
         let store = self.shared.store();
-        (store.rules_version, store.config_maps.clone())
+        let is_listed = store.is_listed(&Stream::ConfigMaps);
+        is_listed.then(|| (store.rules_version, store.config_maps.clone()))
     }
 
     fn watch_all(&self, config: &Config) {
@@ -211,7 +212,7 @@ impl Cluster {
 }
 
 /// Is any rule set in a ConfigMap?
-fn needs_config_maps(config: &Config) -> bool {
+pub fn needs_config_maps(config: &Config) -> bool {
     config.rules.sets.values().any(|set| !set.config_maps.is_empty())
 }
 

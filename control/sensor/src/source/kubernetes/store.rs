@@ -129,6 +129,11 @@ impl Store {
         self.listings.iter().map(|(stream, listing)| (stream, &listing.health))
     }
 
+    /// Is this watch's first list complete?
+    pub(super) fn is_listed(&self, stream: &Stream) -> bool {
+        self.listings.get(stream).is_some_and(|listing| listing.health.listed)
+    }
+
     /// Is every first list complete?
     pub(super) fn is_complete(&self) -> bool {
         self.listings.values().all(|listing| listing.health.listed)
@@ -246,6 +251,10 @@ impl Store {
             if !seen.contains(&key) {
                 self.take(stream, &key);
             }
+        }
+        if matches!(stream, Stream::ConfigMaps) && is_first {
+            // Also that there is none is news for the rules.
+            self.rules_version += 1;
         }
         if matches!(stream, Stream::Nodes) {
             // Their pods are waited for, too.

@@ -3,7 +3,7 @@
 
 use std::fmt::Display;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{BoxStream, StreamExt as _};
 use kube::runtime::WatchStreamExt as _;
@@ -28,27 +28,40 @@ pub(super) enum Ended {
     NotFound,
 }
 
+/// Without a failure for so long, the next one is a first one.
+const FORGIVEN: Duration = Duration::from_secs(10);
+
 /// Time between attempts: from a moment to two seconds and a half, at random, so that a fleet does
-/// not come back at once. Begins anew after a success.
+/// not come back at once. Begins anew when things went well for a while: that a watch says it begins
+/// a list is no success yet.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     failures: u32,
+    last: Option<Instant>,
+}
+
+impl Patience {
+    fn pause(&mut self, now: Instant) -> Duration {
+        if self.last.is_some_and(|last| now.duration_since(last) > FORGIVEN) {
+            self.failures = 0;
+        }
+        self.last = Some(now);
+        let longest = 100_u64 << self.failures.min(4);
+        self.failures += 1;
+        Duration::from_millis(longest + super::jitter(longest / 2))
+    }
 }
 
 impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let longest = 100_u64 << self.failures.min(4);
-        self.failures += 1;
-        Some(Duration::from_millis(longest + super::jitter(longest / 2)))
+        Some(self.pause(Instant::now()))
     }
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
+    fn reset(&mut self) {}
 }
 
 /// Makes the watch of a configuration.
@@ -168,11 +181,14 @@ mod tests {
     #[test]
     fn patience_grows_to_a_bound_and_begins_anew() {
         let mut patience = Patience::default();
-        let waits: Vec<Duration> = patience.by_ref().take(40).collect();
+        let start = Instant::now();
+        let waits: Vec<Duration> = (0..40).map(|_| patience.pause(start)).collect();
         assert!(waits[0] <= Duration::from_millis(150));
         assert!(waits.iter().all(|wait| *wait <= Duration::from_millis(2500)));
         assert!(waits[39] >= Duration::from_millis(1600));
         patience.reset();
-        assert!(patience.next().expect("a wait") <= Duration::from_millis(150));
+        assert!(patience.pause(start) >= Duration::from_millis(1600), "a beginning is no success");
+        let later = start + FORGIVEN + Duration::from_secs(1);
+        assert!(patience.pause(later) <= Duration::from_millis(150));
     }
 }
