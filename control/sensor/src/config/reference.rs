@@ -63,7 +63,7 @@ fn setting(out: &mut impl Write, name: &str, about: &str) -> io::Result<()> {
         "" => writeln!(out, "#{name} ="),
         default if is_typed => writeln!(out, "#{name} = {default}"),
         // Words about a default are no value.
-        default if default.contains([' ', '$', '\'']) => {
+        default if default == "none" || default.contains([' ', '$', '\'']) => {
             writeln!(out, "# default: {default}\n#{name} =")
         }
         default => writeln!(out, "#{name} = \"{default}\""),
