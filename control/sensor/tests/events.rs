@@ -163,3 +163,22 @@ fn overlapping_fragments_are_put_together_as_their_receiver_does() {
     assert_eq!(seen("linux"), [1]);
     assert_eq!(seen("solaris"), [2]);
 }
+
+#[test]
+fn an_encrypted_overlay_is_told_by_its_ends() {
+    let nodes = Ip::new("192.0.2.2", "192.0.2.1");
+    let mut data = vec![7; 96];
+    data[..4].copy_from_slice(&[4, 0, 0, 0]);
+    let frames = [
+        frame(&nodes.udp(51_820, 51_820, &data)),
+        frame(&nodes.reversed().udp(51_820, 51_820, &data)),
+        frame(&nodes.datagram(50, &[9; 64])),
+    ];
+    let rule = "alert udp any any -> any any (content:\"never\"; sid:1;)\n";
+    let (_, ledger) = replay(rule, &frames);
+    let expected = serde_json::json!([
+        {"first": "192.0.2.1", "second": "192.0.2.2", "kind": "WireGuard", "packets": 2},
+        {"first": "192.0.2.1", "second": "192.0.2.2", "kind": "IPsec", "packets": 1},
+    ]);
+    assert_eq!(ledger.0["opaque"], expected);
+}

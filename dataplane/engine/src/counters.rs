@@ -2,6 +2,8 @@
 //! One writer (the worker), any number of readers, no locks but for the rare note of a rule set aside.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::opaque::OpaquePairs;
 use std::sync::{Mutex, PoisonError};
 
 use rules::signature::Origin;
@@ -140,6 +142,8 @@ pub struct Counters {
     /// Packets with a wrong TCP, UDP, ICMP or ICMPv6 checksum. They are inspected as packets; a TCP
     /// segment among them is no part of its stream.
     pub bad_transport_checksum: Counter,
+    /// Packets of overlays that cannot be looked into, whosever scope they are in.
+    pub opaque: OpaquePairs,
     /// Packets that were captured in part: inspected as far as they go.
     pub truncated: Counter,
     /// Payload bytes beyond a stream's depth: inspected as packets only.

@@ -18,6 +18,7 @@ mod flow_work;
 pub mod handover;
 pub mod inspect;
 pub mod mailbox;
+pub mod opaque;
 pub mod part;
 pub mod pipeline;
 pub mod scope;

@@ -314,6 +314,10 @@ impl Core {
                 return Fate::HandOver(owner);
             }
         }
+        if let Some(kind) = wire::opaque(decoded, bytes, &snapshot.settings.decoder) {
+            let ip = decoded.inner();
+            self.counters.opaque.count(kind, ip.src, ip.dst);
+        }
         let hits = snapshot.scope.lookup(decoded);
         let Settings { duplicates, duplicate_window, .. } = snapshot.settings;
         let verdict = if duplicates != DuplicateMode::Off

@@ -23,6 +23,8 @@ pub struct Config {
     pub teredo: bool,
     /// UDP ports of Teredo. Default: 3544.
     pub teredo_ports: Vec<u16>,
+    /// UDP ports at which WireGuard is recognised. Default: 51820, 51821 (Calico: IPv4, IPv6).
+    pub wireguard_ports: Vec<u16>,
     /// Look into L2TP (RFC 2661) at UDP port 1701.
     pub l2tp: bool,
     /// Look into TZSP, by which access points mirror.
@@ -53,6 +55,7 @@ impl Default for Config {
             ip_in_ip: true,
             teredo: true,
             teredo_ports: vec![3544],
+            wireguard_ports: vec![51_820, 51_821],
             l2tp: true,
             tzsp: true,
             tzsp_ports: vec![37_008],

@@ -183,6 +183,9 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.decoder.teredo = v.boolean()?; Ok(()) };
     "decoder.teredo.ports", "UDP ports of Teredo; default: [3544]",
         |c, v| { c.decoder.teredo_ports = v.numbers(1..=65_535)?; Ok(()) };
+    "decoder.wireguard.ports", "UDP ports at which WireGuard is recognised, to be told as not inspected; default: \
+        [51820, 51821]",
+        |c, v| { c.decoder.wireguard_ports = v.numbers(1..=65_535)?; Ok(()) };
     "decoder.l2tp.enabled", "look into L2TP at UDP port 1701; default: true",
         |c, v| { c.decoder.l2tp = v.boolean()?; Ok(()) };
     "decoder.tzsp.enabled", "look into TZSP; default: true",

@@ -110,12 +110,28 @@ pub struct Ledger {
     pub ports: Vec<PortLedger>,
     /// Flows, streams and datagrams.
     pub flows: FlowLedger,
+    /// Overlays that cannot be looked into, by the addresses that they are between.
+    #[serde(default)]
+    pub opaque: Vec<OpaqueLedger>,
     /// Alerts.
     pub alerts: AlertLedger,
     /// What had to be given up so that the rest went on.
     pub trouble: TroubleLedger,
     /// Sums over all queues.
     pub totals: TotalLedger,
+}
+
+/// An encrypted overlay between two addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpaqueLedger {
+    /// One end.
+    pub first: std::net::IpAddr,
+    /// The other.
+    pub second: std::net::IpAddr,
+    /// `WireGuard` or `IPsec`.
+    pub kind: String,
+    /// Packets of both directions.
+    pub packets: u64,
 }
 
 /// A port.
@@ -289,12 +305,17 @@ impl Ledger {
         let aside = alerts.set_aside.iter().map(|((gid, sid), n)| (format!("{gid}:{sid}"), *n));
         ledger.trouble.rules_set_aside = aside.collect();
         let mut generation = None::<u64>;
+        let mut opaque = BTreeMap::new();
         for port in ports {
             for queue in &port.queues {
                 let counters = queue.counters;
                 let its = counters.generation.get();
                 generation = Some(generation.map_or(its, |least| least.min(its)));
                 ledger.flows.add(counters);
+                for pair in counters.opaque.pairs() {
+                    *opaque.entry((pair.first, pair.second, pair.kind)).or_default() +=
+                        pair.packets;
+                }
                 ledger.trouble.panics += counters.panics.get();
                 ledger.trouble.budget_exceeded += counters.budget_exceeded.get();
             }
@@ -314,6 +335,15 @@ impl Ledger {
             });
         }
         ledger.generation = generation.unwrap_or(0);
+        ledger.opaque = opaque
+            .into_iter()
+            .map(|((first, second, kind), packets)| OpaqueLedger {
+                first,
+                second,
+                kind: kind.name().to_owned(),
+                packets,
+            })
+            .collect();
         ledger
     }
 

@@ -74,6 +74,7 @@ impl Checks {
     pub fn standard() -> Self {
         let mut checks = Self::default();
         checks.add(StateFaults);
+        checks.add(Overlays);
         checks.add(Losses::default());
         checks.add(PortsDown);
         checks
@@ -97,6 +98,30 @@ struct StateFaults;
 impl Check for StateFaults {
     fn look(&mut self, facts: &Facts<'_>) -> Vec<Condition> {
         facts.state.iter().map(Condition::new).collect()
+    }
+}
+
+/// Encrypted overlays that are named at the most.
+const MOST_OVERLAYS: usize = 8;
+
+/// Encrypted overlays between nodes, which nobody can look into.
+#[derive(Debug)]
+struct Overlays;
+
+impl Check for Overlays {
+    fn look(&mut self, facts: &Facts<'_>) -> Vec<Condition> {
+        let overlays = &facts.ledger.opaque;
+        let more = overlays.len().saturating_sub(MOST_OVERLAYS);
+        let more = (more > 0)
+            .then(|| Condition::new(format!("{more} more encrypted overlays are not inspected")));
+        let named = overlays.iter().take(MOST_OVERLAYS).map(|overlay| {
+            let (first, second, kind) = (overlay.first, overlay.second, &overlay.kind);
+            Condition::new(format!(
+                "encrypted overlay between {first} and {second} is not inspected ({kind}): mirror \
+                 the pods' interfaces instead of the nodes'"
+            ))
+        });
+        more.into_iter().chain(named).collect()
     }
 }
 
@@ -184,7 +209,7 @@ fn losses(ledger: &Ledger) -> Vec<(u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::ledger::{NicCounters, PortLedger};
+    use crate::output::ledger::{NicCounters, OpaqueLedger, PortLedger};
 
     fn ledger(missed: u64) -> Ledger {
         let nic = NicCounters { imissed: Some(missed), ..NicCounters::default() };
@@ -209,6 +234,23 @@ mod tests {
         assert!(text.contains("since 1970-01-01T00:01:40Z: add queues"), "{text}");
         assert_eq!(look(&mut checks, &ledger(99), None, 200), first);
         assert_ne!(look(&mut checks, &ledger(100), None, 300), first);
+    }
+
+    #[test]
+    fn encrypted_overlays_are_named_by_their_ends_up_to_a_bound() {
+        let overlay = OpaqueLedger {
+            first: [192, 0, 2, 1].into(),
+            second: [192, 0, 2, 2].into(),
+            kind: "WireGuard".to_owned(),
+            packets: 7,
+        };
+        let ledger = Ledger { opaque: vec![overlay; MOST_OVERLAYS + 2], ..Ledger::default() };
+        let told = look(&mut Checks::standard(), &ledger, Some(true), 0);
+        let told: Vec<&str> = told.iter().map(|condition| condition.message.as_str()).collect();
+        assert_eq!(told.len(), 2 + MOST_OVERLAYS);
+        assert_eq!(told[1], "2 more encrypted overlays are not inspected");
+        let one = "encrypted overlay between 192.0.2.1 and 192.0.2.2 is not inspected (WireGuard)";
+        assert!(told[2].starts_with(one), "{}", told[2]);
     }
 
     #[test]
