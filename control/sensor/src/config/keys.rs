@@ -143,17 +143,17 @@ pub const KEYS: &[Key] = keys! {
         };
     "rules.classification", "classification file; default: classification.config beside the rules",
         |c, v| { c.rules.classification = Some(path(v)?); Ok(()) };
-    "rules.reputation.categories", "file of categories of reputation, for iprep; default: none",
+    "rules.reputation.categories", "file of categories of reputation; default: none, rules with iprep are refused",
         |c, v| { c.rules.reputation_categories = Some(path(v)?); Ok(()) };
     "rules.reputation.directory", "where files of reputation are looked for; default: the working directory",
         |c, v| { c.rules.reputation_directory = Some(path(v)?); Ok(()) };
     "rules.reputation.files", "files of reputation, for iprep",
         |c, v| { c.rules.reputation_files.extend(v.texts()?); Ok(()) };
-    "rules.threshold-file", "file of suppressions, thresholds and rate filters; default: none",
+    "rules.threshold-file", "file of suppressions, thresholds and rate filters; default: none, rules have their own thresholds",
         |c, v| { c.rules.threshold_file = Some(path(v)?); Ok(()) };
-    "rules.geoip-database", "MaxMind database of countries, for geoip; default: none",
+    "rules.geoip-database", "MaxMind database of countries; default: none, rules with geoip are refused",
         |c, v| { c.rules.geoip_database = Some(path(v)?); Ok(()) };
-    "rules.data-directory", "the one directory in which rules may have data sets saved; default: none",
+    "rules.data-directory", "the one directory in which rules may have data sets saved; default: none, such rules are refused",
         |c, v| { c.rules.data_directory = Some(path(v)?); Ok(()) };
     "rules.threads", "threads that compile rules; default: one for each core",
         |c, v| { c.rules.threads = Some(v.number(1..=1024)?); Ok(()) };
