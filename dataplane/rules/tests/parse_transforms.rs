@@ -124,3 +124,18 @@ fn rules_that_ask_for_more_than_there_is_room_for_are_refused() {
     loads(&format!("content:\"a\"; {}", contents(511)));
     assert!(refused(&format!("content:\"a\"; {}", contents(512))).contains("512 tests"));
 }
+
+#[test]
+fn objects_are_looked_at_behind_everything_else() {
+    let s = loads("asn1:double_overflow, oversize_length 2048, relative_offset -1; content:\"a\";");
+    let Test::Asn1(asn1) = &s.buffers[0].tests[1] else { panic!("{:?}", s.buffers) };
+    assert_eq!((asn1.double_overflow, asn1.oversize_length), (true, Some(2048)));
+    for options in [
+        "asn1:foo;",
+        "asn1:absolute_offset 0;",
+        "asn1:double_overflow,double_overflow;",
+        "asn1:double_overflow,absolute_offset 1,relative_offset 1;",
+    ] {
+        refused(options);
+    }
+}

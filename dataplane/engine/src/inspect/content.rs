@@ -5,7 +5,7 @@ use memchr::memmem;
 use pcre2::{MatchOptions, Matcher};
 use rules::signature::{Content, MAX_VARIABLES, Number, Pcre, Test};
 
-use super::{base64, numbers};
+use super::{asn1, base64, numbers};
 
 /// How many steps the verification of one signature on one buffer may take.
 const STEP_BUDGET: u32 = 3000;
@@ -193,6 +193,11 @@ impl Verifier {
                     };
                     if there == t.negated {
                         return if t.relative { Found::No } else { Found::Never };
+                    }
+                }
+                Test::Asn1(t) => {
+                    if !asn1::holds(t, view.data, cursor.at) {
+                        return Found::Never;
                     }
                 }
                 Test::Data(t) => {

@@ -2,6 +2,7 @@
 //! verified test by test, in the order of the signatures.
 
 mod aside;
+mod asn1;
 mod base64;
 pub mod content;
 pub(crate) mod extra;

@@ -40,6 +40,8 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
             return Err(format!("a buffer has {MOST_TESTS} tests at most"));
         }
         normalise(list);
+        // Suricata looks at objects when all else of the payload holds.
+        list.items.sort_by_key(|item| matches!(item.test, Test::Asn1(_)));
         mark_relative_next(list);
         check_list(list)?;
     }
@@ -106,7 +108,7 @@ fn is_relative(test: &Test) -> bool {
         Test::ByteExtract(extract) => extract.relative,
         Test::IsDataAt(test) => test.relative,
         Test::ByteMath(math) => math.relative,
-        Test::Base64(_) | Test::Data(_) | Test::Size(_) => false,
+        Test::Base64(_) | Test::Asn1(_) | Test::Data(_) | Test::Size(_) => false,
     }
 }
 

@@ -5,8 +5,8 @@ use super::names::nearest;
 use super::options::{Takes, Value};
 use super::text::shown;
 use super::{
-    app_event, base64, buffers, bytes, content, dataset, events, expression, flow, meta, packet,
-    shared, tag, tcp, threshold, tls, transforms,
+    app_event, asn1, base64, buffers, bytes, content, dataset, events, expression, flow, meta,
+    packet, shared, tag, tcp, threshold, tls, transforms,
 };
 use crate::signature::{Buffer, Transform};
 
@@ -117,6 +117,7 @@ const EVALUATED: &[Keyword] = &[
     keyword("flow.age", Takes::Plain, Does::Run(shared::flow_age)),
     keyword("stream_size", Takes::Plain, Does::Run(tag::stream_size)),
     keyword("tag", Takes::Plain, Does::Run(tag::tag)),
+    keyword("asn1", Takes::Plain, Does::Packet(asn1::asn1)),
     keyword("bypass", Takes::Nothing, Does::Run(tag::bypass)),
     keyword("l3_proto", Takes::Plain, Does::Run(packet::l3_proto)),
     keyword("prefilter", Takes::Nothing, Does::Run(tag::prefilter)),

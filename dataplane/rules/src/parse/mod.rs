@@ -6,6 +6,7 @@
 
 mod address;
 mod app_event;
+mod asn1;
 mod base64;
 mod buffers;
 mod bytes;

@@ -36,6 +36,10 @@ impl Facts {
         let tested = |wanted: fn(Buffer) -> bool| {
             signature.buffers.iter().any(|b| wanted(b.buffer) && !b.tests.is_empty())
         };
+        let objects = signature
+            .buffers
+            .iter()
+            .any(|b| b.tests.iter().any(|test| matches!(test, Test::Asn1(_))));
         Self {
             transaction: tested(Buffer::is_transaction)
                 || signature.has_transaction_event()
@@ -43,7 +47,8 @@ impl Facts {
             payload: tested(|buffer| buffer == Buffer::Payload),
             packet: !signature.header.is_empty()
                 || tested(Buffer::is_header)
-                || signature.has_flow_event(),
+                || signature.has_flow_event()
+                || objects,
         }
     }
 }

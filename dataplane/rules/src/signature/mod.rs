@@ -27,8 +27,8 @@ pub use header::{BitModifier, HeaderTest};
 pub use net::{AddressSet, PortSet};
 pub use session::TransactionTest;
 pub use test::{
-    Base64Decode, ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest, Compare, Content,
-    DataCommand, DataTest, Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
+    Asn1, Asn1Start, Base64Decode, ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest,
+    Compare, Content, DataCommand, DataTest, Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
 };
 pub use threshold::{
     AlertFilters, DetectionFilter, NewAction, RateFilter, SuppressTrack, Suppression, Threshold,

@@ -24,6 +24,8 @@ pub enum Test {
     /// `base64_decode` with the tests of `base64_data`. What stands behind it in its buffer is
     /// never looked at: with these tests the buffer's matching is decided, as in Suricata.
     Base64(Base64Decode),
+    /// `asn1`; behind all other tests of its buffer
+    Asn1(Asn1),
     /// `dataset`, `datarep`
     Data(DataTest),
     /// `bsize`; and `urilen` (on `http.uri`, or `http.uri.raw` with `raw`)
@@ -245,6 +247,28 @@ pub struct Base64Decode {
     pub relative: bool,
     /// `base64_data`'s. Without any, the rule cannot match.
     pub tests: Vec<Test>,
+}
+
+/// `asn1`: one of these holds for an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asn1 {
+    /// `bitstring_overflow`
+    pub bitstring_overflow: bool,
+    /// `double_overflow`
+    pub double_overflow: bool,
+    /// `oversize_length`
+    pub oversize_length: Option<u32>,
+    /// Where the first object is; None: at the start.
+    pub start: Option<Asn1Start>,
+}
+
+/// Where `asn1` begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asn1Start {
+    /// `absolute_offset`
+    Absolute(u32),
+    /// `relative_offset`: from the end of the last match.
+    Relative(i64),
 }
 
 /// `dataset` and `datarep`: the whole buffer is looked up.
