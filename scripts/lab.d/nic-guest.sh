@@ -1,6 +1,6 @@
 # In the machine of `scripts/lab nic`: takes the NIC, runs the sensor on it, and checks what came of it.
 #
-#   nic-guest.sh POLLUX WORK
+#   nic-guest.sh POLLUX WORK [span]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 pollux=$1
@@ -9,6 +9,12 @@ say() { echo "nic: in the machine: $*"; }
 fail() { say "FAILED: $*"; exit 1; }
 
 ip link set lo up
+if [ "${3:-}" = span ]; then
+    modprobe tun
+    mkdir -p /tmp/span
+    scripts/lab.d/span --pollux "$pollux" --require --keep /tmp/span 2>&1 ||
+        { tail -n 5 /tmp/span/*.log /tmp/span/*/log; fail "the span lab"; }
+fi
 modprobe igb
 modprobe virtio_net
 modprobe vfio-pci
@@ -56,7 +62,6 @@ for _ in $(seq 600); do
     sleep 0.2
 done
 # What is sent before the link is up never comes.
-for _ in $(seq 300); do grep -q "link up" /tmp/log && break; sleep 0.2; done
 grep -q "link up" /tmp/log || fail "the link does not come up: $(cat /tmp/log)"
 cat /tmp/log
 sleep 1

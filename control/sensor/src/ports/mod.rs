@@ -8,7 +8,7 @@ pub mod sizes;
 mod spread;
 pub mod sysfs;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use dpdk::{Eal, Limits, Mempool, PoolError, Port, RssConfig, RssFields};
@@ -27,6 +27,9 @@ use sysfs::Sysfs;
 /// How long a core sleeps at most where the kernel keeps packets meanwhile: its ring has room for
 /// thousands, and takes no more than some millions a second.
 const KERNEL_SLEEP: Duration = Duration::from_micros(200);
+
+/// How long a NIC's link may take to come up before that is told.
+const LINK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The packets of 10 Gbit/s in a microsecond, at their smallest.
 const WORST_PER_MICROSECOND: u32 = 15;
@@ -98,7 +101,7 @@ fn open_one(
         Device::Interface(interface) => interface.clone(),
         Device::Virtual(..) | Device::Pci(_) => port.name(),
     };
-    let link = port.link().map(LinkState::from).unwrap_or_default();
+    let link = link(&port, matches!(plan.device, Device::Pci(_)));
     let facts = PortFacts {
         name,
         driver: port.driver_name().to_owned(),
@@ -110,6 +113,18 @@ fn open_one(
     let queues = port.rx_queues().into_iter().zip(cpus).collect();
     let idle = idle(settings, plan, u32::from(settings.descriptors));
     Ok(OpenPort { facts, port, queues, helpers, spread, idle })
+}
+
+/// The state of the wire. A NIC has just been started: its link takes a moment to come up.
+fn link(port: &Port, is_nic: bool) -> LinkState {
+    let deadline = Instant::now() + if is_nic { LINK_PATIENCE } else { Duration::ZERO };
+    loop {
+        let link = port.link().map(LinkState::from).unwrap_or_default();
+        if link.up || Instant::now() >= deadline {
+            return link;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Says at start what a port is, once, for whoever asks later why it is slow.
