@@ -208,7 +208,8 @@ async fn lead(cluster: Cluster, config: FleetConfig) {
     let members = Mutex::new(Members::default());
     tokio::select! {
         () = watch_members(leases, &members) => {}
-        () = look_after(&cluster, &config, &members) => {}
+        () = tidy_up(&cluster, &config, &members) => {}
+        () = write_for_all(&cluster, &config, &members) => {}
     }
 }
 
@@ -235,27 +236,41 @@ async fn watch_members(leases: Api<Lease>, members: &Mutex<Members>) {
     }
 }
 
-/// Looks after the entries of others, and writes them where that is asked for.
-async fn look_after(cluster: &Cluster, config: &FleetConfig, members: &Mutex<Members>) {
+/// The members as they are; nothing while it is not known who and what is there.
+fn present(cluster: &Cluster, members: &Mutex<Members>) -> Option<Members> {
+    let members = members.lock().unwrap_or_else(PoisonError::into_inner);
+    (members.are_listed() && cluster.is_complete()).then(|| members.clone())
+}
+
+/// Looks after the entries that nobody else looks after.
+async fn tidy_up(cluster: &Cluster, config: &FleetConfig, members: &Mutex<Members>) {
     let mut tidy = tidy::Tidy::default();
-    let mut scribe = elected::Scribe::new(config.rate);
     let mut complaints = Complaints::default();
-    let mut looked = None::<Instant>;
     loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let members = members.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if !members.are_listed() || !cluster.is_complete() {
-            continue;
-        }
-        let is_due = |at: Instant| at.elapsed() >= config.lease / 3;
-        if config.tidies && looked.is_none_or(is_due) {
-            looked = Some(Instant::now());
+        if config.tidies && present(cluster, members).is_some() {
             match node_names(cluster).await {
-                Ok(nodes) => tidy.round(cluster, &nodes, &members).await,
+                Ok(nodes) => {
+                    if let Some(members) = present(cluster, members) {
+                        tidy.round(cluster, &nodes, &members).await;
+                    }
+                }
                 Err(error) => complaints.say(error),
             }
+            tokio::time::sleep(config.lease / 3).await;
+        } else {
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        if config.elected_status {
+    }
+}
+
+/// Writes what the members say, where that is asked for.
+async fn write_for_all(cluster: &Cluster, config: &FleetConfig, members: &Mutex<Members>) {
+    let mut scribe = elected::Scribe::new(config.rate);
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if config.elected_status
+            && let Some(members) = present(cluster, members)
+        {
             scribe.round(cluster, &members).await;
         }
     }
