@@ -103,7 +103,9 @@ pub(super) fn node(object: PartialObjectMeta<core::Node>) -> Named {
 }
 
 pub(super) fn config_map(object: core::ConfigMap) -> Named {
-    (key(&object.metadata), Item::ConfigMap(object.data.unwrap_or_default()))
+    // All are of the sensor's namespace: the store knows them by name.
+    let (_, name) = key(&object.metadata);
+    ((String::new(), name), Item::ConfigMap(object.data.unwrap_or_default()))
 }
 
 /// A resource, read as its documents are. What others wrote into its status may be anything.
