@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dpdk::{Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
+use dpdk::{Burst, Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
 use engine::worker::META_IGNORE_CHECKSUMS;
 use pollux::capture::{self, Frame};
 
 use crate::cpu;
 use crate::turns::Turns;
+
+/// Packets that go into the ring at once, as in a replay.
+const BATCH: usize = 32;
 
 /// What was fed.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,8 +48,12 @@ impl Feeder<'_> {
     /// The capture's. A worker that gave up is one too.
     pub fn feed(mut self, capture: &Path) -> anyhow::Result<Fed> {
         let mut fed = Fed::default();
+        let mut batch = Burst::new();
+        let mut clock = 0;
         let start = cpu::of_thread()?;
-        let end = capture::read(capture, |frame| self.frame(&frame, &mut fed));
+        let end =
+            capture::read(capture, |frame| self.frame(&frame, &mut batch, &mut clock, &mut fed));
+        self.flush(&mut batch, clock);
         self.turns.worker_next();
         fed.cpu = cpu::of_thread()?.saturating_sub(start);
         end?;
@@ -58,12 +65,20 @@ impl Feeder<'_> {
         Ok(fed)
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, fed: &mut Fed) -> bool {
-        let clock = self.clock.load(Ordering::Relaxed).max(frame.timestamp);
+    fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        batch: &mut Burst<BATCH>,
+        clock: &mut u64,
+        fed: &mut Fed,
+    ) -> bool {
+        *clock = (*clock).max(frame.timestamp);
+        fed.packets += 1;
+        fed.bytes += frame.data.len() as u64;
         let meta = PacketMeta {
             ts_ns: frame.timestamp,
-            clock_ns: clock,
-            order: fed.packets + 1,
+            clock_ns: *clock,
+            order: fed.packets,
             wire_len: frame.wire_len,
             link: u16::try_from(frame.link).unwrap_or(u16::MAX),
             flags: META_IGNORE_CHECKSUMS,
@@ -72,22 +87,29 @@ impl Feeder<'_> {
             if let Some(mbuf) = Mbuf::from_bytes(self.pool, frame.data) {
                 break mbuf;
             }
-            if self.turns.is_over() {
+            if !self.flush(batch, *clock) {
                 return false;
             }
             self.turns.worker_next();
         };
         self.meta.set(&mut mbuf, meta);
-        while let Err(back) = self.ring.push(mbuf) {
+        let full = batch.push(mbuf).is_err() || batch.len() == BATCH;
+        !full || self.flush(batch, *clock)
+    }
+
+    /// Puts the batch into the ring; false if the worker is gone.
+    fn flush(&mut self, batch: &mut Burst<BATCH>, clock: u64) -> bool {
+        loop {
+            self.ring.push_burst(batch);
+            if batch.is_empty() {
+                break;
+            }
             if self.turns.is_over() {
                 return false;
             }
-            mbuf = back;
             self.turns.worker_next();
         }
         self.clock.store(clock, Ordering::Release);
-        fed.packets += 1;
-        fed.bytes += frame.data.len() as u64;
         true
     }
 }

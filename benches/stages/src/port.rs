@@ -6,11 +6,11 @@ use dpdk::{
     Eal, EalConfig, Hugepages, Mempool, MetaField, Port, PortConfig, RingFeeder, RingPort, RxQueue,
 };
 
-/// Packets that wait in the ring: what the feeder fills in its turn.
-pub const RING: u32 = 4096;
+/// Packets that wait in the ring: what the feeder fills in its turn. Few enough for a core's cache.
+pub const RING: u32 = 512;
 
-/// Mbufs. More than the ring holds, for packets that need several.
-const MBUFS: u32 = 8191;
+/// Mbufs. More than the ring holds, for packets that need several and those in caches.
+const MBUFS: u32 = 4095;
 
 /// DPDK, started once for the process.
 ///

@@ -67,7 +67,12 @@ impl Mbuf {
     /// held then.
     pub fn from_bytes(pool: &Mempool, bytes: &[u8]) -> Option<Self> {
         let mut mbuf = Self::alloc(pool)?;
-        mbuf.append(pool, bytes).ok()?;
+        if bytes.len() <= tailroom(mbuf.raw()) {
+            // SAFETY: a fresh segment is ours alone, and the bytes fit its tailroom.
+            unsafe { extend_segment(mbuf.0, bytes) };
+        } else {
+            mbuf.append(pool, bytes).ok()?;
+        }
         Some(mbuf)
     }
 
@@ -311,6 +316,7 @@ fn segment_data(mbuf: &rte_mbuf) -> &[u8] {
 }
 
 /// Bytes that may be added to a segment.
+#[inline]
 fn tailroom(mbuf: &rte_mbuf) -> usize {
     let (offset, len) = bounds(mbuf);
     (usize::from(mbuf.buf_len) - offset - len).saturating_sub(TAIL)
@@ -320,6 +326,7 @@ fn tailroom(mbuf: &rte_mbuf) -> usize {
 ///
 /// # Safety
 /// The segment must be the caller's alone, with a tailroom of at least that many.
+#[inline]
 unsafe fn extend_segment(mut segment: NonNull<rte_mbuf>, bytes: &[u8]) {
     // SAFETY: the caller owns the segment.
     let mbuf = unsafe { segment.as_mut() };

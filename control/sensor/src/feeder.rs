@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dpdk::{Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
+use dpdk::{Burst, Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
 use engine::spread::owner;
 use engine::worker::{META_IGNORE_CHECKSUMS, Shared};
 use wire::{Decoded, LinkType};
@@ -14,6 +14,9 @@ use crate::capture::{self, CaptureError, End, Frame};
 
 /// Packets whose checksums are looked at before `auto` decides.
 const CHECKSUM_SAMPLE: u64 = 1000;
+
+/// Packets that go into a ring at once: its other end's cache lines are touched once for all of them.
+const BATCH: usize = 32;
 
 /// What to do about checksums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,9 +76,21 @@ pub struct Feeder {
     pub decoder: wire::Config,
 }
 
+#[derive(Default)]
 struct Sampling {
     seen: u64,
     wrong: u64,
+}
+
+/// A pass over the captures.
+struct Pass {
+    fed: Fed,
+    sampling: Sampling,
+    decoded: Box<Decoded>,
+    /// What is on its way into each ring.
+    batches: Vec<Burst<BATCH>>,
+    /// The capture's clock so far.
+    clock: u64,
 }
 
 impl Feeder {
@@ -86,43 +101,46 @@ impl Feeder {
         captures: &[PathBuf],
         progress: &dyn Fn(&Fed),
     ) -> (Fed, Result<(), CaptureError>) {
-        let mut fed = Fed::default();
-        let mut sampling = Sampling { seen: 0, wrong: 0 };
-        let mut decoded = Decoded::EMPTY;
+        let mut pass = Pass {
+            fed: Fed::default(),
+            sampling: Sampling::default(),
+            decoded: Box::new(Decoded::EMPTY),
+            batches: self.rings.iter().map(|_| Burst::new()).collect(),
+            clock: 0,
+        };
         self.decoder.verify_checksums = false;
         let mut result = Ok(());
         for path in captures {
             let read = capture::read(path, |frame| {
-                let go_on = self.frame(&frame, &mut fed, &mut sampling, &mut decoded);
-                if fed.packets % 8192 == 0 {
-                    progress(&fed);
+                let go_on = self.frame(&frame, &mut pass);
+                if pass.fed.packets % 8192 == 0 {
+                    progress(&pass.fed);
                 }
                 go_on
             });
             match read {
                 Ok(End::Complete) => {}
-                Ok(End::CutOff(warning)) => fed.warnings.push(warning),
+                Ok(End::CutOff(warning)) => pass.fed.warnings.push(warning),
                 Err(error) => {
                     result = Err(error);
                     break;
                 }
             }
-            if fed.aborted {
+            if pass.fed.aborted {
                 break;
             }
         }
-        progress(&fed);
+        if !pass.fed.aborted {
+            pass.fed.aborted = !self.flush(&mut pass);
+        }
+        progress(&pass.fed);
         self.clock.store(u64::MAX, Ordering::Release);
-        (fed, result)
+        (pass.fed, result)
     }
 
-    fn frame(
-        &mut self,
-        frame: &Frame<'_>,
-        fed: &mut Fed,
-        sampling: &mut Sampling,
-        decoded: &mut Decoded,
-    ) -> bool {
+    /// False: there is nobody left to feed.
+    fn frame(&mut self, frame: &Frame<'_>, pass: &mut Pass) -> bool {
+        let Pass { fed, sampling, decoded, clock, .. } = pass;
         let link = LinkType::from_dlt(frame.link);
         let queues = self.rings.len();
         let sample = self.checksums == Checksums::Auto && sampling.seen < CHECKSUM_SAMPLE;
@@ -143,39 +161,60 @@ impl Feeder {
             queue = (queue + 1) % queues;
         }
         let ignore = self.checksums == Checksums::Ignore || fed.checksums_ignored;
-        let clock = self.clock.load(Ordering::Relaxed).max(frame.timestamp);
+        *clock = (*clock).max(frame.timestamp);
         let meta = PacketMeta {
             ts_ns: frame.timestamp,
-            clock_ns: clock,
+            clock_ns: *clock,
             order: fed.packets + 1,
             wire_len: frame.wire_len,
             link: u16::try_from(frame.link).unwrap_or(u16::MAX),
             flags: if ignore { META_IGNORE_CHECKSUMS } else { 0 },
         };
-        let Some(mut mbuf) = self.wait_for(|this| Mbuf::from_bytes(&this.pool, frame.data)) else {
-            fed.aborted = true;
+        fed.packets += 1;
+        fed.bytes += frame.data.len() as u64;
+        let fresh = match Mbuf::from_bytes(&self.pool, frame.data) {
+            Some(mbuf) => Some(mbuf),
+            // Workers free what they are given: nothing may be held back now.
+            None if !self.flush(pass) => None,
+            None => self.wait_for(|this| Mbuf::from_bytes(&this.pool, frame.data)),
+        };
+        let Some(mut mbuf) = fresh else {
+            pass.fed.packets -= 1;
+            pass.fed.bytes -= frame.data.len() as u64;
+            pass.fed.aborted = true;
             return false;
         };
         self.meta.set(&mut mbuf, meta);
-        let mut waiting = Some(mbuf);
-        let pushed = self.wait_for(|this| {
-            let ring = this.rings.get_mut(queue)?;
-            match ring.push(waiting.take()?) {
-                Ok(()) => Some(()),
-                Err(back) => {
-                    waiting = Some(back);
-                    None
-                }
-            }
-        });
-        if pushed.is_none() {
-            fed.aborted = true;
-            return false;
+        let full = match pass.batches.get_mut(queue) {
+            Some(batch) => batch.push(mbuf).is_err() || batch.len() == BATCH,
+            None => true,
+        };
+        if full && !self.flush(pass) {
+            pass.fed.aborted = true;
         }
-        // Only now: an idle worker takes this for a promise.
-        self.clock.store(clock, Ordering::Release);
-        fed.packets += 1;
-        fed.bytes += frame.data.len() as u64;
+        !pass.fed.aborted
+    }
+
+    /// Puts everything that was read into the rings; only then is the clock a promise to idle
+    /// workers. False when there is no worker left to make room: what is left is not counted as fed.
+    fn flush(&mut self, pass: &mut Pass) -> bool {
+        for (queue, batch) in pass.batches.iter_mut().enumerate() {
+            let all = batch.is_empty()
+                || self
+                    .wait_for(|this| {
+                        this.rings.get_mut(queue)?.push_burst(batch);
+                        batch.is_empty().then_some(())
+                    })
+                    .is_some();
+            if !all {
+                let left: Vec<usize> = batch.iter().map(Mbuf::total_len).collect();
+                pass.fed.packets -= left.len() as u64;
+                pass.fed.bytes -= left.iter().sum::<usize>() as u64;
+                batch.clear();
+                return false;
+            }
+        }
+        self.clock.store(pass.clock, Ordering::Release);
         true
     }
 

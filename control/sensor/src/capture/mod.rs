@@ -1,12 +1,17 @@
 //! Reads capture files, pcap and pcapng, frame by frame, in memory that does not depend on the
 //! file's size. What a file says wrong is told with the file's name and the frame's number.
 
+mod pcap;
+
 use std::fs::File;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
-use pcap_parser::traits::PcapNGPacketBlock;
-use pcap_parser::{Block, PcapBlockOwned, PcapError, PcapHeader, create_reader};
+use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator as _};
+use pcap_parser::{Block, PcapBlockOwned, PcapError, PcapNGReader};
 use thiserror::Error;
+
+use self::pcap::Stop;
 
 /// What fits into the reader: more than the largest frame that any capture library writes.
 const BUFFER: usize = 1 << 20;
@@ -80,43 +85,20 @@ struct Interface {
     offset: i64,
 }
 
-/// What a pass over a file knows of its format.
+/// The interfaces that a pcapng file has named so far.
 #[derive(Debug, Default)]
-struct Format {
-    legacy: Option<(u32, bool)>,
-    interfaces: Vec<Interface>,
-}
+struct Interfaces(Vec<Interface>);
 
-impl Format {
-    fn header(&mut self, header: &PcapHeader) {
-        // The upper bits of the field say things about frame check sequences.
-        let link = u32::try_from(header.network.0 & 0x0fff_ffff).unwrap_or(u32::MAX);
-        self.legacy = Some((link, header.is_nanosecond_precision()));
-    }
-
+impl Interfaces {
     /// The frame in a block, if it has one.
     fn frame<'a>(&mut self, block: &'a PcapBlockOwned<'a>) -> Option<Frame<'a>> {
         match block {
-            PcapBlockOwned::LegacyHeader(header) => {
-                self.header(header);
-                None
-            }
-            PcapBlockOwned::Legacy(packet) => {
-                let (link, nanoseconds) = self.legacy?;
-                let unit = if nanoseconds { 1 } else { 1000 };
-                let timestamp = u64::from(packet.ts_sec)
-                    .saturating_mul(1_000_000_000)
-                    .saturating_add(u64::from(packet.ts_usec) * unit);
-                let captured = packet.caplen as usize;
-                let data = packet.data.get(..captured).unwrap_or(packet.data);
-                Some(Frame { timestamp, link, wire_len: packet.origlen, data })
-            }
             PcapBlockOwned::NG(Block::SectionHeader(_)) => {
-                self.interfaces.clear();
+                self.0.clear();
                 None
             }
             PcapBlockOwned::NG(Block::InterfaceDescription(interface)) => {
-                self.interfaces.push(Interface {
+                self.0.push(Interface {
                     link: u32::try_from(interface.linktype.0).unwrap_or(u32::MAX),
                     resolution: interface.ts_resolution().unwrap_or(1_000_000).max(1),
                     offset: interface.ts_offset(),
@@ -124,7 +106,7 @@ impl Format {
                 None
             }
             PcapBlockOwned::NG(Block::EnhancedPacket(packet)) => {
-                let interface = self.interfaces.get(packet.if_id as usize)?;
+                let interface = self.0.get(packet.if_id as usize)?;
                 let ticks = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);
                 let nanoseconds =
                     u128::from(ticks) * 1_000_000_000 / u128::from(interface.resolution);
@@ -138,42 +120,82 @@ impl Format {
                 })
             }
             PcapBlockOwned::NG(Block::SimplePacket(packet)) => {
-                let interface = self.interfaces.first()?;
+                let interface = self.0.first()?;
                 let data = packet.packet_data();
                 Some(Frame { timestamp: 0, link: interface.link, wire_len: packet.origlen, data })
             }
-            PcapBlockOwned::NG(_) => None,
+            PcapBlockOwned::NG(_) | PcapBlockOwned::Legacy(_) | PcapBlockOwned::LegacyHeader(_) => {
+                None
+            }
         }
     }
 }
 
 /// Reads a file and hands every frame to `each`, until that answers false.
-pub fn read(path: &Path, mut each: impl FnMut(Frame<'_>) -> bool) -> Result<End, CaptureError> {
+pub fn read(path: &Path, each: impl FnMut(Frame<'_>) -> bool) -> Result<End, CaptureError> {
     let io = |error| CaptureError::Io { path: path.to_owned(), error };
-    let file = File::open(path).map_err(io)?;
+    let mut file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
     if metadata.is_dir() {
         return Err(io(std::io::Error::other("is a directory, not a capture file")));
     }
-    let mut reader = match create_reader(BUFFER, file) {
-        Ok(reader) => reader,
-        Err(PcapError::Eof) => return Err(CaptureError::Empty { path: path.to_owned() }),
-        Err(PcapError::ReadError) => {
-            return Err(io(std::io::Error::other("the file cannot be read")));
+    let mut head = Vec::with_capacity(24);
+    file.by_ref().take(24).read_to_end(&mut head).map_err(io)?;
+    let whole_len = metadata.is_file().then_some(metadata.len());
+    if head.is_empty() {
+        Err(CaptureError::Empty { path: path.to_owned() })
+    } else if pcap::Format::recognises(&head) {
+        let format = pcap::Format::of(&head);
+        let format = format.ok_or_else(|| CaptureError::NotACapture { path: path.to_owned() })?;
+        read_pcap(path, &mut file, whole_len, format, each)
+    } else {
+        // The first block is to come whole with the first read.
+        file.by_ref().take(1 << 16).read_to_end(&mut head).map_err(io)?;
+        read_pcapng(path, Cursor::new(head).chain(file), whole_len, each)
+    }
+}
+
+fn read_pcap(
+    path: &Path,
+    file: &mut File,
+    whole_len: Option<u64>,
+    format: pcap::Format,
+    mut each: impl FnMut(Frame<'_>) -> bool,
+) -> Result<End, CaptureError> {
+    let mut frames = 0;
+    let stop = format.frames(file, |frame| {
+        frames += 1;
+        each(frame)
+    });
+    match stop {
+        Stop::End | Stop::Enough => Ok(End::Complete),
+        Stop::CutOff => Ok(cut_off(path, frames)),
+        // A length beyond the file's own end: no more is known of this frame than of one that was
+        // cut off.
+        Stop::TooLong(before) if whole_len.is_some_and(|len| len <= before + BUFFER as u64) => {
+            Ok(cut_off(path, frames))
         }
-        Err(_) => return Err(CaptureError::NotACapture { path: path.to_owned() }),
-    };
-    let mut format = Format::default();
+        Stop::TooLong(_) => {
+            Err(damaged(path, frames, "a frame claims to be longer than any frame can be"))
+        }
+        Stop::Unreadable => Err(damaged(path, frames, "the file cannot be read further")),
+    }
+}
+
+fn read_pcapng(
+    path: &Path,
+    file: impl Read,
+    whole_len: Option<u64>,
+    mut each: impl FnMut(Frame<'_>) -> bool,
+) -> Result<End, CaptureError> {
+    let mut reader = PcapNGReader::new(BUFFER, file)
+        .map_err(|_| CaptureError::NotACapture { path: path.to_owned() })?;
+    let mut interfaces = Interfaces::default();
     let (mut frames, mut consumed) = (0, 0);
     loop {
-        let damaged = |frame, reason: &str| CaptureError::Damaged {
-            path: path.to_owned(),
-            frame,
-            reason: reason.to_owned(),
-        };
         match reader.next() {
             Ok((used, block)) => {
-                let go_on = match format.frame(&block) {
+                let go_on = match interfaces.frame(&block) {
                     Some(frame) => {
                         frames += 1;
                         each(frame)
@@ -191,25 +213,30 @@ pub fn read(path: &Path, mut each: impl FnMut(Frame<'_>) -> bool) -> Result<End,
                 if reader.reader_exhausted() {
                     return Ok(cut_off(path, frames));
                 }
-                reader.refill().map_err(|_| damaged(frames, "the file cannot be read further"))?;
+                reader
+                    .refill()
+                    .map_err(|_| damaged(path, frames, "the file cannot be read further"))?;
             }
             Err(PcapError::UnexpectedEof) => return Ok(cut_off(path, frames)),
-            // A length beyond the file's own end: no more is known of this frame than of one that
-            // was cut off.
             Err(PcapError::BufferTooSmall)
-                if metadata.is_file() && metadata.len() <= consumed + BUFFER as u64 =>
+                if whole_len.is_some_and(|len| len <= consumed + BUFFER as u64) =>
             {
                 return Ok(cut_off(path, frames));
             }
             Err(PcapError::BufferTooSmall) => {
-                return Err(damaged(frames, "a frame claims to be longer than any frame can be"));
+                let reason = "a frame claims to be longer than any frame can be";
+                return Err(damaged(path, frames, reason));
             }
             Err(PcapError::ReadError) => {
-                return Err(damaged(frames, "the file cannot be read further"));
+                return Err(damaged(path, frames, "the file cannot be read further"));
             }
-            Err(_) => return Err(damaged(frames, "the next block makes no sense")),
+            Err(_) => return Err(damaged(path, frames, "the next block makes no sense")),
         }
     }
+}
+
+fn damaged(path: &Path, frame: u64, reason: &str) -> CaptureError {
+    CaptureError::Damaged { path: path.to_owned(), frame, reason: reason.to_owned() }
 }
 
 fn cut_off(path: &Path, frames: u64) -> End {
@@ -263,6 +290,32 @@ mod tests {
         assert_eq!(frames.len(), 2);
         let (frames, _) = collect(&pcap(true, &[b"abc"]));
         assert_eq!(frames[0].0, 7_000_000_005);
+    }
+
+    #[test]
+    fn every_byte_order_and_the_longer_frame_headers_are_read() {
+        let file = |magic: u32, number: fn(u32) -> [u8; 4], more: usize| {
+            let mut out = number(magic).to_vec();
+            out.extend([0; 16]);
+            out.extend(number(101));
+            for (len, byte) in [(3, b'a'), (200_000, b'b')] {
+                out.extend([7, 5, len, len + 1].into_iter().flat_map(number));
+                out.resize(out.len() + more, 0);
+                out.resize(out.len() + len as usize, byte);
+            }
+            out
+        };
+        for (magic, more) in [(0xa1b2_c3d4, 0), (0xa1b2_3c4d, 0), (0xa1b2_cd34, 8)] {
+            for number in [u32::to_be_bytes as fn(u32) -> [u8; 4], u32::to_le_bytes] {
+                let (frames, end) = collect(&file(magic, number, more));
+                assert_eq!(end.expect("read"), End::Complete);
+                let unit = if magic == 0xa1b2_3c4d { 1 } else { 1000 };
+                let time = 7_000_000_000 + 5 * unit;
+                assert_eq!(frames[0], (time, 101, 4, b"aaa".to_vec()));
+                assert_eq!(frames[1], (time, 101, 200_001, vec![b'b'; 200_000]));
+                assert_eq!(frames.len(), 2);
+            }
+        }
     }
 
     #[test]
