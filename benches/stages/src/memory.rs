@@ -57,6 +57,7 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
         exchange_capacity: 64,
         alert_capacity: 1 << 14,
         meta: opened.meta,
+        profile_every: 0,
     };
     let (mut crew, mut collector) = Crew::start(eal, vec![seat], &config)?;
     crew.publish(&snapshot)?;

@@ -68,6 +68,7 @@ pub fn pass(
         exchange_capacity: 64,
         alert_capacity: 1 << 14,
         meta: fed_port.meta,
+        profile_every: 0,
     };
     let turns = Arc::new(Turns::default());
     let (result, measured) = sync_channel(1);

@@ -223,6 +223,14 @@ pub struct ReplayArgs {
     /// Capture files (pcap, pcapng), replayed in this order.
     #[arg(value_name = "CAPTURE", required_unless_present = "read")]
     pub captures: Vec<PathBuf>,
+    /// Measure one burst in N (by default 16) and show where the cycles went: by stage, by group of
+    /// rules, by rule.
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "16", require_equals = true,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub profile: Option<u32>,
+    /// With --profile: print it as JSON, and nothing else.
+    #[arg(long, requires = "profile")]
+    pub json: bool,
     /// Suricata's flags.
     #[command(flatten)]
     pub suricata: SuricataArgs,

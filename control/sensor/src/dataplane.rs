@@ -169,6 +169,7 @@ impl Dataplane {
             exchange_capacity: EXCHANGE_CAPACITY,
             alert_capacity: ALERT_CAPACITY,
             meta,
+            profile_every: config.sensor.profile_every,
         };
         let (crew, collector) = Crew::start_watched(eal, seats, &crew_config, watch)?;
         let ledgers = Arc::clone(crew.ledgers());

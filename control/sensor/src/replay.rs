@@ -1,6 +1,6 @@
 //! `pollux replay`: capture files through the dataplane, over a port of rings, and what came of it.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,6 +18,7 @@ use crate::exit::UsageError;
 use crate::feeder::{Checksums, Fed, Feeder, Spread};
 use crate::output::eve::EveOptions;
 use crate::output::ledger::Ledger;
+use crate::output::profile::{PROFILE_FILE, ProfileReport};
 use crate::output::report::{self, Look, Report, ResourceLine};
 use crate::output::status::StatusFile;
 use crate::output::totals::AlertTotals;
@@ -36,7 +37,7 @@ const DATA_ROOM: u16 = 2048;
 const MEMORY: u64 = 96 << 20;
 
 /// Does what the command line says.
-pub fn run(args: &ReplayArgs, config: Config) -> anyhow::Result<()> {
+pub fn run(args: &ReplayArgs, mut config: Config) -> anyhow::Result<()> {
     let captures: Vec<PathBuf> = args.all_captures().cloned().collect();
     for capture in &captures {
         readable(capture)?;
@@ -49,10 +50,13 @@ pub fn run(args: &ReplayArgs, config: Config) -> anyhow::Result<()> {
         Hugepages::Yes => Hugepages::Yes,
         Hugepages::Auto | Hugepages::No => Hugepages::No,
     };
+    if let Some(every) = args.profile {
+        config.sensor.profile_every = every;
+    }
     let state = State::start(&config, true)?;
     let workers = usize::from(args.workers.unwrap_or(1));
     let outcome = replay(args, &config, &state, &captures, &directory, workers, hugepages)?;
-    write_outcome(&config, &state, &directory, &captures, &outcome)?;
+    write_outcome(args, &config, &state, &directory, &captures, &outcome)?;
     if let Err(imbalance) = outcome.ledger.balances() {
         bail!("the ledger does not balance: {imbalance}; this is a defect of Pollux");
     }
@@ -72,6 +76,7 @@ struct Outcome {
     fed: Fed,
     acknowledged: bool,
     result: anyhow::Result<()>,
+    profile: Option<ProfileReport>,
 }
 
 fn readable(capture: &Path) -> anyhow::Result<()> {
@@ -138,10 +143,15 @@ fn replay(
     let bar = progress_bar(captures);
     let (fed, read) = feeder.feed(captures, &|fed| bar.set_position(fed.bytes));
     bar.finish_and_clear();
+    let shared = dataplane.shared();
     let (ledger, alerts, stopped) = dataplane.stop();
     save(&state.datasets());
+    let profile = shared.and_then(|shared| ProfileReport::of(&shared, eal.tsc_hz()));
+    if let Some(profile) = &profile {
+        profile.write(&directory.join(PROFILE_FILE))?;
+    }
     let result = stopped.and(read.map_err(anyhow::Error::from));
-    Ok(Outcome { ledger, alerts, fed, acknowledged, result })
+    Ok(Outcome { ledger, alerts, fed, acknowledged, result, profile })
 }
 
 /// Saves the data sets that rules want saved.
@@ -177,6 +187,7 @@ pub(crate) fn writer_config(
 }
 
 fn write_outcome(
+    args: &ReplayArgs,
     config: &Config,
     state: &State,
     directory: &Path,
@@ -213,7 +224,14 @@ fn write_outcome(
         resources: ResourceLine::all(&built.table, &status),
         directory: &directory.display().to_string(),
     };
-    match report::print(&mut io::stdout().lock(), &report, Look::of_stdout()) {
+    let out = &mut io::stdout().lock();
+    let printed = match &outcome.profile {
+        Some(profile) if args.json => profile.write_json(&mut *out),
+        Some(profile) => report::print(&mut *out, &report, Look::of_stdout())
+            .and_then(|()| write!(out, "\n{profile}")),
+        None => report::print(&mut *out, &report, Look::of_stdout()),
+    };
+    match printed {
         // Whoever reads has gone: the results are in the files.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         printed => Ok(printed?),

@@ -17,6 +17,7 @@ use crate::background::Background;
 use crate::builder::{Builder, Event};
 use crate::config::Config;
 use crate::dataplane::{Dataplane, Mode, start_eal};
+use crate::output::profile::{PROFILE_FILE, ProfileReport};
 use crate::output::view::View;
 use crate::ports;
 use crate::replay::{now, writer_config};
@@ -74,8 +75,12 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let result = serve(&mut dataplane, &mut view, &mut reports, &inbox, &builder);
     tracing::info!("stopping: emptying the queues, ending {} flows", reports.flows);
     drop((watches, builder));
+    let shared = dataplane.shared();
     let (ledger, alerts, stopped) = dataplane.stop();
     crate::replay::save(&datasets);
+    if let Some(profile) = shared.and_then(|shared| ProfileReport::of(&shared, eal.tsc_hz())) {
+        profile.write(&directory.join(PROFILE_FILE))?;
+    }
     reports.finish(&ledger, &view);
     tracing::info!(
         "stopped: {} packets received, {} inspected, {} unscoped, {} dropped; {} alerts",

@@ -60,6 +60,9 @@ pub struct CrewConfig {
     pub alert_capacity: usize,
     /// The packets' metadata.
     pub meta: MetaField,
+    /// Workers measure one burst in so many ([`crate::profile`]) and leave what they measured in
+    /// [`Shared::profiles`]; 0: they do not.
+    pub profile_every: u32,
 }
 
 /// Why a crew cannot start or take a generation.
@@ -126,6 +129,7 @@ impl Crew {
                 place: Place { worker: number, workers: count },
                 spread: seat.spread,
                 port: seat.port,
+                profile_every: config.profile_every,
             };
             let worker_config = WorkerConfig {
                 core,

@@ -15,6 +15,7 @@ use crate::flow_state::FlowState;
 use crate::flow_work::ends;
 use crate::inspect::{Match, Tools, Unit};
 use crate::part::PacketInfo;
+use crate::profile::Stage;
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
@@ -76,10 +77,11 @@ impl Emitter {
         flow: Option<&Flow<FlowState>>,
         counters: &Counters,
     ) {
-        let matches = tools.matches();
-        if matches.is_empty() {
+        if tools.matches().is_empty() {
             return;
         }
+        tools.profiler.enter(Stage::Output);
+        let matches = tools.matches();
         matches.sort_by_key(|hit| hit.number);
         let mut left = snapshot.settings.alerts_per_packet;
         for hit in matches.iter() {

@@ -17,6 +17,7 @@ use crate::flow_state::FlowState;
 use crate::inspect::header::Headers;
 use crate::inspect::{Life, Tools, Unit, Window, extra, transaction};
 use crate::part::{PacketInfo, Part};
+use crate::profile::Stage;
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
@@ -77,6 +78,7 @@ impl Work<'_> {
                     for_host = StreamConfig { policy, ..settings.streams.clone() };
                     &for_host
                 };
+                self.tools.profiler.enter(Stage::Stream);
                 let done = session.packet(&segment, direction, info.clock, config, self.memory);
                 established = done.was_established;
                 events.extend(done.events);
@@ -103,6 +105,7 @@ impl Work<'_> {
                     self.counters.encrypted.add(payload.len() as u64);
                 }
                 // A handshake moves no data on, not even data on a SYN, as Suricata has it.
+                self.tools.profiler.enter(Stage::Application);
                 if !tcp.has(tcp_flag::SYN) {
                     // What this packet acknowledges comes first: it was sent before.
                     let ports = client_ports(part.decoded.ports(), direction);
@@ -120,11 +123,13 @@ impl Work<'_> {
             transport => {
                 established = flow.both_seen();
                 if matches!(transport, Transport::Udp(_)) && !payload.is_empty() {
+                    self.tools.profiler.enter(Stage::Application);
                     let ports = client_ports(part.decoded.ports(), direction);
                     self.datagram(flow, direction, ports, payload);
                 }
             }
         }
+        self.tools.profiler.enter(Stage::Flow);
         self.note_scope(flow, part.decoded, hits, direction);
         let server_port = match direction {
             Direction::ToServer => part.decoded.ports().1,
@@ -151,6 +156,7 @@ impl Work<'_> {
         ending: bool,
     ) {
         let snapshot = self.snapshot;
+        self.tools.profiler.enter(Stage::Stream);
         let window = flow
             .tcp
             .as_ref()
@@ -176,6 +182,7 @@ impl Work<'_> {
         {
             self.emitter.tagged(snapshot, &unit, origin, Some(flow), self.counters);
         }
+        self.tools.profiler.enter(Stage::Stream);
         if let (Some(session), Some(upto)) = (&mut flow.tcp, consumed) {
             session.raw_consumed(direction, upto);
         }
@@ -368,6 +375,7 @@ impl Work<'_> {
     /// behind gaps.
     pub(crate) fn flow_end(&mut self, flow: &mut Flow<FlowState>, clock: Nanos) {
         let Some(session) = &mut flow.tcp else { return };
+        self.tools.profiler.enter(Stage::Application);
         session.flush();
         let (client, server) = ends(flow);
         for way in Direction::BOTH {

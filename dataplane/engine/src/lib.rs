@@ -21,6 +21,7 @@ pub mod mailbox;
 pub mod opaque;
 pub mod part;
 pub mod pipeline;
+pub mod profile;
 pub mod scope;
 pub mod settings;
 pub mod snapshot;

@@ -16,6 +16,7 @@ use crate::flow_work::Work;
 use crate::inspect::{Tools, extra};
 use crate::mailbox::Delivery;
 use crate::part::{Datagram, PacketInfo, Part, Whole, carriers, source_of};
+use crate::profile::{Profiler, Stage};
 use crate::scope::Hits;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
@@ -70,6 +71,8 @@ pub struct CoreConfig {
     pub spread: Spread,
     /// The port's number.
     pub port: u16,
+    /// One burst in so many is measured, see [`crate::profile`]; 0: none.
+    pub profile_every: u32,
 }
 
 /// Packets whose checksums are looked at before `checksums_auto` decides.
@@ -156,6 +159,7 @@ impl Core {
             counters,
             emitter,
         };
+        core.tools.profiler = Profiler::new(core.config.profile_every);
         core.adopt();
         Ok(core)
     }
@@ -168,7 +172,13 @@ impl Core {
     /// Takes over the generation that has just been put in place.
     pub fn adopt(&mut self) {
         self.snapshot = Some(Arc::clone(&self.delivery.snapshot));
+        self.tools.profiler.adopt(&self.delivery.snapshot);
         self.counters.generation.publish(self.delivery.snapshot.generation);
+    }
+
+    /// Measures the core's work.
+    pub(crate) fn profiler(&mut self) -> &mut Profiler {
+        &mut self.tools.profiler
     }
 
     /// The generation in force.
@@ -211,7 +221,9 @@ impl Core {
         self.flows = FlowTable::new(&self.config.flows);
         self.memory = Memory::new(settings.streams.memcap);
         self.defrag = Defragmenter::new(&settings.defrag);
+        let profiler = std::mem::take(&mut self.tools.profiler);
         self.tools = Tools::new()?;
+        self.tools.profiler = profiler;
         self.outbox.clear();
         self.emitter.reset();
         Ok(())
@@ -250,6 +262,7 @@ impl Core {
             self.counters.discard(Drop::UnknownLink);
             return Fate::Done;
         };
+        self.tools.profiler.enter(Stage::Decode);
         let mut slot = self.slot.take().unwrap_or_default();
         let config = snapshot.decoder(info.ignore_checksums);
         let cut = info.wire_len as usize > bytes.len();
@@ -270,6 +283,7 @@ impl Core {
             }
         };
         self.slot = Some(slot);
+        self.tools.profiler.enter(Stage::Receive);
         fate
     }
 
@@ -307,6 +321,7 @@ impl Core {
         info: &PacketInfo,
         handed_in: bool,
     ) -> Fate {
+        self.tools.profiler.enter(Stage::Scope);
         let Place { worker, workers } = self.config.place;
         if workers > 1 && !handed_in {
             let owner = self.config.spread.owner(decoded, workers);
@@ -502,6 +517,7 @@ impl Core {
         info: &PacketInfo,
         hits: Hits,
     ) -> bool {
+        self.tools.profiler.enter(Stage::Flow);
         let key = if has_flows(part.decoded.inner().protocol) {
             part.decoded.flow_key(snapshot.settings.vlan_tracking)
         } else {
@@ -569,6 +585,7 @@ impl Core {
     /// come up any more.
     pub fn pass_time(&mut self, now: Nanos) -> Nanos {
         let snapshot = self.take_snapshot();
+        self.tools.profiler.enter(Stage::Flow);
         let Self { flows, memory, tools, emitter, counters, delivery, .. } = self;
         let scratch = &mut delivery.scratch;
         let mut work = Work { snapshot: &snapshot, memory, tools, emitter, counters, scratch };

@@ -2,8 +2,8 @@
 //! tests and benches all run this loop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use crate::handover::{Exchange, Parcel};
 use crate::mailbox::Receiver;
 use crate::part::PacketInfo;
 use crate::pipeline::{Core, CoreConfig, Fate};
+use crate::profile::Profile;
 
 /// Packets whose headers are brought towards the cache before they are looked at.
 const AHEAD: usize = 6;
@@ -75,6 +76,8 @@ pub struct Shared {
     running: AtomicUsize,
     /// A worker that cannot go on says so here.
     pub failed: AtomicBool,
+    /// What each worker that has ended measured of itself, if it was to.
+    pub profiles: Mutex<Vec<Profile>>,
 }
 
 impl Shared {
@@ -195,6 +198,9 @@ pub fn spawn(
         if result.is_err() {
             shared.failed.store(true, Ordering::Release);
         }
+        if let Some(profile) = looped.core.profiler().take() {
+            shared.profiles.lock().unwrap_or_else(PoisonError::into_inner).push(profile);
+        }
         drop(looped);
         drop(registration);
         drop(guard);
@@ -256,6 +262,7 @@ impl Loop<'_> {
             let promised = self.promised();
             self.note_promises();
             let begin = self.config.watch.as_ref().map_or(0, |_| dpdk::rdtsc());
+            self.core.profiler().begin();
             let received = match &mut self.config.queue {
                 Some(queue) if !quiet => queue.receive(&mut burst),
                 _ => 0,
@@ -267,6 +274,9 @@ impl Loop<'_> {
                 }
             }
             let idle = received == 0;
+            if idle {
+                self.core.profiler().cancel();
+            }
             let handed = self.handed_in()?;
             self.flush_outbox()?;
             let mine = if idle { promised.max(self.clock) } else { self.clock };
@@ -278,6 +288,7 @@ impl Loop<'_> {
             if self.exchange.is_empty() {
                 self.core.counters().watermark.publish(safe);
             }
+            self.core.profiler().end(received);
             if stopping {
                 last_packets = last_packets.saturating_sub(received);
                 if (idle || last_packets == 0) && !quiet {

@@ -68,6 +68,8 @@ pub const KEYS: &[Key] = keys! {
         |c, v| { c.sensor.log_level = v.choice(LogLevel::NAMES)?; Ok(()) };
     "sensor.grace", "how long an alert waits for news of its endpoints; default: 1s",
         |c, v| { c.sensor.grace = v.duration()?; Ok(()) };
+    "sensor.profile-every", "measure one burst in so many, and write profile.json at the end; default: 0, none",
+        |c, v| { c.sensor.profile_every = v.number(0..=1 << 20)?; Ok(()) };
 
     "source.directory", "directory of Kubernetes documents; default: none, all traffic is in scope",
         |c, v| { c.source.directory = Some(path(v)?); Ok(()) };

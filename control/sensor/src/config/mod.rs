@@ -125,11 +125,18 @@ pub struct SensorConfig {
     pub log_level: LogLevel,
     /// How long an alert waits for news of the endpoints it concerns.
     pub grace: Duration,
+    /// One burst of packets in so many is measured for the profile; 0: none.
+    pub profile_every: u32,
 }
 
 impl Default for SensorConfig {
     fn default() -> Self {
-        Self { node: None, log_level: LogLevel::Info, grace: Duration::from_secs(1) }
+        Self {
+            node: None,
+            log_level: LogLevel::Info,
+            grace: Duration::from_secs(1),
+            profile_every: 0,
+        }
     }
 }
 

@@ -14,6 +14,7 @@ pub mod eve_file;
 pub mod ledger;
 pub mod names;
 pub mod rate;
+pub mod profile;
 pub mod report;
 pub mod status;
 pub mod totals;

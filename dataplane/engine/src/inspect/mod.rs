@@ -14,7 +14,7 @@ mod transform;
 pub mod vars;
 
 use hyperscan::{MatchQueue, Padded, PaddedBuf, Scratch};
-use rules::ruleset::Groups;
+use rules::ruleset::{Groups, Prefilter};
 use rules::signature::{Action, AppProtocolTest, Buffer, BufferTests, Kind, Signature, Test};
 use wire::{Direction, Nanos, Transport, flag};
 
@@ -24,6 +24,7 @@ use self::header::Headers;
 use self::transform::Transformer;
 use crate::counters::AsideNote;
 use crate::flow_state::FlowState;
+use crate::profile::{Profiler, Stage};
 use crate::snapshot::Snapshot;
 
 /// Reassembled bytes that are inspected with a packet.
@@ -97,6 +98,8 @@ pub struct Tools {
     spare: PaddedBuf,
     matches: Vec<Match>,
     scan_errors: u64,
+    /// Measures the core's work.
+    pub(crate) profiler: Profiler,
 }
 
 /// Matches that one scan may report before it is cut off. Patterns report once a scan, so this
@@ -115,6 +118,7 @@ impl Tools {
             spare: PaddedBuf::with_capacity(4096),
             matches: Vec::with_capacity(64),
             scan_errors: 0,
+            profiler: Profiler::default(),
         })
     }
 
@@ -150,6 +154,7 @@ impl Tools {
         if flow.as_ref().is_some_and(|flow| flow.bypassed) {
             return;
         }
+        self.profiler.enter(Stage::Group);
         let refused = unit.headers.packet.has(flag::REFUSED);
         if !unit.headers.pseudo && !refused {
             self.ip_only(unit, snapshot, flow.as_deref_mut());
@@ -213,11 +218,15 @@ impl Tools {
         } else {
             snapshot.rules.groups(protocol, way, unit.server_port)
         };
+        self.profiler.enter(Stage::Scan);
         for group in [groups.common, groups.port].into_iter().flatten() {
             candidates.extend_from_slice(&group.always);
-            let mut scan = |prefilter: &rules::ruleset::Prefilter, data: Padded<'_>| {
+            let mut scan = |prefilter: &Prefilter, data: Padded<'_>| {
+                let (began, before) = (self.profiler.now(), candidates.len());
                 let done = prefilter.scan(data, scratch, &mut self.queue, &mut candidates);
                 self.scan_errors += u64::from(done.is_err());
+                let found = candidates.len() - before;
+                self.profiler.scanned(began, prefilter.number(), data.len(), found);
             };
             if let Some(prefilter) = &group.packet
                 && !unit.payload.is_empty()
@@ -240,19 +249,19 @@ impl Tools {
                 if let Some(bytes) = unit.headers.buffer(*buffer, &mut [0; 16]) {
                     self.spare.clear();
                     self.spare.extend_from_slice(bytes);
-                    let done = prefilter.scan(
-                        self.spare.as_padded(),
-                        scratch,
-                        &mut self.queue,
-                        &mut candidates,
-                    );
+                    let (began, before) = (self.profiler.now(), candidates.len());
+                    let spare = self.spare.as_padded();
+                    let done = prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
                     self.scan_errors += u64::from(done.is_err());
+                    let found = candidates.len() - before;
+                    self.profiler.scanned(began, prefilter.number(), spare.len(), found);
                 }
             }
         }
         if flow.as_ref().is_some_and(|flow| !flow.events.is_empty()) {
             candidates.extend_from_slice(snapshot.flow_events());
         }
+        self.profiler.enter(Stage::Verify);
         candidates.sort_unstable();
         candidates.dedup();
         for &number in &candidates {
@@ -261,7 +270,10 @@ impl Tools {
                 continue;
             }
             let exceeded = self.verifier.exceeded();
-            if let Some(stream) = self.packet_holds(unit, signature, flow.as_deref()) {
+            let began = self.profiler.now();
+            let holds = self.packet_holds(unit, signature, flow.as_deref());
+            self.profiler.verified(began, number, holds.is_some());
+            if let Some(stream) = holds {
                 let hit = Match { number, tx: None, stream };
                 self.matched(unit, signature, flow.as_deref_mut(), hit);
             }

@@ -11,6 +11,7 @@ use wire::Direction;
 use super::content::View;
 use super::{Match, Tools, Unit, session};
 use crate::flow_state::FlowState;
+use crate::profile::Stage;
 use crate::snapshot::{Snapshot, app_buffer};
 
 /// Transactions of a flow that may be open at once before the oldest is let go.
@@ -147,6 +148,7 @@ impl Tools {
             let new = plan.events.iter().filter(|&&(event, _)| events.contains(event));
             candidates.extend(new.map(|&(_, number)| number));
         }
+        self.profiler.enter(Stage::Scan);
         for &(list, buffer, needed) in &plan.lists {
             let Some(list) = snapshot.rules.transaction_lists().get(list) else { continue };
             if needed > progress {
@@ -175,10 +177,14 @@ impl Tools {
                 instance += 1;
                 self.transformer.apply(bytes, &list.transforms, &mut self.spare);
                 let spare = self.spare.as_padded();
+                let (began, before) = (self.profiler.now(), candidates.len());
                 let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
                 self.scan_errors += u64::from(scanned.is_err());
+                let found = candidates.len() - before;
+                self.profiler.scanned(began, list.prefilter.number(), spare.len(), found);
             }
         }
+        self.profiler.enter(Stage::Verify);
         candidates.sort_unstable();
         candidates.dedup();
         for &number in &candidates {
@@ -192,7 +198,10 @@ impl Tools {
             }
             let exceeded = self.verifier.exceeded();
             let mut held = waiting.iter().find(|w| w.0 == number).map_or(0, |&(_, held)| held);
-            match self.answer(unit, signature, flow, (tx, direction), &mut held) {
+            let began = self.profiler.now();
+            let answer = self.answer(unit, signature, flow, (tx, direction), &mut held);
+            self.profiler.verified(began, number, answer == Answer::Yes);
+            match answer {
                 Answer::Yes => {
                     state.matched[way].push(signature.sid);
                     let hit = Match { number, tx: Some(id), stream: false };

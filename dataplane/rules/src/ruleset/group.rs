@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hyperscan::Database;
 
 use super::classify::TCP;
+use super::describe::PrefilterInfo;
 use super::fast_pattern;
 use super::prefilter::{Data, Draft, PatternStore, Prefilter};
 use crate::signature::{Buffer, Signature};
@@ -30,6 +31,21 @@ pub struct RuleGroup {
     /// [`needs_stream`](Signature::needs_stream) among them (a lone `pcre`, negated contents)
     /// are candidates whenever there is something new in the stream.
     pub always: Vec<u32>,
+}
+
+impl RuleGroup {
+    /// What there is to tell of its prefilters.
+    pub(crate) fn describe(&self) -> Vec<PrefilterInfo> {
+        let raw = [(&self.packet, "packet"), (&self.stream, "stream")];
+        let raw = raw.into_iter().filter_map(|(prefilter, name)| {
+            prefilter.as_ref().map(|prefilter| PrefilterInfo::of(prefilter, name))
+        });
+        let headers = self
+            .headers
+            .iter()
+            .map(|(buffer, prefilter)| PrefilterInfo::of(prefilter, &format!("{buffer:?}")));
+        raw.chain(headers).map(|info| PrefilterInfo { always: self.always.len(), ..info }).collect()
+    }
 }
 
 /// A group whose databases are not compiled yet.

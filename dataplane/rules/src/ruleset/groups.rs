@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hyperscan::Database;
 
 use super::classify::{TCP, holds_for};
+use super::describe::PrefilterInfo;
 use super::group::{GroupDraft, RuleGroup};
 use super::ports::{Bound, PortClasses, union};
 use super::prefilter::PatternStore;
@@ -157,6 +158,29 @@ impl DirectedDraft {
     }
 }
 
+/// Most ranges of ports that are named.
+const RANGES: usize = 4;
+
+/// The ports of a class as ranges, the first few.
+fn ports_of(class_of: &[u16], class: u16) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for (port, _) in class_of.iter().enumerate().filter(|(_, of)| **of == class) {
+        match ranges.last_mut() {
+            Some(last) if last.1 + 1 == port => last.1 = port,
+            _ => ranges.push((port, port)),
+        }
+    }
+    let mut text: Vec<String> = ranges
+        .iter()
+        .take(RANGES)
+        .map(|&(low, high)| if low == high { low.to_string() } else { format!("{low}:{high}") })
+        .collect();
+    if ranges.len() > RANGES {
+        text.push(format!("… ({} ranges)", ranges.len()));
+    }
+    text.join(",")
+}
+
 impl GroupTable {
     /// The groups of an IP protocol, direction (0: to the server) and server port.
     #[inline]
@@ -175,6 +199,36 @@ impl GroupTable {
     /// Every group.
     pub(crate) fn all(&self) -> impl Iterator<Item = &RuleGroup> {
         self.protocols.iter().flatten().flat_map(|d| d.common.iter().chain(&d.classes))
+    }
+
+    /// What there is to tell of every prefilter.
+    pub(crate) fn describe(&self) -> Vec<PrefilterInfo> {
+        let mut out = Vec::new();
+        for (place, both) in self.protocols.iter().enumerate() {
+            let number =
+                self.protocol_of.iter().position(|&p| usize::from(p) == place && place > 0);
+            let protocol = match number {
+                Some(6) => "tcp".to_owned(),
+                Some(17) => "udp".to_owned(),
+                Some(number) => number.to_string(),
+                None => "other".to_owned(),
+            };
+            for (direction, directed) in both.iter().enumerate() {
+                let classes = (1u16..)
+                    .zip(&directed.classes)
+                    .map(|(class, group)| (ports_of(&directed.class_of, class), group));
+                let common = directed.common.iter().map(|group| ("any".to_owned(), group));
+                for (ports, group) in common.chain(classes) {
+                    out.extend(group.describe().into_iter().map(|info| PrefilterInfo {
+                        protocol: protocol.clone(),
+                        direction,
+                        ports: ports.clone(),
+                        ..info
+                    }));
+                }
+            }
+        }
+        out
     }
 
     /// Port classes of TCP and UDP in both directions together.

@@ -6,6 +6,7 @@
 mod cache;
 mod classify;
 mod databases;
+mod describe;
 mod events;
 mod fast_pattern;
 mod group;
@@ -33,6 +34,7 @@ use hyperscan::{Database, MatchQueue, Scratch, ScratchError};
 use wire::EventSet;
 
 pub use cache::Cache;
+pub use describe::PrefilterInfo;
 pub use group::RuleGroup;
 pub use groups::Groups;
 pub use prefilter::Prefilter;
@@ -66,6 +68,7 @@ pub struct Ruleset {
     tags: Option<Arc<TagTable>>,
     /// Each once, however many prefilters share it.
     databases: Vec<Arc<Database>>,
+    prefilters: usize,
 }
 
 impl Ruleset {
@@ -106,7 +109,17 @@ impl Ruleset {
             return Err(missing);
         };
         let tags = signatures.iter().find_map(|s| s.extra.as_ref()?.tag_table.clone());
-        let ruleset = Self { signatures, groups, transactions, ip_only, events, tags, databases };
+        let prefilters = store.drafts();
+        let ruleset = Self {
+            signatures,
+            groups,
+            transactions,
+            ip_only,
+            events,
+            tags,
+            databases,
+            prefilters,
+        };
         let mut report = ruleset.report();
         report.cached = compiled.cached;
         report.warnings = compiled.warnings;
@@ -174,6 +187,11 @@ impl Ruleset {
     /// else. One that asks for several stands several times.
     pub fn event_signatures(&self) -> &[(app::AppEvent, u32)] {
         &self.transactions.events
+    }
+
+    /// How many prefilters there are: [`Prefilter::number`] is below.
+    pub fn prefilters(&self) -> usize {
+        self.prefilters
     }
 
     fn report(&self) -> BuildReport {

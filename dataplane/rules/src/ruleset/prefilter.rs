@@ -18,9 +18,21 @@ pub struct Prefilter {
     database: Option<Arc<Database>>,
     members: Members,
     heads: Heads,
+    number: usize,
 }
 
 impl Prefilter {
+    /// Its place among the prefilters of its ruleset, from 0.
+    #[inline]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Bytes of its database, which others may share.
+    pub fn database_bytes(&self) -> usize {
+        self.database.as_ref().map_or(0, |database| database.size())
+    }
+
     /// Appends the numbers of the signatures whose fast pattern occurs in `data` to `out`, in no
     /// order; a number may come more than once. `queue` is cleared and used; one from
     /// [`Ruleset::queue`](super::Ruleset::queue) is always large enough. Allocates only where
@@ -119,6 +131,7 @@ impl Literal {
 pub(crate) struct PatternStore {
     sets: Vec<Arc<[Literal]>>,
     numbers: HashMap<Arc<[Literal]>, usize>,
+    drafts: usize,
 }
 
 /// A prefilter whose database is not compiled yet.
@@ -128,6 +141,7 @@ pub(crate) struct Draft {
     set: Option<usize>,
     members: Members,
     heads: Heads,
+    number: usize,
 }
 
 impl PatternStore {
@@ -155,7 +169,13 @@ impl PatternStore {
         let members = Members::new(&mut by_pattern);
         let set: Arc<[Literal]> = by_pattern.into_keys().collect();
         let set = (!set.is_empty()).then(|| self.number(set));
-        Some(Draft { set, members, heads })
+        self.drafts += 1;
+        Some(Draft { set, members, heads, number: self.drafts - 1 })
+    }
+
+    /// How many prefilters there are.
+    pub(crate) fn drafts(&self) -> usize {
+        self.drafts
     }
 
     fn number(&mut self, set: Arc<[Literal]>) -> usize {
@@ -179,6 +199,7 @@ impl Draft {
             Some(set) => Some(Arc::clone(databases.get(set)?)),
             None => None,
         };
-        Some(Prefilter { database, members: self.members, heads: self.heads })
+        let Self { members, heads, number, .. } = self;
+        Some(Prefilter { database, members, heads, number })
     }
 }
