@@ -152,6 +152,7 @@ impl Profile {
 #[derive(Debug, Default)]
 pub struct Profiler {
     every: u32,
+    /// Bursts that are not measured before the next that is.
     left: u32,
     on: bool,
     stage: usize,
@@ -162,7 +163,7 @@ pub struct Profiler {
 impl Profiler {
     /// Measures one burst in `every`; 0: none.
     pub fn new(every: u32) -> Self {
-        Self { every, left: 1, ..Self::default() }
+        Self { every, ..Self::default() }
     }
 
     /// Is anything to be measured at all?
@@ -173,11 +174,7 @@ impl Profiler {
     /// Before a burst is received.
     #[inline]
     pub(crate) fn begin(&mut self) {
-        if self.every == 0 {
-            return;
-        }
-        self.left = self.left.saturating_sub(1);
-        if self.left == 0 {
+        if self.every > 0 && self.left == 0 {
             self.on = true;
             self.stage = Stage::Receive as usize;
             self.since = dpdk::rdtsc();
@@ -187,28 +184,24 @@ impl Profiler {
     /// After everything of a burst is done: so many packets came.
     #[inline]
     pub(crate) fn end(&mut self, packets: usize) {
+        if packets == 0 {
+            return;
+        }
         if !self.on {
+            self.left = self.left.saturating_sub(1);
             return;
         }
         self.enter(Stage::Receive);
         self.on = false;
-        if packets > 0 {
-            self.left = self.every;
-            self.profile.packets += packets as u64;
-            self.profile.bursts += 1;
-        } else {
-            // Nothing came: the next burst is measured instead.
-            self.left = 1;
-        }
+        self.left = self.every - 1;
+        self.profile.packets += packets as u64;
+        self.profile.bursts += 1;
     }
 
-    /// Forgets what was measured of an idle poll.
+    /// Nothing came: the next burst is measured instead.
     #[inline]
     pub(crate) fn cancel(&mut self) {
-        if self.on {
-            self.on = false;
-            self.left = 1;
-        }
+        self.on = false;
     }
 
     /// From here on the time is this stage's.
