@@ -221,9 +221,14 @@ impl Tools {
         self.profiler.enter(Stage::Scan);
         for group in [groups.common, groups.port].into_iter().flatten() {
             candidates.extend_from_slice(&group.always);
-            let mut scan = |prefilter: &Prefilter, data: Padded<'_>| {
+            // With the beginning, where one place only is possible for a pattern, of the buffer that
+            // it counts from.
+            let mut scan = |prefilter: &Prefilter, begin: Option<&[u8]>, data: Padded<'_>| {
                 let (began, before) = (self.profiler.now(), candidates.len());
-                let done = prefilter.scan(data, scratch, &mut self.queue, &mut candidates);
+                if let Some(begin) = begin {
+                    prefilter.heads(begin, &mut candidates);
+                }
+                let done = prefilter.scan_on(data, scratch, &mut self.queue, &mut candidates);
                 self.scan_errors += u64::from(done.is_err());
                 let found = candidates.len() - before;
                 self.profiler.scanned(began, prefilter.number(), data.len(), found);
@@ -231,18 +236,19 @@ impl Tools {
             if let Some(prefilter) = &group.packet
                 && !unit.payload.is_empty()
             {
-                scan(prefilter, unit.payload);
+                scan(prefilter, Some(unit.payload.as_bytes()), unit.payload);
             }
             if let Some(prefilter) = &group.stream {
                 if let Some(window) = unit.window {
                     // Old bytes only as far as a pattern may straddle.
                     let from = (window.new_from + 1).saturating_sub(prefilter.max_len().max(1));
                     if let Some(data) = window.data.get(from..window.data.len()) {
-                        scan(prefilter, data);
+                        let whole = window.data.as_bytes();
+                        scan(prefilter, (window.stream_offset == 0).then_some(whole), data);
                     }
                 }
                 if is_tcp && !unit.in_stream && !unit.payload.is_empty() {
-                    scan(prefilter, unit.payload);
+                    scan(prefilter, Some(unit.payload.as_bytes()), unit.payload);
                 }
             }
             for (buffer, prefilter) in &group.headers {

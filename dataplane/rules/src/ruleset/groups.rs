@@ -10,15 +10,24 @@ use super::describe::PrefilterInfo;
 use super::group::{GroupDraft, RuleGroup};
 use super::ports::{Bound, PortClasses, union};
 use super::prefilter::PatternStore;
-use crate::signature::{Kind, Signature};
+use crate::signature::{HeaderTest, Kind, Signature};
 
 /// UDP's IP protocol number.
 const UDP: u8 = 17;
 
+/// Port classes per protocol and direction, the largest, whose groups hold the signatures for every
+/// port too: one scan of a large database costs less than two, and the ports of most rules are those
+/// of most traffic.
+const WHOLE_CLASSES: usize = 4;
+
+/// Signatures that such a class has at least.
+const WHOLE_SIZE: usize = 12;
+
 /// The groups that a packet meets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Groups<'a> {
-    /// Signatures for every port; for protocols other than TCP and UDP, all there are.
+    /// Signatures for every port, unless `port` holds them too; for protocols other than TCP and UDP,
+    /// all there are.
     pub common: Option<&'a RuleGroup>,
     /// TCP and UDP: signatures bound to some ports, the packet's server port among them.
     pub port: Option<&'a RuleGroup>,
@@ -38,8 +47,8 @@ struct Directed {
     common: Option<RuleGroup>,
     /// Class of each port, 0 for none; empty for protocols without ports.
     class_of: Box<[u16]>,
-    /// Class `n + 1`'s group.
-    classes: Vec<RuleGroup>,
+    /// Class `n + 1`'s group, and whether it holds the signatures for every port too.
+    classes: Vec<(RuleGroup, bool)>,
 }
 
 /// A [`GroupTable`] whose databases are not compiled yet.
@@ -53,7 +62,7 @@ pub(crate) struct GroupTableDraft {
 struct DirectedDraft {
     common: GroupDraft,
     class_of: Box<[u16]>,
-    classes: Vec<GroupDraft>,
+    classes: Vec<(GroupDraft, bool)>,
 }
 
 impl GroupTableDraft {
@@ -110,6 +119,7 @@ impl DirectedDraft {
         for (number, signature) in (0u32..).zip(signatures) {
             let met = !matches!(signature.kind, Kind::IpOnly | Kind::Transaction | Kind::Event)
                 && holds_for(signature, protocol)
+                && asks_for(signature, protocol)
                 && if direction == 0 { signature.to_server } else { signature.to_client };
             if !met {
                 continue;
@@ -134,12 +144,19 @@ impl DirectedDraft {
         } else {
             PortClasses::new(bound, common)
         };
+        let whole = largest(&ports.classes);
         let mut group = |numbers: &[u32]| GroupDraft::new(numbers, protocol, signatures, store);
-        Self {
-            common: group(&ports.common),
-            class_of: ports.class_of,
-            classes: ports.classes.iter().map(|numbers| group(numbers)).collect(),
-        }
+        let common = group(&ports.common);
+        let classes = ports.classes.iter().zip(whole).map(|(numbers, whole)| {
+            if !whole {
+                return (group(numbers), false);
+            }
+            let mut all = [numbers.as_slice(), &ports.common].concat();
+            all.sort_unstable();
+            all.dedup();
+            (group(&all), true)
+        });
+        Self { common, classes: classes.collect(), class_of: ports.class_of }
     }
 
     fn finish(self, databases: &[Arc<Database>]) -> Option<Directed> {
@@ -152,10 +169,33 @@ impl DirectedDraft {
             classes: self
                 .classes
                 .into_iter()
-                .map(|draft| draft.finish(databases))
+                .map(|(draft, whole)| Some((draft.finish(databases)?, whole)))
                 .collect::<Option<_>>()?,
         })
     }
+}
+
+/// Which classes are to hold the signatures for every port too.
+fn largest(classes: &[Vec<u32>]) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..classes.len()).collect();
+    let size = |at: usize| classes.get(at).map_or(0, Vec::len);
+    order.sort_by_key(|&at| std::cmp::Reverse(size(at)));
+    let mut whole = vec![false; classes.len()];
+    for at in order.into_iter().take(WHOLE_CLASSES).filter(|&at| size(at) >= WHOLE_SIZE) {
+        if let Some(whole) = whole.get_mut(at) {
+            *whole = true;
+        }
+    }
+    whole
+}
+
+/// Does `ip_proto` leave the protocol in? 255 stands for all that no signature names.
+fn asks_for(signature: &Signature, protocol: u8) -> bool {
+    protocol == 255
+        || signature.header.iter().all(|test| match test {
+            HeaderTest::IpProto(compare) => compare.holds(protocol),
+            _ => true,
+        })
 }
 
 /// Most ranges of ports that are named.
@@ -192,13 +232,20 @@ impl GroupTable {
             return Groups::default();
         };
         let class = directed.class_of.get(usize::from(server_port)).copied().unwrap_or(0);
-        let port = usize::from(class).checked_sub(1).and_then(|at| directed.classes.get(at));
-        Groups { common: directed.common.as_ref(), port }
+        let at = usize::from(class).checked_sub(1);
+        match at.and_then(|at| directed.classes.get(at)) {
+            Some((port, true)) => Groups { common: None, port: Some(port) },
+            Some((port, false)) => Groups { common: directed.common.as_ref(), port: Some(port) },
+            None => Groups { common: directed.common.as_ref(), port: None },
+        }
     }
 
     /// Every group.
     pub(crate) fn all(&self) -> impl Iterator<Item = &RuleGroup> {
-        self.protocols.iter().flatten().flat_map(|d| d.common.iter().chain(&d.classes))
+        self.protocols
+            .iter()
+            .flatten()
+            .flat_map(|d| d.common.iter().chain(d.classes.iter().map(|(group, _)| group)))
     }
 
     /// What there is to tell of every prefilter.
@@ -214,9 +261,10 @@ impl GroupTable {
                 None => "other".to_owned(),
             };
             for (direction, directed) in both.iter().enumerate() {
-                let classes = (1u16..)
-                    .zip(&directed.classes)
-                    .map(|(class, group)| (ports_of(&directed.class_of, class), group));
+                let classes = (1u16..).zip(&directed.classes).map(|(class, (group, whole))| {
+                    let ports = ports_of(&directed.class_of, class);
+                    (if *whole { format!("any+{ports}") } else { ports }, group)
+                });
                 let common = directed.common.iter().map(|group| ("any".to_owned(), group));
                 for (ports, group) in common.chain(classes) {
                     out.extend(group.describe().into_iter().map(|info| PrefilterInfo {

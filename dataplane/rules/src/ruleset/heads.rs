@@ -1,26 +1,35 @@
-//! [`Heads`]: short patterns that can stand in one place only, compared there. In Hyperscan's tables
-//! a one-byte pattern matches nearly every packet and slows the search for all others.
+//! [`Heads`]: patterns that can stand in one place only, compared there. That is cheaper than to look
+//! for them everywhere, and short ones among them would match nearly every packet in Hyperscan's tables.
 
 use std::collections::BTreeMap;
 
 use super::fast_pattern::Ends;
 use super::prefilter::Literal;
 
-/// Longest pattern that is compared in place.
-const MAX_LEN: usize = 4;
+/// Bytes of a pattern that are looked up; the rest is compared after that.
+const KEY: usize = 4;
 
-/// Most places per prefilter; each costs every scan a comparison.
+/// Most places per prefilter; each costs every scan a look.
 const MAX_PLACES: usize = 16;
 
-/// Where such a pattern stands: offset of its first byte, and its length.
-type Place = (u32, usize);
+/// A place is worth its look if so many patterns stand there, or one that is too short for Hyperscan.
+const WORTH: usize = 3;
+
+/// Bytes of a pattern that Hyperscan searches well.
+const ENOUGH: usize = 4;
+
+/// Where such patterns stand: offset of their first byte, how many of their bytes are looked up, and
+/// whether without case.
+type Place = (u32, usize, bool);
 
 /// Patterns compared in place.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
     places: Box<[PlaceEntries]>,
-    /// Value, and its signatures in `signatures`; ascending within a place.
-    entries: Box<[(u32, u32, u32)]>,
+    /// By value; ascending within a place.
+    entries: Box<[Entry]>,
+    /// The patterns' bytes behind those that are looked up.
+    bytes: Box<[u8]>,
     signatures: Box<[u32]>,
 }
 
@@ -29,59 +38,119 @@ struct PlaceEntries {
     place: Place,
     /// Its part of `entries`.
     entries: (usize, usize),
+    /// Which values there may be, by their hash.
+    known: [u64; 4],
+}
+
+/// A pattern.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    /// Its first bytes.
+    value: u32,
+    /// The rest of them in `bytes`.
+    rest: (u32, u32),
+    /// Its part of `signatures`.
+    signatures: (u32, u32),
 }
 
 impl Heads {
     /// Takes the signatures that can be found this way out of those sorted by pattern.
     pub(crate) fn take(by_pattern: &mut BTreeMap<Literal, Vec<(Ends, u32)>>) -> Self {
-        let mut found: BTreeMap<Place, BTreeMap<u32, Vec<u32>>> = BTreeMap::new();
+        type Behind<'a> = BTreeMap<&'a [u8], Vec<u32>>;
+        let mut found: BTreeMap<Place, Behind<'_>> = BTreeMap::new();
         for (literal, behind) in by_pattern.iter() {
-            let Some(value) = value(&literal.bytes).filter(|_| !literal.nocase) else { continue };
             for &(ends, signature) in behind {
                 if let Some(place) = place(literal, ends) {
-                    found.entry(place).or_default().entry(value).or_default().push(signature);
+                    let patterns = found.entry(place).or_default();
+                    patterns.entry(&literal.bytes).or_default().push(signature);
                 }
             }
         }
-        // The places with most values stay.
-        let mut sizes: Vec<(usize, Place)> = found.iter().map(|(&p, v)| (v.len(), p)).collect();
+        found.retain(|_, patterns| {
+            patterns.len() >= WORTH || patterns.keys().any(|bytes| bytes.len() < ENOUGH)
+        });
+        // The places with short patterns stay first, then those with most.
+        let mut sizes: Vec<(bool, usize, Place)> =
+            found.iter().map(|(&place, of)| (place.1 < ENOUGH, of.len(), place)).collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, place) in sizes.into_iter().skip(MAX_PLACES) {
+        for (.., place) in sizes.into_iter().skip(MAX_PLACES) {
             found.remove(&place);
         }
 
+        let (mut places, mut entries) = (Vec::new(), Vec::new());
+        let (mut all_bytes, mut signatures) = (Vec::new(), Vec::new());
+        for (place, patterns) in found {
+            let from = entries.len();
+            let mut known = [0; 4];
+            for (bytes, behind) in patterns {
+                let (first, rest) = bytes.split_at(place.1);
+                let first_byte = all_bytes.len() as u32;
+                let first_signature = signatures.len() as u32;
+                all_bytes.extend_from_slice(rest);
+                signatures.extend(behind);
+                let value = value(first, false);
+                let (word, bit) = slot(value);
+                known[word] |= bit;
+                entries.push(Entry {
+                    value,
+                    rest: (first_byte, all_bytes.len() as u32),
+                    signatures: (first_signature, signatures.len() as u32),
+                });
+            }
+            // In the order of their bytes, and so of their values.
+            places.push(PlaceEntries { place, entries: (from, entries.len()), known });
+        }
+        let kept: Vec<Place> = places.iter().map(|entries| entries.place).collect();
         by_pattern.retain(|literal, behind| {
             behind.retain(|&(ends, _)| {
-                literal.nocase
-                    || place(literal, ends).is_none_or(|place| !found.contains_key(&place))
+                place(literal, ends).is_none_or(|place| !kept.contains(&place))
             });
             !behind.is_empty()
         });
-
-        let (mut places, mut entries, mut signatures) = (Vec::new(), Vec::new(), Vec::new());
-        for (place, values) in found {
-            let from = entries.len();
-            for (value, behind) in values {
-                let first = signatures.len() as u32;
-                signatures.extend(behind);
-                entries.push((value, first, signatures.len() as u32));
-            }
-            places.push(PlaceEntries { place, entries: (from, entries.len()) });
+        Self {
+            places: places.into(),
+            entries: entries.into(),
+            bytes: all_bytes.into(),
+            signatures: signatures.into(),
         }
-        Self { places: places.into(), entries: entries.into(), signatures: signatures.into() }
     }
 
-    /// Appends the signatures whose pattern stands where it has to.
+    /// Appends the signatures whose pattern stands where it has to, counted from the first byte of
+    /// `data`.
     #[inline]
     pub(crate) fn append(&self, data: &[u8], out: &mut Vec<u32>) {
-        for PlaceEntries { place: (start, len), entries } in &self.places {
+        for PlaceEntries { place: (start, len, nocase), entries, known } in &self.places {
             let start = *start as usize;
-            let Some(value) = data.get(start..start + len).and_then(value) else { continue };
-            let Some(entries) = self.entries.get(entries.0..entries.1) else { continue };
-            if let Ok(at) = entries.binary_search_by_key(&value, |entry| entry.0)
-                && let Some(&(_, from, to)) = entries.get(at)
-                && let Some(signatures) = self.signatures.get(from as usize..to as usize)
-            {
+            let Some(bytes) = data.get(start..start + len) else { continue };
+            let value = value(bytes, *nocase);
+            let (word, bit) = slot(value);
+            if known[word] & bit != 0 {
+                let behind = data.get(start + len..).unwrap_or(&[]);
+                self.append_value(*entries, value, behind, *nocase, out);
+            }
+        }
+    }
+
+    /// The patterns of a place that begin so, if the data goes on as they do.
+    fn append_value(
+        &self,
+        entries: (usize, usize),
+        value: u32,
+        behind: &[u8],
+        nocase: bool,
+        out: &mut Vec<u32>,
+    ) {
+        let Some(entries) = self.entries.get(entries.0..entries.1) else { return };
+        let first = entries.partition_point(|entry| entry.value < value);
+        for entry in entries.iter().skip(first).take_while(|entry| entry.value == value) {
+            let rest = self.bytes.get(entry.rest.0 as usize..entry.rest.1 as usize);
+            let stands = rest.is_some_and(|rest| {
+                behind.get(..rest.len()).is_some_and(|data| {
+                    if nocase { data.eq_ignore_ascii_case(rest) } else { data == rest }
+                })
+            });
+            let (from, to) = entry.signatures;
+            if stands && let Some(signatures) = self.signatures.get(from as usize..to as usize) {
                 out.extend_from_slice(signatures);
             }
         }
@@ -97,25 +166,33 @@ impl Heads {
         self.entries.len()
     }
 
-    /// Lengths of the patterns.
-    pub(crate) fn lens(&self) -> impl Iterator<Item = usize> {
-        self.places.iter().map(|entries| entries.place.1)
+    /// Length of the shortest pattern, as far as four bytes.
+    pub(crate) fn min_len(&self) -> Option<usize> {
+        self.places.iter().map(|entries| entries.place.1).min()
     }
 }
 
-/// Up to four bytes as a number; patterns of one length differ in it.
+/// Up to four bytes as a number; patterns of one length differ in it, and it orders as they do.
 #[inline]
-fn value(bytes: &[u8]) -> Option<u32> {
-    (1..=MAX_LEN)
-        .contains(&bytes.len())
-        .then(|| bytes.iter().fold(0, |value, &byte| value << 8 | u32::from(byte)))
+fn value(bytes: &[u8], nocase: bool) -> u32 {
+    bytes.iter().fold(0, |value, byte| {
+        let byte = if nocase { byte.to_ascii_lowercase() } else { *byte };
+        (value << 8) | u32::from(byte)
+    })
+}
+
+/// A value's bit of 256.
+#[inline]
+fn slot(value: u32) -> (usize, u64) {
+    let hash = value.wrapping_mul(0x9e37_79b1) >> 24;
+    ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 /// The only place where the pattern can stand.
 fn place(literal: &Literal, ends: Ends) -> Option<Place> {
     let len = literal.bytes.len();
     let start = ends.first.checked_sub(u32::try_from(len).ok()?)?;
-    (ends.first == ends.last).then_some((start, len))
+    (ends.first == ends.last && len > 0).then_some((start, len.min(KEY), literal.nocase))
 }
 
 #[cfg(test)]
@@ -157,15 +234,38 @@ mod tests {
     }
 
     #[test]
-    fn what_may_stand_elsewhere_is_long_or_without_case_stays() {
+    fn case_counts_where_it_is_asked_for() {
+        let mut all = sorted([at(1, b"ab", false, 1), at(1, b"ab", true, 2), at(1, b"b", true, 3)]);
+        let heads = Heads::take(&mut all);
+        assert!(all.is_empty());
+        assert_eq!(found(&heads, b"xab"), [1, 2]);
+        assert_eq!(found(&heads, b"xAb"), [2]);
+        assert_eq!(found(&heads, b"xBa"), [3]);
+    }
+
+    #[test]
+    fn longer_patterns_are_compared_whole() {
+        let patterns = [&b"abcdef"[..], b"abcdxx", b"abcd", b"zzzz9"];
+        let mut all = sorted((0..).zip(patterns).map(|(n, bytes)| at(3, bytes, false, n)));
+        let heads = Heads::take(&mut all);
+        assert!(all.is_empty());
+        assert_eq!(found(&heads, b"...abcdef"), [0, 2]);
+        assert_eq!(found(&heads, b"...abcdxx."), [1, 2]);
+        assert_eq!(found(&heads, b"...abcd"), [2]);
+        assert_eq!(found(&heads, b"...zzzz8"), []);
+        assert_eq!(found(&heads, b"..abcdef"), []);
+    }
+
+    #[test]
+    fn what_may_stand_elsewhere_or_stands_alone_stays() {
         let anywhere = (Literal { bytes: b"a"[..].into(), nocase: false }, (Ends::ANYWHERE, 4));
-        let rest = [anywhere, at(0, b"abcde", false, 5), at(0, b"ab", true, 6)];
+        let rest = [anywhere, at(0, b"abcde", false, 5)];
         let mut all = sorted(rest.into_iter().chain([at(0, b"a", false, 1)]));
         let heads = Heads::take(&mut all);
         assert_eq!(heads.all(), [1]);
         let mut left: Vec<u32> = all.values().flatten().map(|&(_, signature)| signature).collect();
         left.sort_unstable();
-        assert_eq!(left, [4, 5, 6]);
+        assert_eq!(left, [4, 5]);
     }
 
     #[test]

@@ -33,8 +33,8 @@ impl Prefilter {
         self.database.as_ref().map_or(0, |database| database.size())
     }
 
-    /// Appends the numbers of the signatures whose fast pattern occurs in `data` to `out`, in no
-    /// order; a number may come more than once. `queue` is cleared and used; one from
+    /// Appends the numbers of the signatures whose fast pattern occurs in `data`, a whole buffer, to
+    /// `out`, in no order; a number may come more than once. `queue` is cleared and used; one from
     /// [`Ruleset::queue`](super::Ruleset::queue) is always large enough. Allocates only where
     /// `out` must grow.
     ///
@@ -49,7 +49,30 @@ impl Prefilter {
         queue: &mut MatchQueue,
         out: &mut Vec<u32>,
     ) -> Result<(), ScanError> {
-        self.heads.append(data.as_bytes(), out);
+        self.heads(data.as_bytes(), out);
+        self.scan_on(data, scratch, queue, out)
+    }
+
+    /// The part of [`Self::scan`] for patterns that have one place only: `data` must begin where the
+    /// buffer or stream does.
+    #[inline]
+    pub fn heads(&self, data: &[u8], out: &mut Vec<u32>) {
+        self.heads.append(data, out);
+    }
+
+    /// The part of [`Self::scan`] for patterns that may stand in many places: a stream's later bytes
+    /// need only this.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    #[inline]
+    pub fn scan_on(
+        &self,
+        data: Padded<'_>,
+        scratch: &mut Scratch,
+        queue: &mut MatchQueue,
+        out: &mut Vec<u32>,
+    ) -> Result<(), ScanError> {
         let Some(database) = &self.database else { return Ok(()) };
         if data.len() < self.members.min_len() {
             return Ok(());
@@ -73,12 +96,13 @@ impl Prefilter {
     /// Length of the shortest pattern in bytes; shorter data cannot match.
     pub fn min_len(&self) -> usize {
         let members = (self.members.patterns() > 0).then_some(self.members.min_len());
-        self.heads.lens().chain(members).min().unwrap_or(0)
+        self.heads.min_len().into_iter().chain(members).min().unwrap_or(0)
     }
 
-    /// Length of the longest pattern in bytes: windows that overlap by one less miss nothing.
+    /// Length of the longest pattern in bytes that may stand anywhere: windows that overlap by one
+    /// less miss nothing.
     pub fn max_len(&self) -> usize {
-        self.heads.lens().chain([self.members.max_len()]).max().unwrap_or(0)
+        self.members.max_len()
     }
 
     /// Number of different patterns.
@@ -156,16 +180,18 @@ impl PatternStore {
         let mut by_pattern: BTreeMap<Literal, Vec<(Ends, u32)>> = BTreeMap::new();
         for &number in numbers {
             let signature = signatures.get(number as usize)?;
-            let ends = match data {
-                Data::Whole => fast_pattern::ends(signature),
-                Data::Window => Ends::ANYWHERE,
-            };
+            let ends = fast_pattern::ends(signature);
             by_pattern.entry(Literal::of(signature)?).or_default().push((ends, number));
         }
         if by_pattern.is_empty() {
             return None;
         }
         let heads = Heads::take(&mut by_pattern);
+        if data == Data::Window {
+            for (ends, _) in by_pattern.values_mut().flatten() {
+                *ends = Ends::ANYWHERE;
+            }
+        }
         let members = Members::new(&mut by_pattern);
         let set: Arc<[Literal]> = by_pattern.into_keys().collect();
         let set = (!set.is_empty()).then(|| self.number(set));
