@@ -160,6 +160,8 @@ pub struct Ratios {
     pub out_of_scope_to_receive_touch_and_free: f64,
     /// The worker against Hyperscan alone: 1 would be a sensor that only scans.
     pub worker_to_raw_scan: Option<f64>,
+    /// The worker against receiving and freeing.
+    pub worker_to_receive_and_free: f64,
     /// The worker alone against all of Suricata's threads.
     pub worker_to_peer: Option<f64>,
     /// Pollux's whole process against all of Suricata's threads.
@@ -178,6 +180,7 @@ impl Report {
                 .out_of_scope
                 .over(&self.receive_touch_and_free),
             worker_to_raw_scan: raw.map(|raw| self.worker.over(&raw)),
+            worker_to_receive_and_free: self.worker.over(&self.receive_and_free),
             worker_to_peer: peer.map(|peer| self.worker.over(&peer)),
             process_to_peer: peer.map(|peer| self.process.over(&peer)),
         };
@@ -225,8 +228,11 @@ impl fmt::Display for Report {
         let free = ratios.out_of_scope_to_receive_and_free;
         let touch = ratios.out_of_scope_to_receive_touch_and_free;
         writeln!(f, "\n(c)/(b) {free:.2}, with a look at headers {touch:.2} (0.50 is asked for)")?;
-        if let Some(ratio) = ratios.worker_to_raw_scan {
-            writeln!(f, "(a)/(d) {ratio:.2}")?;
+        let free = ratios.worker_to_receive_and_free;
+        write!(f, "share of the limits: (a)/(b) {free:.3}")?;
+        match ratios.worker_to_raw_scan {
+            Some(ratio) => writeln!(f, ", (a)/(d) {ratio:.2}")?,
+            None => writeln!(f)?,
         }
         if let (Some(worker), Some(process), Some(peer)) =
             (ratios.worker_to_peer, ratios.process_to_peer, &self.peer)

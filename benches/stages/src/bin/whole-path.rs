@@ -16,6 +16,7 @@ use benches::{memory, port, worker};
 use clap::Parser;
 use engine::scope::Scope;
 use hdrhistogram::Histogram;
+use traffic::Bulk;
 
 /// Measures the whole path by CPU time.
 #[derive(Debug, Parser)]
@@ -26,9 +27,19 @@ struct Options {
     /// Rule files, folders or patterns.
     #[arg(long, num_args = 1.., default_value = "deploy/examples/rules")]
     rules: Vec<PathBuf>,
-    /// Take the shared corpus (POLLUX_SHARED): its open capture with ET Open.
+    /// Take the shared corpus (POLLUX_SHARED): its open capture with ET Open; and with the same rules
+    /// two captures that are made: HTTP with bodies, and many short connections.
     #[arg(long, conflicts_with_all = ["capture", "rules"])]
     corpus: bool,
+    /// With that: only the corpus's capture.
+    #[arg(long, requires = "corpus")]
+    no_made: bool,
+    /// Connections of the capture of HTTP with bodies of 16 kB each.
+    #[arg(long, default_value_t = 10_000)]
+    body_flows: u64,
+    /// Connections of ten packets each of the capture of short ones.
+    #[arg(long, default_value_t = 1_000_000)]
+    short_flows: u64,
     /// HOME_NET; by default the private ranges.
     #[arg(long)]
     home_net: Option<String>,
@@ -67,17 +78,27 @@ fn main() -> anyhow::Result<()> {
         options.capture = Some(shared.join("corpus/captures/dev-open.pcap"));
         options.rules = vec![shared.join("corpus/rules/et-open")];
     }
-    let capture = match &options.capture {
-        Some(capture) => capture.clone(),
-        None => generated(work.path())?,
+    let captures = match &options.capture {
+        Some(capture) if options.corpus && !options.no_made => {
+            let bodies = Bulk { flows: options.body_flows, ..Bulk::http_bodies(1) };
+            let short = Bulk { flows: options.short_flows, ..Bulk::short_flows(1) };
+            vec![
+                capture.clone(),
+                made(work.path(), "http-bodies", &bodies)?,
+                made(work.path(), "short-flows", &short)?,
+            ]
+        }
+        Some(capture) => vec![capture.clone()],
+        None => vec![made(work.path(), "http-bodies", &Bulk::http_bodies(1))?],
     };
+    let capture = captures.first().context("no capture")?;
     let source = RuleSource {
         paths: options.rules.clone(),
         home_net: options.home_net.clone(),
         cache: options.cache.clone().unwrap_or_else(|| work.path().join("cache")),
     };
     if let Some(times) = options.measure_memory {
-        let peak = memory::measure_here(&source, &capture, times)?;
+        let peak = memory::measure_here(&source, capture, times)?;
         println!("{}", serde_json::to_string(&peak)?);
         return Ok(());
     }
@@ -86,26 +107,35 @@ fn main() -> anyhow::Result<()> {
         let eal = port::eal()?;
         for _ in 0..passes {
             let scope = if options.out_of_scope { worker::nowhere() } else { Scope::everything() };
-            let pass = worker::pass(eal, &capture, &rules.ruleset, scope)?;
+            let pass = worker::pass(eal, capture, &rules.ruleset, scope)?;
             println!("{} packets, {:?} of the worker", pass.fed.packets, pass.worker);
         }
         return Ok(());
     }
-    let report = measure(&options, &capture, &source, &rules)?;
-    print!("{report}");
+    let mut reports = Vec::new();
+    for (number, capture) in captures.iter().enumerate() {
+        // Memory does not depend on the traffic's kind: once is enough.
+        let memory = number == 0 && !options.no_memory;
+        let report = measure(&options, capture, &source, &rules, memory)?;
+        if number > 0 {
+            println!();
+        }
+        print!("{report}");
+        reports.push(report);
+    }
     if let Some(path) = &options.json {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        serde_json::to_writer_pretty(BufWriter::new(file), &report)?;
+        serde_json::to_writer_pretty(BufWriter::new(file), &reports)?;
     }
     Ok(())
 }
 
-/// The capture that is measured with unless one is named.
-fn generated(folder: &Path) -> anyhow::Result<PathBuf> {
-    let path = folder.join("http-bodies.pcap");
-    let pcap = traffic::PcapWriter::new(BufWriter::new(File::create(&path)?))?;
-    traffic::Bulk::http_bodies(1).write(pcap)?.finish()?;
+/// Makes a capture.
+fn made(folder: &Path, name: &str, bulk: &Bulk) -> anyhow::Result<PathBuf> {
+    let path = folder.join(name).with_extension("pcap");
+    let file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
+    bulk.write(traffic::PcapWriter::new(file)?)?.finish()?;
     Ok(path)
 }
 
@@ -114,6 +144,7 @@ fn measure(
     capture: &Path,
     source: &RuleSource,
     rules: &Rules,
+    memory: bool,
 ) -> anyhow::Result<Report> {
     let say = |what: &str| eprintln!("whole-path: {what}");
     let eal = port::eal()?;
@@ -154,7 +185,7 @@ fn measure(
         matches,
     });
     let peer = peer(options, capture, rules, packets, bytes)?;
-    let memory = if options.no_memory { Vec::new() } else { peaks(source, capture)? };
+    let memory = if memory { peaks(source, capture)? } else { Vec::new() };
     let report = Report {
         capture: capture.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         packets,
