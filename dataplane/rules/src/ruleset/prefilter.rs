@@ -129,8 +129,10 @@ pub(crate) enum Data {
     /// A buffer from its first byte on: `offset` and `depth` can be told from where a pattern
     /// is found.
     Whole,
-    /// A window on a stream that began earlier.
+    /// A window on a stream, of which is told whether it begins where the stream does.
     Window,
+    /// A window of which that is not told.
+    Piece,
 }
 
 impl Literal {
@@ -186,8 +188,11 @@ impl PatternStore {
         if by_pattern.is_empty() {
             return None;
         }
-        let heads = Heads::take(&mut by_pattern);
-        if data == Data::Window {
+        let heads = match data {
+            Data::Whole | Data::Window => Heads::take(&mut by_pattern),
+            Data::Piece => Heads::default(),
+        };
+        if data != Data::Whole {
             for (ends, _) in by_pattern.values_mut().flatten() {
                 *ends = Ends::ANYWHERE;
             }

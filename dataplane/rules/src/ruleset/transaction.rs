@@ -73,7 +73,7 @@ impl TransactionsDraft {
         draft.lists = by_place
             .into_iter()
             .filter_map(|(place, numbers)| {
-                let data = if place.0.is_body() { Data::Window } else { Data::Whole };
+                let data = if place.0.is_body() { Data::Piece } else { Data::Whole };
                 Some((place, store.draft(&numbers, signatures, data)?))
             })
             .collect();
