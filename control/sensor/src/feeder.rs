@@ -113,7 +113,7 @@ impl Feeder {
         for path in captures {
             let read = capture::read(path, |frame| {
                 let go_on = self.frame(&frame, &mut pass);
-                if pass.fed.packets % 8192 == 0 {
+                if pass.fed.packets.is_multiple_of(8192) {
                     progress(&pass.fed);
                 }
                 go_on
