@@ -110,16 +110,8 @@ impl Ruleset {
         };
         let tags = signatures.iter().find_map(|s| s.extra.as_ref()?.tag_table.clone());
         let prefilters = store.drafts();
-        let ruleset = Self {
-            signatures,
-            groups,
-            transactions,
-            ip_only,
-            events,
-            tags,
-            databases,
-            prefilters,
-        };
+        let ruleset =
+            Self { signatures, groups, transactions, ip_only, events, tags, databases, prefilters };
         let mut report = ruleset.report();
         report.cached = compiled.cached;
         report.warnings = compiled.warnings;
