@@ -4,12 +4,13 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use crate::cli::{
-    BenchArgs, CheckArgs, Cli, Command, CrdArgs, DEFAULT_FILE, DoctorArgs, ReplayArgs,
-    RulesCommand, RunArgs, SelectorArgs,
+    BenchArgs, CheckArgs, Cli, Command, CrdArgs, DEFAULT_FILE, DoctorArgs, ExplainArgs,
+    KeywordsArgs, ReplayArgs, RulesCommand, RunArgs, SelectorArgs,
 };
 use crate::config::{Config, KubernetesConfig};
 use crate::ports::sysfs::Sysfs;
 use crate::rules_check::Check;
+use crate::rules_explain::{self, ExplainError};
 use crate::selector_command::{self, SelectorFailure};
 use crate::{exit, log};
 
@@ -17,6 +18,8 @@ use crate::{exit, log};
 pub fn dispatch(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Rules(RulesCommand::Check(args)) => check(&args),
+        Command::Rules(RulesCommand::Explain(args)) => explain(&args),
+        Command::Rules(RulesCommand::Keywords(args)) => keywords(args),
         Command::Selector(args) => selector(&args),
         Command::Config => config(),
         Command::Crd(args) => crd(&args),
@@ -87,6 +90,34 @@ fn check(args: &CheckArgs) -> anyhow::Result<u8> {
         check.write_text(out)?
     }
     Ok(if check.passed() { 0 } else { exit::FAILURE })
+}
+
+fn explain(args: &ExplainArgs) -> anyhow::Result<u8> {
+    let loaded = args.load()?;
+    log::begin(&loaded, &args.config);
+    let explanations = match rules_explain::find(&loaded.config, &args.rule) {
+        Ok(explanations) => explanations,
+        Err(ExplainError::Rules(error)) => return Err(error.into()),
+        Err(error) => {
+            eprintln!("pollux: {error}");
+            return Ok(exit::FAILURE);
+        }
+    };
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for explanation in &explanations {
+        rules_explain::write(explanation, &mut out)?;
+    }
+    Ok(0)
+}
+
+fn keywords(args: KeywordsArgs) -> anyhow::Result<u8> {
+    let out = io::BufWriter::new(io::stdout().lock());
+    if args.json {
+        crate::rules_keywords::write_json(out)?;
+    } else {
+        crate::rules_keywords::write_text(out)?;
+    }
+    Ok(0)
 }
 
 fn selector(args: &SelectorArgs) -> anyhow::Result<u8> {

@@ -22,6 +22,8 @@ pub mod ports;
 pub mod replay;
 pub mod reports;
 pub mod rules_check;
+pub mod rules_explain;
+pub mod rules_keywords;
 pub mod rules_source;
 pub mod rules_tables;
 pub mod run;

@@ -106,6 +106,20 @@ pub struct LoadedRules {
 /// Rule texts by ConfigMap and key.
 pub type ConfigMaps = BTreeMap<String, BTreeMap<String, String>>;
 
+/// What rules refer to, as configured; what cannot be used is a warning.
+///
+/// # Errors
+/// Variables that don't resolve.
+pub fn context(config: &Config, warnings: &mut Vec<String>) -> Result<Context, RulesError> {
+    Ok(Context {
+        variables: variables(config)?,
+        classes: classes(config, warnings),
+        reputation: tables::reputation(config, warnings),
+        countries: tables::countries(config, warnings),
+        data: DataPaths { data: config.rules.data_directory.clone() },
+    })
+}
+
 /// Reads the configured rules, those of all sets. `maps`: the ConfigMaps that there are; `None`: they
 /// are not known, and are left out. `names` outlives reloads, so that flows keep the meaning of their
 /// flowbits.
@@ -118,13 +132,7 @@ pub fn parse(
     names: &mut Names,
 ) -> Result<ParsedRules, RulesError> {
     let mut warnings = Vec::new();
-    let context = Context {
-        variables: variables(config)?,
-        classes: classes(config, &mut warnings),
-        reputation: tables::reputation(config, &mut warnings),
-        countries: tables::countries(config, &mut warnings),
-        data: DataPaths { data: config.rules.data_directory.clone() },
-    };
+    let context = context(config, &mut warnings)?;
     let loaded = rules::parse::load(&config.rules.paths, &context, names);
     if !loaded.errors.is_empty() {
         return Err(RulesError::Paths(loaded.errors));

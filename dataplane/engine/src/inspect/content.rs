@@ -8,7 +8,7 @@ use rules::signature::{Content, MAX_VARIABLES, Number, Pcre, Test};
 use super::{asn1, base64, numbers};
 
 /// How many steps the verification of one signature on one buffer may take.
-const STEP_BUDGET: u32 = 3000;
+pub const STEP_BUDGET: u32 = 3000;
 
 /// What an evaluation needs besides the buffer; owned by a core and used again and again.
 #[derive(Debug)]

@@ -22,6 +22,7 @@ mod finish;
 mod flow;
 mod header;
 mod keywords;
+mod known;
 mod lines;
 mod lists;
 mod memo;
@@ -51,6 +52,7 @@ use std::sync::Arc;
 
 pub use classification::Classifications;
 pub use files::{FileError, Loaded, load};
+pub use known::{KnownKeyword, known_keywords};
 pub use names::{Interner, Names};
 pub use rejection::Rejection;
 pub use threshold_file::ThresholdFile;

@@ -8,6 +8,7 @@ mod classify;
 mod databases;
 mod describe;
 mod events;
+mod explain;
 mod fast_pattern;
 mod group;
 mod groups;
@@ -35,6 +36,7 @@ use wire::EventSet;
 
 pub use cache::Cache;
 pub use describe::PrefilterInfo;
+pub use explain::{Candidate, Explanation, explain};
 pub use group::RuleGroup;
 pub use groups::Groups;
 pub use prefilter::Prefilter;
@@ -100,7 +102,7 @@ impl Ruleset {
         let events = EventIndex::new(&signatures);
 
         let compiled = databases::compile(store.sets(), cache, threads, progress)
-            .map_err(|failure| explain(failure, &store, &signatures))?;
+            .map_err(|failure| blame(failure, &store, &signatures))?;
         let databases = compiled.databases;
         let missing = BuildError::Internal("a database is missing");
         let (Some(groups), Some(transactions)) =
@@ -217,7 +219,7 @@ impl Ruleset {
 }
 
 /// Names the rule behind a pattern that Hyperscan refuses.
-fn explain(failure: Failure, store: &PatternStore, signatures: &[Signature]) -> BuildError {
+fn blame(failure: Failure, store: &PatternStore, signatures: &[Signature]) -> BuildError {
     let (set, error) = match failure {
         Failure::Compile(set, error) => (set, error),
         Failure::Lost => return BuildError::Internal("a thread of the build panicked"),
