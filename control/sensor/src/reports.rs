@@ -112,10 +112,19 @@ impl Reports {
         }
     }
 
-    /// Tells the last: nothing is active any more.
+    /// Tells the last: nothing is active any more, and what was wrong until then.
     pub fn finish(mut self, ledger: &Ledger, view: &View) {
-        let status =
-            self.status.as_mut().map_or(Ok(()), |status| view.write_status(status, false, &[]));
+        let conditions = self.checks.look(&Facts {
+            ledger,
+            ports: &[],
+            state: &view.conditions,
+            source: &[],
+            now: Time::from(jiff::Timestamp::now()),
+        });
+        let status = self
+            .status
+            .as_mut()
+            .map_or(Ok(()), |status| view.write_status(status, false, &conditions));
         let written = self.write_ledger(ledger).and(status);
         self.note(written);
         self.background.finish(Standing::stopped());
