@@ -174,11 +174,11 @@ fn the_status_names_the_invalid_selector_and_its_column_and_the_others_are_activ
         let errors = nodes[0]["errorConditions"].as_array().map_or(&[][..], Vec::as_slice);
         if status["metadata"]["name"] == "invalid-selector-on-purpose" {
             assert!(!active);
-            assert_eq!(errors.len(), 1, "{errors:?}");
+            assert_eq!(errors.len(), 2, "{errors:?}");
             let message = errors[0]["message"].as_str().expect("a message");
             assert!(message.contains("column 18"), "{message}");
         } else {
-            // The nodes also talk through WireGuard: that is said, and keeps nobody from being active.
+            // The nodes also talk through WireGuard: that is said to all, and keeps nobody from being active.
             assert!(active, "{status}");
             assert_eq!(errors.len(), 1, "{errors:?}");
             let message = errors[0]["message"].as_str().expect("a message");
