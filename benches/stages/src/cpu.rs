@@ -75,12 +75,22 @@ mod tests {
 
     #[test]
     fn the_peak_is_told_and_can_be_forgotten() {
-        let mut block = vec![1u8; 64 << 20];
-        block.iter_mut().step_by(4096).for_each(|byte| *byte = 2);
+        // On a thread's stack: the system has it back when the thread ends, while an allocator may
+        // keep what it was given back.
+        std::thread::Builder::new()
+            .stack_size(96 << 20)
+            .spawn(|| {
+                let mut block = [1u8; 64 << 20];
+                block.iter_mut().step_by(4096).for_each(|byte| *byte = 2);
+                std::hint::black_box(&block);
+            })
+            .unwrap()
+            .join()
+            .unwrap();
         let high = peak_rss();
         assert!(high >= 64 << 20, "{high}");
-        drop(std::hint::black_box(block));
         forget_peak().unwrap();
-        assert!(peak_rss() < high);
+        let low = peak_rss();
+        assert!(low + (32 << 20) < high, "{low} of {high}");
     }
 }
