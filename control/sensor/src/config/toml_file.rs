@@ -51,7 +51,7 @@ impl Walk<'_> {
                 DeValue::Table(inner) => {
                     let sections = sections();
                     let near = suggestion(&name, sections.iter().map(String::as_str));
-                    let known = keys::KEYS.iter().any(|key| key.name == name);
+                    let known = keys::all().any(|key| key.name == name);
                     match inner.is_empty() || !known {
                         true => self.error(at, format!("unknown section `{name}`{near}")),
                         false => self.error(at, format!("`{name}` takes one value, not a section")),
@@ -113,7 +113,7 @@ fn sections() -> Vec<String> {
     for name in [keys::ADDRESS_GROUPS, keys::PORT_GROUPS] {
         sections.push(name.trim_end_matches('.').to_owned());
     }
-    for key in keys::KEYS {
+    for key in keys::all() {
         for (at, _) in key.name.match_indices('.') {
             sections.extend(key.name.get(..at).map(str::to_owned));
         }
