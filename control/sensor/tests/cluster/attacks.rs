@@ -30,16 +30,18 @@ struct Go {
 /// The attacker.
 pub(crate) struct Attacker {
     server: SocketAddr,
+    ports: Range<u16>,
     diary: Mutex<Vec<Go>>,
     packets: Mutex<u64>,
     stop: AtomicBool,
 }
 
 impl Attacker {
-    /// Of a pod.
-    pub(crate) fn of(server: SocketAddr) -> Self {
+    /// Of a pod, from these ports, which nobody else is to have: they tell the attacks.
+    pub(crate) fn of(server: SocketAddr, ports: Range<u16>) -> Self {
         Self {
             server,
+            ports,
             diary: Mutex::default(),
             packets: Mutex::default(),
             stop: AtomicBool::new(false),
@@ -48,8 +50,8 @@ impl Attacker {
 
     /// Attacks until told to stop.
     pub(crate) fn run(&self, net: &Net, folder: &Path) {
-        let capture = folder.join("attacks.pcap");
-        for first in (10_000..60_000).step_by(usize::from(AT_ONCE)) {
+        let capture = folder.join(format!("attacks-{}.pcap", self.ports.start));
+        for first in self.ports.clone().step_by(usize::from(AT_ONCE)) {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }

@@ -17,16 +17,32 @@ use crate::sensor::{KubeSensor, Setup, entry, errors, is_active};
 
 const NODE: &str = "node-a";
 const WEB: &str = "shop/web-tier";
+/// A resource that nothing is done to.
+const BYSTANDER: &str = "batch/bystander";
 
 /// Says what is done, for those who watch.
 fn say(text: &str) {
     println!("\n== {text}");
 }
 
-fn show(kubectl: &Kubectl, words: &[&str]) {
+/// Shows what kubectl prints, and returns it.
+fn show(kubectl: &Kubectl, words: &[&str]) -> String {
     println!("   $ kubectl {}", words.join(" "));
-    for line in kubectl.run(words).lines() {
+    let printed = kubectl.run(words);
+    for line in printed.lines() {
         println!("   {line}");
+    }
+    printed
+}
+
+/// Shows `kubectl get dpi`, and asserts that the line of a resource has all of this.
+#[track_caller]
+fn show_resources(kubectl: &Kubectl, name: &str, cells: &[&str]) {
+    let table = show(kubectl, &["get", "dpi", "-A"]);
+    let line = table.lines().find(|line| line.split_whitespace().nth(1) == Some(name));
+    let line = line.unwrap_or_else(|| panic!("no {name} in {table}"));
+    for cell in cells {
+        assert!(line.contains(cell), "no {cell:?} in {line}");
     }
 }
 
@@ -35,7 +51,10 @@ struct Stage<'a> {
     kubectl: Kubectl,
     sensor: KubeSensor,
     attacker: &'a Attacker,
+    bystander: &'a Attacker,
     stretches: Vec<Stretch>,
+    /// Of the resource that nothing is done to.
+    undisturbed: Option<Stretch>,
 }
 
 impl Stage<'_> {
@@ -54,22 +73,56 @@ impl Stage<'_> {
         println!("   {name}");
     }
 
+    /// Begins to inspect a pod that nothing is done to: from when on, and what its resource's status is.
+    #[track_caller]
+    fn begin_undisturbed(&mut self) -> (Instant, Value) {
+        self.apply(&resource("batch", "bystander", "all()"));
+        self.wait_status("active status", BYSTANDER, is_active);
+        std::thread::sleep(SOON);
+        (Instant::now(), entry(&self.kubectl, BYSTANDER, NODE))
+    }
+
+    /// That pod's alerts are to be complete until now.
+    fn end_alerts(&mut self, begin: Instant) {
+        let (name, time) = ("a pod that nothing was done to", begin..Instant::now());
+        let dpi = json!([{"namespace": "batch", "name": "bystander"}]);
+        self.undisturbed = Some(Stretch { name, time, pod: Some(cluster::IMPORT.name), dpi });
+    }
+
+    /// The same, and its resource's status is what it was.
+    #[track_caller]
+    fn end_undisturbed(&mut self, (begin, told): (Instant, Value)) {
+        self.end_alerts(begin);
+        assert_eq!(entry(&self.kubectl, BYSTANDER, NODE), told, "nothing was done to it");
+    }
+
     #[track_caller]
     fn apply(&self, resource: &str) {
         self.kubectl.apply(resource);
     }
 
-    /// Waits until the status says that the resource is active; that must be soon.
+    /// Waits until a resource's status is so; that must be soon.
+    #[track_caller]
+    fn wait_status(&mut self, what: &str, resource: &str, is_so: impl Fn(&Value) -> bool) {
+        let kubectl = self.kubectl.clone();
+        let is_so = |_: &KubeSensor| is_so(&entry(&kubectl, resource, NODE));
+        let took = self.sensor.wait_for(what, SOON, is_so);
+        println!("   {what} of {resource} after {took:.1?}");
+    }
+
     #[track_caller]
     fn wait_active(&mut self) {
-        let kubectl = self.kubectl.clone();
-        let took = self.sensor.wait("active status", |_| is_active(&entry(&kubectl, WEB, NODE)));
-        println!("   active after {took:.1?}");
+        self.wait_status("active status", WEB, is_active);
     }
 }
 
 /// A node, a sensor on the tap, and pods.
-fn set_up<'a>(net: &Net, plane: &ControlPlane, attacker: &'a Attacker) -> Stage<'a> {
+fn set_up<'a>(
+    net: &Net,
+    plane: &ControlPlane,
+    attacker: &'a Attacker,
+    bystander: &'a Attacker,
+) -> Stage<'a> {
     say("pollux crd | kubectl apply -f -; then the sensor's rights, namespaces and pods");
     let kubectl = plane.kubectl();
     populate(&kubectl);
@@ -80,13 +133,19 @@ fn set_up<'a>(net: &Net, plane: &ControlPlane, attacker: &'a Attacker) -> Stage<
     say("pollux run, on a mirror port that traffic comes in by");
     let mut sensor = Setup::new(NODE, plane.kubeconfig(SENSOR)).start_on(net);
     sensor.wait_ready();
-    Stage { kubectl, sensor, attacker, stretches: Vec::new() }
+    Stage { kubectl, sensor, attacker, bystander, stretches: Vec::new(), undisturbed: None }
+}
+
+/// Attackers of a pod that things happen to, and of one that they do not.
+fn attackers() -> (Attacker, Attacker) {
+    let attacker = Attacker::of(cluster::FRONTEND_1.at(8080), 10_000..35_000);
+    (attacker, Attacker::of(cluster::IMPORT.at(8080), 35_000..60_000))
 }
 
 /// Stops the sensor, and looks at what it leaves: alerts by stretch, and every packet.
 #[track_caller]
 fn reckon(mut stage: Stage<'_>, net: &Net, taken_before: u64) {
-    let sent = stage.attacker.packets();
+    let sent = stage.attacker.packets() + stage.bystander.packets();
     stage
         .sensor
         .wait("all packets in the ledger", |it| it.results.ledger_now().total("received") >= sent);
@@ -97,6 +156,7 @@ fn reckon(mut stage: Stage<'_>, net: &Net, taken_before: u64) {
     for stretch in &stage.stretches {
         stretch.check(stage.attacker, &alerts);
     }
+    stage.undisturbed.expect("there is one").check(stage.bystander, &alerts);
     none_doubled(&alerts);
     let ledger = stage.sensor.results.ledger();
     let taken = net.taken() - taken_before;
@@ -115,21 +175,24 @@ fn what_changes_in_the_cluster_changes_inspection_and_no_packet_is_lost() {
     let Some(net) = Net::new() else { return };
     let Some(mut plane) = ControlPlane::start_in(&net) else { return };
     let frontend = cluster::FRONTEND_1.name;
-    let attacker = Attacker::of(cluster::FRONTEND_1.at(8080));
-    let mut stage = set_up(&net, &plane, &attacker);
+    let (attacker, bystander) = attackers();
+    let mut stage = set_up(&net, &plane, &attacker, &bystander);
     let folder = tempfile::tempdir().expect("a folder");
     let taken_before = net.taken();
     let web = json!([{"namespace": "shop", "name": "web-tier"}]);
     std::thread::scope(|scope| {
         scope.spawn(|| attacker.run(&net, folder.path()));
-        let _stopper = Stopper(&attacker);
+        scope.spawn(|| bystander.run(&net, folder.path()));
+        let _stoppers = [Stopper(&attacker), Stopper(&bystander)];
+        let kubectl = stage.kubectl.clone();
+        let undisturbed = stage.begin_undisturbed();
         stage.stretch("no resource, no alert", None, &web);
 
         say("kubectl apply of a DeepPacketInspection");
         stage.apply(&resource("shop", "web-tier", "tier == \"web\""));
         stage.wait_active();
-        show(&stage.kubectl, &["get", "dpi", "-A"]);
-        let first = entry(&stage.kubectl, WEB, NODE);
+        show_resources(&kubectl, "web-tier", &["tier == \"web\"", NODE]);
+        let first = entry(&kubectl, WEB, NODE);
         assert_eq!(errors(&first), "");
         stage.stretch("selected", Some(frontend), &web);
 
@@ -139,12 +202,9 @@ fn what_changes_in_the_cluster_changes_inspection_and_no_packet_is_lost() {
 
         say("a selector that is none");
         stage.apply(&resource("shop", "web-tier", "tier =="));
-        let kubectl = stage.kubectl.clone();
-        let took =
-            stage.sensor.wait("error", |_| errors(&entry(&kubectl, WEB, NODE)).contains("column"));
-        println!("   told after {took:.1?}");
+        stage.wait_status("error", WEB, |it| errors(it).contains("column"));
         assert!(!is_active(&entry(&kubectl, WEB, NODE)));
-        show(&kubectl, &["get", "dpi", "-A"]);
+        show_resources(&kubectl, "web-tier", &["tier ==", "invalid selector at column"]);
 
         say("the first selector again");
         stage.apply(&resource("shop", "web-tier", "tier == \"web\""));
@@ -171,11 +231,12 @@ fn what_changes_in_the_cluster_changes_inspection_and_no_packet_is_lost() {
         stage.stretch("the API server again", Some("frontend-new"), &web);
         let after = entry(&stage.kubectl, WEB, NODE);
         assert_eq!(after, settled, "nothing of this is told in the status, for nothing changed");
-        show(&stage.kubectl, &["get", "dpi", "-A"]);
+        show_resources(&kubectl, "web-tier", &["tier == \"web\"", NODE]);
 
         say("the resource is deleted");
-        stage.kubectl.run(&["delete", "dpi", "-n", "shop", "web-tier"]);
+        kubectl.run(&["delete", "dpi", "-n", "shop", "web-tier"]);
         stage.stretch("no resource", None, &web);
+        stage.end_undisturbed(undisturbed);
         pause(&plane, &stage.sensor);
     });
     say("the sensor is stopped; alerts and ledger");
@@ -207,18 +268,19 @@ fn pause(plane: &ControlPlane, sensor: &KubeSensor) {
 fn a_minute_without_api_server_loses_and_doubles_nothing() {
     let Some(net) = Net::new() else { return };
     let Some(mut plane) = ControlPlane::start_in(&net) else { return };
-    let attacker = Attacker::of(cluster::FRONTEND_1.at(8080));
-    let mut stage = set_up(&net, &plane, &attacker);
+    let (attacker, bystander) = attackers();
+    let mut stage = set_up(&net, &plane, &attacker, &bystander);
     let folder = tempfile::tempdir().expect("a folder");
     let taken_before = net.taken();
     let web = json!([{"namespace": "shop", "name": "web-tier"}]);
     std::thread::scope(|scope| {
         scope.spawn(|| attacker.run(&net, folder.path()));
-        let _stopper = Stopper(&attacker);
+        scope.spawn(|| bystander.run(&net, folder.path()));
+        let _stoppers = [Stopper(&attacker), Stopper(&bystander)];
         stage.apply(&resource("shop", "web-tier", "tier == \"web\""));
         stage.wait_active();
         let before = entry(&stage.kubectl, WEB, NODE);
-        std::thread::sleep(SOON);
+        let undisturbed = stage.begin_undisturbed();
         let begin = Instant::now();
         say("the API server is killed, for a minute");
         plane.kill_api();
@@ -231,8 +293,12 @@ fn a_minute_without_api_server_loses_and_doubles_nothing() {
         plane.start_api();
         say("the API server is back");
         let (kubectl, back) = (stage.kubectl.clone(), Instant::now());
+        let is_right = |resource| {
+            let entry = entry(&kubectl, resource, NODE);
+            is_active(&entry) && errors(&entry).contains("broken.rules")
+        };
         stage.sensor.wait_for("the error in the status", Duration::from_secs(5), |_| {
-            errors(&entry(&kubectl, WEB, NODE)).contains("broken.rules")
+            is_right(WEB) && is_right(BYSTANDER)
         });
         println!("   status is right after {:.1?}", back.elapsed());
         let after = entry(&kubectl, WEB, NODE);
@@ -240,6 +306,7 @@ fn a_minute_without_api_server_loses_and_doubles_nothing() {
         let time = begin..Instant::now();
         let pod = Some(cluster::FRONTEND_1.name);
         stage.stretches.push(Stretch { name: "all the time", time, pod, dpi: web.clone() });
+        stage.end_alerts(undisturbed.0);
     });
     reckon(stage, &net, taken_before);
 }
