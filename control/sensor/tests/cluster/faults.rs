@@ -11,13 +11,13 @@ use crate::kubectl::Kubectl;
 use crate::proxy::{Asked, Ending, Fault, Proxy};
 use crate::sensor::{KubeSensor, Setup, entry, errors, is_active};
 
-const NODE: &str = "node-a";
+pub(crate) const NODE: &str = "node-a";
 
 /// As long as coming back may take, on a busy machine.
 const RECOVERY: Duration = Duration::from_secs(15);
 
 /// A control plane with the CRD and the sensor's rights, and a proxy before it.
-fn surroundings() -> Option<(ControlPlane, Kubectl, Proxy)> {
+pub(crate) fn surroundings() -> Option<(ControlPlane, Kubectl, Proxy)> {
     let plane = ControlPlane::start()?;
     let kubectl = plane.kubectl();
     kubectl.install_crd();
@@ -27,13 +27,13 @@ fn surroundings() -> Option<(ControlPlane, Kubectl, Proxy)> {
     Some((plane, kubectl, proxy))
 }
 
-fn sensor_behind(plane: &ControlPlane, proxy: &Proxy) -> KubeSensor {
+pub(crate) fn sensor_behind(plane: &ControlPlane, proxy: &Proxy) -> KubeSensor {
     Setup::new(NODE, plane.kubeconfig_at(SENSOR, &proxy.url())).start()
 }
 
 /// Everything is followed: a new resource becomes active, a new pod an endpoint, a label is inherited.
 #[track_caller]
-fn follows(kubectl: &Kubectl, sensor: &mut KubeSensor, name: &str) {
+pub(crate) fn follows(kubectl: &Kubectl, sensor: &mut KubeSensor, name: &str) {
     let endpoints = sensor.metric("pollux_endpoints").unwrap_or(0.0);
     let number = endpoints + 1.0;
     let address = format!("10.1.0.{number}");

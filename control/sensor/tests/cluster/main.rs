@@ -15,11 +15,14 @@ mod faults;
 mod fleet;
 mod kubectl;
 mod leases;
+mod lists;
 mod proxy;
 mod sensor;
+mod stream;
 
 mod manifests;
 mod names;
 mod rights;
 mod rule_sets;
 mod scenario;
+mod view;

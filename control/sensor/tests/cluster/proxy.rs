@@ -31,8 +31,20 @@ pub(crate) enum Fault {
     Drop,
     /// The server is asked, but its answer is lost: what was asked for has happened.
     LoseAnswer,
-    /// The answer breaks off in its middle.
+    /// The answer breaks off in its middle; of a list that is told as a stream, the list.
     Half,
+}
+
+/// What becomes of lists that are asked for as streams, which the server behind may not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Streams {
+    /// The server behind is asked.
+    Asked,
+    /// They are told as a newer server tells them: each object of a list, a bookmark that says that these
+    /// were all, and from the list's version on what the server behind tells.
+    Told,
+    /// The same without that bookmark, as a server does that takes them for watches.
+    Unmarked,
 }
 
 /// How open watches end.
@@ -69,11 +81,19 @@ impl Asked {
             && self.path.ends_with(&format!("/{plural}"))
     }
 
+    /// Is it a list of these as a stream?
+    pub(crate) fn streams(&self, plural: &str) -> bool {
+        self.watches(plural) && self.query.contains(STREAM)
+    }
+
     /// Does it write a status?
     pub(crate) fn writes_status(&self) -> bool {
         self.method == "PUT" && self.path.ends_with("/status")
     }
 }
+
+/// How a list is asked for as a stream.
+const STREAM: &str = "sendInitialEvents=true";
 
 type Matches = Box<dyn Fn(&Asked) -> bool + Send>;
 
@@ -88,6 +108,7 @@ struct State {
     asked: Mutex<Vec<Asked>>,
     endings: watch::Sender<(u64, Option<Ending>)>,
     cuts: watch::Sender<u64>,
+    streams: Mutex<Streams>,
 }
 
 /// The proxy, which ends with the test.
@@ -100,6 +121,9 @@ pub(crate) struct Proxy {
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
+/// A watch as it comes.
+pub(crate) type Events = futures::stream::BoxStream<'static, io::Result<Bytes>>;
+
 impl Proxy {
     /// Starts one before a control plane.
     pub(crate) fn start(plane: &ControlPlane) -> Self {
@@ -108,6 +132,7 @@ impl Proxy {
             asked: Mutex::default(),
             endings: watch::Sender::new((0, None)),
             cuts: watch::Sender::new(0),
+            streams: Mutex::new(Streams::Asked),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("set");
@@ -151,6 +176,11 @@ impl Proxy {
     /// Makes no more faults.
     pub(crate) fn heal(&self) {
         locked(&self.state.rules).clear();
+    }
+
+    /// Says what becomes of lists as streams from now on.
+    pub(crate) fn stream_lists(&self, streams: Streams) {
+        *locked(&self.state.streams) = streams;
     }
 
     /// Ends every open watch.
@@ -243,6 +273,13 @@ async fn answer(
     parts.headers.remove("accept-encoding");
     let uri = parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
     parts.uri = uri.parse().map_err(io::Error::other)?;
+    let streams = *locked(&state.streams);
+    if streams != Streams::Asked && asked.query.contains(STREAM) {
+        let endings = state.endings.subscribe();
+        let is_half = matches!(fault, Some(Fault::Half));
+        let (parts, events) = crate::stream::told(&client, parts, streams, is_half).await?;
+        return Ok(Response::from_parts(parts, watched(events, endings)));
+    }
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let outgoing = Request::from_parts(parts, kube::client::Body::from(body));
     let response = client.send(outgoing).await.map_err(io::Error::other)?;
@@ -259,18 +296,18 @@ async fn answer(
             ))
         }
         _ if asked.query.contains("watch=") => {
-            Ok(Response::from_parts(parts, watched(body, state.endings.subscribe())))
+            let events = body.into_data_stream().map(|it| it.map_err(io::Error::other)).boxed();
+            Ok(Response::from_parts(parts, watched(events, state.endings.subscribe())))
         }
         _ => Ok(Response::from_parts(parts, body.map_err(io::Error::other).boxed_unsync())),
     }
 }
 
 /// The events of a watch as they come, until they end or are to be ended.
-fn watched(body: kube::client::Body, mut endings: watch::Receiver<(u64, Option<Ending>)>) -> Body {
+fn watched(mut frames: Events, mut endings: watch::Receiver<(u64, Option<Ending>)>) -> Body {
     let (send, receive) = mpsc::channel::<io::Result<Frame<Bytes>>>(1);
     endings.mark_unchanged();
     tokio::spawn(async move {
-        let mut frames = body.into_data_stream();
         loop {
             let ended = tokio::select! {
                 frame = frames.next() => match frame {
@@ -279,7 +316,7 @@ fn watched(body: kube::client::Body, mut endings: watch::Receiver<(u64, Option<E
                         continue;
                     }
                     Some(Err(error)) => {
-                        let _ = send.send(Err(io::Error::other(error))).await;
+                        let _ = send.send(Err(error)).await;
                         return;
                     }
                     None => return,

@@ -90,13 +90,7 @@ impl Cluster {
     pub async fn start(config: &Config, news: impl Fn() + Send + 'static) -> anyhow::Result<Self> {
         let kubernetes = &config.kubernetes;
         let (client, namespace) = client::connect(kubernetes).await?;
-        let shared = Arc::new(Shared {
-            store: Mutex::new(Store::new(config.sensor.node_name(), streams(config))),
-            wake: Notify::new(),
-            told: Notify::new(),
-            streaming: AtomicBool::new(true),
-            served: Mutex::new(None),
-        });
+        let shared = Arc::new(Shared::new(config.sensor.node_name(), streams(config)));
         let cluster = Self { shared, client, namespace: namespace.into() };
         cluster.watch_all(config);
         let shared = Arc::clone(&cluster.shared);
@@ -267,6 +261,17 @@ async fn follow_resources(shared: Arc<Shared>, client: kube::Client) {
 }
 
 impl Shared {
+    /// Before anything is told. `node`: whose entries of status are this sensor's.
+    fn new(node: String, streams: impl IntoIterator<Item = Stream>) -> Self {
+        Self {
+            store: Mutex::new(Store::new(node, streams)),
+            wake: Notify::new(),
+            told: Notify::new(),
+            streaming: AtomicBool::new(true),
+            served: Mutex::new(None),
+        }
+    }
+
     fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }

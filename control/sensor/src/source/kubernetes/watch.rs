@@ -14,9 +14,22 @@ use super::Shared;
 use super::items::Named;
 use super::store::Stream;
 
-/// A watch that is silent for so long in its first list is one of a server that does not know
-/// lists as streams.
-const SILENCE: Duration = Duration::from_secs(10);
+/// When a server is taken for one that does not know lists as streams: it takes such a list for a
+/// watch, and never says that the list is complete.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// It says nothing for so long.
+    silence: Duration,
+    /// It tells of objects for so long: a list, or changes.
+    longest: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // The longest is shorter than a watch is kept: a long list would be begun again and again.
+        Self { silence: Duration::from_secs(10), longest: Duration::from_secs(45) }
+    }
+}
 
 /// How long the server keeps a watch; a dead connection is noticed soon after.
 const WATCH_SECONDS: u32 = 60;
@@ -76,6 +89,17 @@ pub(super) async fn follow<T: Send>(
     make: Make<T>,
     cut: fn(T) -> Named,
 ) -> Ended {
+    follow_within(Limits::default(), shared, stream, config, make, cut).await
+}
+
+async fn follow_within<T: Send>(
+    limits: Limits,
+    shared: Arc<Shared>,
+    stream: Stream,
+    config: watcher::Config,
+    make: Make<T>,
+    cut: fn(T) -> Named,
+) -> Ended {
     loop {
         let streaming = shared.streams_lists();
         let mut config = config.clone().timeout(WATCH_SECONDS);
@@ -83,18 +107,25 @@ pub(super) async fn follow<T: Send>(
             config = config.streaming_lists();
         }
         let mut events = make(config).backoff(Patience::default()).boxed();
-        let mut listing = true;
+        // Is a list to be told, and since when is it?
+        let (mut listing, mut since) = (true, None::<Instant>);
         loop {
+            if streaming && since.is_some_and(|since| since.elapsed() >= limits.longest) {
+                shared.list_in_pages(&stream, "the server completes no list as a stream");
+                break;
+            }
             let next = match listing && streaming {
-                true => tokio::time::timeout(SILENCE, events.next()).await,
+                true => tokio::time::timeout(limits.silence, events.next()).await,
                 false => Ok(events.next().await),
             };
             let event = match next {
                 Ok(Some(Ok(event))) => event,
                 Ok(Some(Err(error))) => {
                     let status = code(&error);
-                    // Known to those that have them; others refuse or do not understand.
-                    if streaming && listing && matches!(status, Some(400 | 422)) {
+                    since = None;
+                    // Known to those that have them; others refuse or do not understand. Also when
+                    // a list is told anew: another server may have taken the place of the first.
+                    if streaming && matches!(status, Some(400 | 422)) {
                         shared.list_in_pages(&stream, "the server refuses lists as streams");
                         break;
                     }
@@ -120,6 +151,7 @@ pub(super) async fn follow<T: Send>(
             match event {
                 Event::Init => {
                     listing = true;
+                    since.get_or_insert_with(Instant::now);
                     shared.begin(&stream);
                 }
                 Event::InitApply(object) | Event::Apply(object) => {
@@ -131,7 +163,7 @@ pub(super) async fn follow<T: Send>(
                     shared.take(&stream, &key);
                 }
                 Event::InitDone => {
-                    listing = false;
+                    (listing, since) = (false, None);
                     shared.done(&stream);
                 }
             }
@@ -176,7 +208,131 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::Ordering;
+
+    use api::resources::Namespace;
+    use futures::stream;
+    use kube::core::Status;
+    use kube::runtime::watcher::InitialListStrategy::StreamingList;
+
     use super::*;
+    use crate::source::kubernetes::items::Item;
+
+    type Told = watcher::Result<Event<&'static str>>;
+
+    fn cut(name: &'static str) -> Named {
+        let namespace = Namespace { name: name.to_owned(), ..Namespace::default() };
+        ((String::new(), name.to_owned()), Item::Namespace(namespace))
+    }
+
+    fn refused(code: u16) -> Told {
+        Err(watcher::Error::WatchError(Status { code, ..Status::default() }.boxed()))
+    }
+
+    /// Follows a server until it is so. It tells this where lists are to be streams, and where they
+    /// are to be pages that there is one namespace, `paged`. Also returns of each list whether it was
+    /// to be a stream.
+    async fn follow_until(
+        is_so: impl Fn(&Shared) -> bool,
+        limits: Limits,
+        streamed: impl Fn() -> BoxStream<'static, Told> + Send + 'static,
+    ) -> (Arc<Shared>, Vec<bool>) {
+        let shared = Arc::new(Shared::new("n1".to_owned(), [Stream::Namespaces]));
+        let asked = Arc::<Mutex<Vec<bool>>>::default();
+        let asks = Arc::clone(&asked);
+        let make: Make<&'static str> = Box::new(move |config| {
+            let is_streamed = config.initial_list_strategy == StreamingList;
+            asks.lock().expect("no panic").push(is_streamed);
+            if is_streamed {
+                return streamed();
+            }
+            let told = [Event::Init, Event::InitApply("paged"), Event::InitDone];
+            stream::iter(told.map(Ok)).chain(stream::pending()).boxed()
+        });
+        let config = watcher::Config::default();
+        let (follower, namespaces) = (Arc::clone(&shared), Stream::Namespaces);
+        let followed = follow_within(limits, follower, namespaces, config, make, cut);
+        let look = async {
+            while !is_so(&shared) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let both = async {
+            tokio::select! { ended = followed => panic!("{ended:?}"), () = look => {} }
+        };
+        tokio::time::timeout(Duration::from_secs(30), both).await.expect("it comes to be so");
+        let asked = asked.lock().expect("no panic").clone();
+        (shared, asked)
+    }
+
+    fn names(shared: &Shared) -> Vec<String> {
+        shared.store().index.namespace_names().map(|name| name.to_string()).collect()
+    }
+
+    fn is_complete(shared: &Shared) -> bool {
+        shared.store().is_complete()
+    }
+
+    const LISTED: [Event<&str>; 2] = [Event::Init, Event::InitApply("a")];
+
+    #[tokio::test]
+    async fn a_list_is_complete_where_the_stream_says_so_and_not_before() {
+        let limits = Limits::default();
+        let told = || stream::iter(LISTED.map(Ok)).chain(stream::pending()).boxed();
+        let (shared, asked) = follow_until(|it| names(it) == ["a"], limits, told).await;
+        assert!(!is_complete(&shared));
+        assert_eq!(asked, [true]);
+        let told = || {
+            let told = stream::iter(LISTED.map(Ok));
+            told.chain(stream::iter([Ok(Event::InitDone)])).chain(stream::pending()).boxed()
+        };
+        let (shared, asked) = follow_until(is_complete, limits, told).await;
+        assert_eq!((asked, names(&shared)), (vec![true], vec!["a".to_owned()]));
+        assert!(shared.streaming.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_lists_as_streams_is_asked_for_pages() {
+        for code in [400, 422] {
+            let told = move || stream::iter([refused(code)]).chain(stream::pending()).boxed();
+            let (shared, asked) = follow_until(is_complete, Limits::default(), told).await;
+            assert_eq!((asked, names(&shared)), (vec![true, false], vec!["paged".to_owned()]));
+            assert!(!shared.streaming.load(Ordering::Relaxed));
+        }
+    }
+
+    #[tokio::test]
+    async fn so_is_one_that_took_the_place_of_one_that_did_not() {
+        let told = || {
+            let told = stream::iter(LISTED.map(Ok)).chain(stream::iter([Ok(Event::InitDone)]));
+            told.chain(stream::iter([refused(410), refused(422)])).chain(stream::pending()).boxed()
+        };
+        let is_paged = |it: &Shared| names(it) == ["paged"];
+        let (_, asked) = follow_until(is_paged, Limits::default(), told).await;
+        assert_eq!(asked, [true, false]);
+    }
+
+    #[tokio::test]
+    async fn so_is_one_that_never_says_that_its_list_is_complete() {
+        let told = || {
+            let change = |()| async {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                Some((Ok(Event::InitApply("a")), ()))
+            };
+            stream::iter([Ok(Event::Init)]).chain(stream::unfold((), change)).boxed()
+        };
+        let limits = Limits { longest: Duration::from_millis(300), ..Limits::default() };
+        let begin = Instant::now();
+        let (shared, asked) = follow_until(is_complete, limits, told).await;
+        assert!(begin.elapsed() >= limits.longest, "changes may be a long list");
+        assert_eq!((asked, names(&shared)), (vec![true, false], vec!["paged".to_owned()]));
+
+        let told = || stream::iter(LISTED.map(Ok)).chain(stream::pending()).boxed();
+        let limits = Limits { silence: Duration::from_millis(100), ..Limits::default() };
+        let (shared, asked) = follow_until(is_complete, limits, told).await;
+        assert_eq!((asked, names(&shared)), (vec![true, false], vec!["paged".to_owned()]));
+    }
 
     #[test]
     fn patience_grows_to_a_bound_and_begins_anew() {
