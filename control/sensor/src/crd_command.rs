@@ -1,7 +1,7 @@
 //! `pollux crd`: the CustomResourceDefinition, on request only where it is of use: a cluster that has
 //! DeepPacketInspections already gets an explanation instead.
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use api::dpi::{API_VERSION, CRD_NAME, STORED_API_VERSION};
 use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
@@ -27,41 +27,39 @@ pub fn checked(config: &KubernetesConfig) -> anyhow::Result<String> {
         let service = service.map_err(|error| {
             anyhow::anyhow!("cannot ask the cluster who serves {API_VERSION}: {}", chain(&error))
         })?;
-        let aggregated = service.as_ref().and_then(|service| aggregating(&service.data));
-        let ask = |version| {
-            let client = client.clone();
-            async move {
-                serves(&client, version)
-                    .await
-                    .with_context(|| format!("cannot ask the cluster for {version}"))
-            }
-        };
-        verdict(aggregated.as_deref(), ask(API_VERSION).await?, ask(STORED_API_VERSION).await?)?;
+        if let Some(server) = service.as_ref().and_then(|service| aggregating(&service.data)) {
+            // Whether it answers or not, a definition beside it would be ignored.
+            bail!(beside(&server, serves(&client, API_VERSION).await));
+        }
+        let is_stored = serves(&client, STORED_API_VERSION).await.map_err(anyhow::Error::msg)?;
+        if is_stored {
+            bail!(
+                "the cluster keeps Calico's DeepPacketInspections in {STORED_API_VERSION}, where the \
+                 sensor reads them; {CRD_NAME} beside it would be a second place for the same"
+            );
+        }
         Ok(api::dpi::crd_yaml())
     })
 }
 
-/// Is the CRD of use?
-fn verdict(aggregated: Option<&str>, is_served: bool, is_stored: bool) -> anyhow::Result<()> {
-    if let Some(server) = aggregated {
-        bail!(
-            "an aggregated API server ({server}) serves {API_VERSION} in this cluster: Kubernetes \
-             ignores a CustomResourceDefinition of that group beside it. {}",
-            match is_served {
-                true => "It serves DeepPacketInspections already; there is nothing to install",
-                false =>
-                    "It serves no DeepPacketInspections; that needs an edition of Calico that \
-                          has them",
-            }
-        );
-    }
-    if is_stored {
-        bail!(
-            "the cluster keeps Calico's DeepPacketInspections in {STORED_API_VERSION}, where the \
-             sensor reads them; {CRD_NAME} beside it would be a second place for the same"
-        );
-    }
-    Ok(())
+/// Why there is no use for the CRD beside an aggregated API server, which serves the resource or not, or
+/// does not answer.
+fn beside(server: &str, is_served: Result<bool, String>) -> String {
+    let more = match is_served {
+        Ok(true) => {
+            "It serves DeepPacketInspections already; there is nothing to install".to_owned()
+        }
+        Ok(false) => {
+            "It serves no DeepPacketInspections; that needs an edition of Calico that has \
+                      them"
+                .to_owned()
+        }
+        Err(error) => format!("Now it does not say whether it has DeepPacketInspections: {error}"),
+    };
+    format!(
+        "an aggregated API server ({server}) serves {API_VERSION} in this cluster: Kubernetes ignores \
+         a CustomResourceDefinition of that group beside it. {more}"
+    )
 }
 
 fn api_services() -> ApiResource {
@@ -95,13 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_has_the_resource_is_left_alone() {
-        assert!(verdict(None, false, false).is_ok());
-        assert!(verdict(None, true, false).is_ok(), "our own, perhaps an older one");
-        let said = verdict(Some("service a/b"), true, false).expect_err("refused").to_string();
-        assert!(said.contains("service a/b") && said.contains("nothing to install"), "{said}");
-        assert!(verdict(Some("service a/b"), false, true).is_err());
-        let said = verdict(None, false, true).expect_err("refused").to_string();
-        assert!(said.contains(STORED_API_VERSION), "{said}");
+    fn of_an_aggregated_server_is_said_which_it_is_and_whether_it_has_the_resource() {
+        let said = |is_served| beside("service a/b", is_served);
+        for is_served in [Ok(true), Ok(false), Err("it is down".to_owned())] {
+            assert!(said(is_served.clone()).contains("service a/b"), "{is_served:?}");
+        }
+        assert!(said(Ok(true)).contains("nothing to install"));
+        assert!(said(Ok(false)).contains("an edition of Calico"));
+        assert!(said(Err("it is down".to_owned())).ends_with("it is down"));
     }
 }

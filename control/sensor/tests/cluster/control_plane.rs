@@ -265,6 +265,11 @@ impl Request {
         action
     }
 
+    /// The group of what it is about.
+    pub(crate) fn group(&self) -> String {
+        self.0["objectRef"]["apiGroup"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// The answer's status code.
     pub(crate) fn code(&self) -> u64 {
         self.0["responseStatus"]["code"].as_u64().unwrap_or(0)

@@ -190,54 +190,6 @@ fn a_sensor_that_is_stopped_while_the_server_hangs_ends_all_the_same() {
 }
 
 #[test]
-fn without_the_crd_the_sensor_says_so_and_takes_it_up_when_it_comes_and_comes_again() {
-    let Some(plane) = ControlPlane::start() else { return };
-    let kubectl = plane.kubectl();
-    install_rights(&kubectl);
-    create_node(&kubectl, NODE);
-    let mut sensor = Setup::new(NODE, plane.kubeconfig(SENSOR)).start();
-    sensor.wait("word of it", |it| it.said().contains("pollux crd | kubectl apply -f -"));
-    for name in ["once", "again"] {
-        kubectl.install_crd();
-        kubectl.apply(&resource("default", name, "all()"));
-        let of = format!("default/{name}");
-        sensor.wait("active status", |_| is_active(&entry(&kubectl, &of, NODE)));
-        kubectl.run(&["delete", "crd", "deeppacketinspections.projectcalico.org"]);
-        sensor.wait("no resource", |it| it.metric("pollux_resources") == Some(0.0));
-    }
-    sensor.stop();
-}
-
-#[test]
-fn resources_in_calicos_storage_group_are_taken_where_no_other_serves_them() {
-    let Some(plane) = ControlPlane::start() else { return };
-    let kubectl = plane.kubectl();
-    install_rights(&kubectl);
-    create_node(&kubectl, NODE);
-    let crd = crate::common::pollux(["crd"]).expect(0).stdout;
-    let crd =
-        crd.replace("projectcalico.org", "crd.projectcalico.org").replace("name: v3", "name: v1");
-    // For this test alone: the sensor never brings a definition of this group.
-    kubectl.apply(&crd);
-    let document = json!({
-        "apiVersion": "crd.projectcalico.org/v1", "kind": "DeepPacketInspection",
-        "metadata": {"namespace": "default", "name": "stored"}, "spec": {"selector": "all()"},
-    });
-    let begin = std::time::Instant::now();
-    while kubectl.try_feed(&["apply", "-f", "-"], &document.to_string()).code != Some(0) {
-        assert!(begin.elapsed() < Duration::from_secs(30), "the CRD is not served");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let mut sensor = Setup::new(NODE, plane.kubeconfig(SENSOR)).start();
-    sensor.wait("active status", |_| {
-        let words = ["deeppacketinspections.crd.projectcalico.org", "-n", "default", "stored"];
-        let stored = kubectl.get(&words);
-        stored["status"]["nodes"][0]["active"]["success"] == true
-    });
-    sensor.stop();
-}
-
-#[test]
 fn what_others_wrote_into_a_status_stays_and_what_they_wrote_into_ours_does_not() {
     let Some((plane, kubectl, proxy)) = surroundings() else { return };
     // Without leases nobody finds the other sensor, which is not there, silent.

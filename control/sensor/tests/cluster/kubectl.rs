@@ -86,9 +86,24 @@ impl Kubectl {
     pub(crate) fn install_crd(&self) {
         let crd = crate::common::pollux(["crd"]).expect(0).stdout;
         self.apply(&crd);
+        self.await_kind("deeppacketinspections.v3.projectcalico.org");
+    }
+
+    /// Brings the definition of the group that Calico's aggregated API server keeps its resources in, as such
+    /// a cluster has it. For tests alone: the sensor never brings a definition of this group.
+    #[track_caller]
+    pub(crate) fn install_stored_crd(&self) {
+        let crd = crate::common::pollux(["crd"]).expect(0).stdout;
+        let crd = crd.replace("projectcalico.org", "crd.projectcalico.org");
+        self.apply(&crd.replace("name: v3", "name: v1"));
+        self.await_kind("deeppacketinspections.v1.crd.projectcalico.org");
+    }
+
+    #[track_caller]
+    fn await_kind(&self, kind: &str) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while self.try_run(&["get", "deeppacketinspections.v3.projectcalico.org"]).code != Some(0) {
-            assert!(Instant::now() < deadline, "the CRD is not served");
+        while self.try_run(&["get", kind]).code != Some(0) {
+            assert!(Instant::now() < deadline, "{kind} is not served");
             std::thread::sleep(Duration::from_millis(100));
         }
     }

@@ -25,4 +25,5 @@ mod names;
 mod rights;
 mod rule_sets;
 mod scenario;
+mod serving;
 mod view;

@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) rules: Option<String>,
     /// Further sections.
     pub(crate) more: String,
+    /// Variables of its environment.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -36,6 +38,7 @@ impl Setup {
             kubernetes: String::new(),
             rules: None,
             more: String::new(),
+            environment: Vec::new(),
         }
     }
 
@@ -58,6 +61,7 @@ pub(crate) struct KubeSensor {
     folder: TempDir,
     netns: Option<String>,
     metrics: u16,
+    environment: Vec<(String, String)>,
     /// What it writes.
     pub(crate) results: Results,
 }
@@ -97,7 +101,8 @@ impl KubeSensor {
         fs::write(at("pollux.toml"), text).expect("written");
         let results = Results::of(&at("out"));
         let netns = net.map(|net| net.name().to_owned());
-        let mut sensor = Self { running: None, folder, netns, metrics, results };
+        let environment = setup.environment.clone();
+        let mut sensor = Self { running: None, folder, netns, metrics, environment, results };
         sensor.launch();
         sensor
     }
@@ -107,6 +112,7 @@ impl KubeSensor {
     pub(crate) fn launch(&mut self) {
         let mut command = crate::control_plane::within(self.netns.as_deref(), &binary());
         command.args(["run", "-c"]).arg(self.path("pollux.toml"));
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.running = Some(Running::start_logged(&mut command, &self.path("log")));
     }
 
@@ -200,8 +206,15 @@ impl KubeSensor {
 /// The entry of a node in a resource's status; null where there is none.
 #[track_caller]
 pub(crate) fn entry(kubectl: &Kubectl, resource: &str, node: &str) -> Value {
+    entry_of(kubectl, "projectcalico.org", resource, node)
+}
+
+/// The same of a resource that another group serves.
+#[track_caller]
+pub(crate) fn entry_of(kubectl: &Kubectl, group: &str, resource: &str, node: &str) -> Value {
     let (namespace, name) = resource.split_once('/').expect("namespace/name");
-    let document = kubectl.get(&["deeppacketinspections.projectcalico.org", "-n", namespace, name]);
+    let kind = format!("deeppacketinspections.{group}");
+    let document = kubectl.get(&[&kind, "-n", namespace, name]);
     let nodes = document["status"]["nodes"].as_array().cloned().unwrap_or_default();
     nodes.into_iter().find(|it| it["node"] == node).unwrap_or(Value::Null)
 }

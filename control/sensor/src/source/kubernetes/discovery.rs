@@ -4,6 +4,8 @@
 use api::dpi::{API_VERSION, KIND, STORED_API_VERSION};
 use kube::core::ApiResource;
 
+use super::watch::chain;
+
 /// The plural, as in paths.
 const PLURAL: &str = "deeppacketinspections";
 
@@ -19,8 +21,9 @@ pub(super) enum Served {
 /// Asks the server.
 ///
 /// # Errors
-/// It does not answer, or a group's own server does not: nothing can be said then.
-pub(super) async fn discover(client: &kube::Client) -> kube::Result<Served> {
+/// It does not answer, or a group's own server does not: nothing can be said then. In words that say what
+/// to do.
+pub(super) async fn discover(client: &kube::Client) -> Result<Served, String> {
     for version in [API_VERSION, STORED_API_VERSION] {
         if serves(client, version).await? {
             return Ok(Served::By(resource(version)));
@@ -33,11 +36,32 @@ pub(super) async fn discover(client: &kube::Client) -> kube::Result<Served> {
 ///
 /// # Errors
 /// As [`discover`].
-pub(crate) async fn serves(client: &kube::Client, version: &str) -> kube::Result<bool> {
+pub(crate) async fn serves(client: &kube::Client, version: &str) -> Result<bool, String> {
     match client.list_api_group_resources(version).await {
         Ok(list) => Ok(list.resources.iter().any(|resource| resource.name == PLURAL)),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
-        Err(error) => Err(error),
+        Err(error) => Err(explain(version, &error)),
+    }
+}
+
+fn explain(version: &str, error: &kube::Error) -> String {
+    let code = match error {
+        kube::Error::Api(status) => status.code,
+        _ => 0,
+    };
+    match code {
+        401 => "the API server refuses the credentials; renew them".to_owned(),
+        403 => format!(
+            "asking the cluster what {version} serves is not allowed; grant system:discovery"
+        ),
+        502..=504 => {
+            let (group, version_alone) = version.split_once('/').unwrap_or(("", version));
+            format!(
+                "whoever serves {version} in this cluster does not answer (HTTP {code}): see `kubectl \
+                 get apiservice {version_alone}.{group}` and the pods behind it"
+            )
+        }
+        _ => format!("cannot ask the cluster for {version}: {}", chain(error)),
     }
 }
 

@@ -253,7 +253,7 @@ async fn follow_resources(shared: Arc<Shared>, client: kube::Client) {
                 }
             }
             Err(error) => {
-                shared.failed(&Stream::Resources, watch::chain(&error));
+                shared.failed(&Stream::Resources, error);
             }
         }
         tokio::time::sleep(RETRY + Duration::from_millis(jitter(1000))).await;
