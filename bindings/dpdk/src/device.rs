@@ -222,7 +222,7 @@ fn release(id: u16) {
 fn hint(name: &str) -> Option<String> {
     let driver = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let hint = match driver {
-        "net_af_packet" | "net_af_xdp" if !has_net_raw() => {
+        "net_af_packet" | "net_af_xdp" if !has_capability(NET_RAW) => {
             "the process lacks CAP_NET_RAW: run as root or grant it"
         }
         "net_pcap" if MetaField::registered().is_some() => {
@@ -246,6 +246,12 @@ fn hint(name: &str) -> Option<String> {
 /// What is likely to help when a driver's call fails with this error number.
 fn remedy(driver: &str, code: i32) -> Option<&'static str> {
     Some(match code {
+        // Without the capability starting restores what it may not set, and fails by a code of chance.
+        libc::EPERM | libc::EACCES | libc::ENOENT
+            if matches!(driver, "net_af_packet" | "net_af_xdp") && !has_capability(NET_ADMIN) =>
+        {
+            "the process lacks CAP_NET_ADMIN: run as root or grant it"
+        }
         libc::ENOMEM => {
             "give DPDK more memory (memory.size, more hugepages), or ask for fewer descriptors \
              or queues"
@@ -273,8 +279,13 @@ fn remedy(driver: &str, code: i32) -> Option<&'static str> {
     })
 }
 
-/// Whether CAP_NET_RAW (13) is in effect; `true` if it cannot be told.
-fn has_net_raw() -> bool {
+/// `CAP_NET_ADMIN`, as a bit of a process's capabilities.
+const NET_ADMIN: u32 = 12;
+/// `CAP_NET_RAW`.
+const NET_RAW: u32 = 13;
+
+/// Whether a capability is in effect; `true` if it cannot be told.
+fn has_capability(bit: u32) -> bool {
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
         return true;
     };
@@ -282,5 +293,5 @@ fn has_net_raw() -> bool {
         .lines()
         .find_map(|line| line.strip_prefix("CapEff:"))
         .and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        .is_none_or(|set| set & (1 << 13) != 0)
+        .is_none_or(|set| set & (1 << bit) != 0)
 }

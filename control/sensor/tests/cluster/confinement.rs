@@ -7,6 +7,11 @@ use crate::child::Running;
 use crate::common::live::{Net, TAP};
 use crate::common::{binary, repository};
 
+/// `CAP_NET_RAW` of `+net_raw`.
+fn name(capability: &str) -> String {
+    format!("CAP_{}", capability.trim_start_matches('+').to_uppercase())
+}
+
 /// What the DaemonSet's container adds to none.
 fn capabilities() -> Vec<String> {
     let text = fs::read_to_string(repository("deploy/kubernetes/daemonset.yaml")).expect("read");
@@ -15,8 +20,8 @@ fn capabilities() -> Vec<String> {
     list.split(", ").map(|it| format!("+{}", it.to_lowercase())).collect()
 }
 
-/// Does it come to inspect with these capabilities alone, and none to be had?
-fn inspects(net: &Net, capabilities: &[String]) -> bool {
+/// Comes to inspect with these capabilities alone, and none to be had; else what it says.
+fn inspects(net: &Net, capabilities: &[String]) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |below: &str| folder.path().join(below).display().to_string();
     fs::create_dir(at("resources")).expect("made");
@@ -39,27 +44,27 @@ fn inspects(net: &Net, capabilities: &[String]) -> bool {
     loop {
         if fs::read_to_string(&log).unwrap_or_default().contains(&format!("inspecting {TAP}")) {
             assert_eq!(running.terminate(Duration::from_secs(20)), Some(0));
-            return true;
+            return Ok(());
         }
         if running.ended().is_some() {
-            return false;
+            return Err(fs::read_to_string(&log).unwrap_or_default());
         }
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
-fn the_capabilities_in_deploy_are_enough_and_each_is_needed() {
+fn the_capabilities_in_deploy_are_enough_and_each_that_is_missing_is_named() {
     let Some(net) = Net::new() else { return };
     let all = capabilities();
-    assert!(inspects(&net, &all), "{all:?} are not enough");
+    inspects(&net, &all).unwrap_or_else(|said| panic!("{all:?} are not enough: {said}"));
     for missing in &all {
         let others: Vec<String> = all.iter().filter(|it| *it != missing).cloned().collect();
-        assert!(!inspects(&net, &others), "{missing} is not needed");
+        let said = inspects(&net, &others).expect_err(missing);
+        assert!(said.contains(&name(missing)), "{missing} is not named: {said}");
     }
     let unit = fs::read_to_string(repository("deploy/systemd/pollux.service")).expect("read");
-    let names: Vec<String> =
-        all.iter().map(|it| format!("CAP_{}", it.trim_start_matches('+').to_uppercase())).collect();
+    let names: Vec<String> = all.iter().map(|it| name(it)).collect();
     for setting in ["CapabilityBoundingSet", "AmbientCapabilities"] {
         assert!(unit.contains(&format!("{setting}={}\n", names.join(" "))), "{setting} differs");
     }
