@@ -2,6 +2,7 @@
 //! take. Who is who comes from the source, whichever it is.
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,6 +85,8 @@ pub struct Built {
     pub resources: Vec<Arc<DeepPacketInspection>>,
     /// What is wrong with documents, with their places.
     pub problems: Vec<Problem>,
+    /// Addresses that more than one pod claims, ascending: their alerts name none of them.
+    pub contested: Vec<IpAddr>,
     /// Names of the rule sets beside the default one.
     pub rulesets: Vec<String>,
     /// The source has not said yet what is to be inspected.
@@ -151,12 +154,16 @@ impl Generations {
             Resources::Documents(_) | Resources::Cluster(_) => scope(&known.table, self.seed),
         };
         let rules = Arc::clone(&desired.ruleset);
+        let claims = known.table.by_address.iter().filter(|(_, endpoints)| endpoints.len() > 1);
+        let mut contested: Vec<IpAddr> = claims.map(|(address, _)| *address).collect();
+        contested.sort_unstable();
         let snapshot = Snapshot::new(generation, scope, rules, desired.settings.clone());
         Built {
             snapshot: Arc::new(snapshot),
             table: known.table,
             resources: known.resources,
             problems: known.problems,
+            contested,
             rulesets: desired.rulesets.clone(),
             is_loading: matches!(desired.resources, Resources::Cluster(None)),
             build_seconds: begin.elapsed().as_secs_f64(),
@@ -201,13 +208,24 @@ pub fn scope(table: &ScopeTable, seed: u64) -> Scope {
     Scope::of(addresses, seed)
 }
 
-/// Tells the log what is wrong with documents and resources.
-pub(super) fn log_problems(built: &Built) {
-    for problem in built.problems.iter().take(LOGGED) {
-        tracing::warn!("{problem}");
+/// Tells the log what is wrong with documents and resources; of contested addresses those that were
+/// not contested before.
+pub(super) fn log_problems(built: &Built, before: &[IpAddr]) {
+    let contested = built.contested.iter().filter(|it| before.binary_search(it).is_err());
+    let contested = contested.map(|address| {
+        let claims = built.table.by_address.get(address).into_iter().flatten();
+        let pods = claims.filter_map(|&it| built.table.endpoints.get(it as usize)).take(LOGGED);
+        let pods: Vec<String> = pods.map(|it| format!("{}/{}", it.namespace, it.pod)).collect();
+        let pods = pods.join(" and ");
+        format!("address {address} is claimed by pods {pods}: its alerts name none of them")
+    });
+    let lines: Vec<String> =
+        built.problems.iter().map(ToString::to_string).chain(contested).collect();
+    for line in lines.iter().take(LOGGED) {
+        tracing::warn!("{line}");
     }
-    if built.problems.len() > LOGGED {
-        tracing::warn!("… and {} more problems in resources", built.problems.len() - LOGGED);
+    if lines.len() > LOGGED {
+        tracing::warn!("… and {} more problems in resources", lines.len() - LOGGED);
     }
     for resource in &built.table.resources {
         if let Some(error) = &resource.error {
@@ -219,8 +237,6 @@ pub(super) fn log_problems(built: &Built) {
 
 #[cfg(test)]
 mod tests {
-    use std::net::IpAddr;
-
     use api::Documents;
 
     use super::*;
@@ -275,6 +291,7 @@ mod tests {
         // Two pods hold it; one of them is in the scope of two resources.
         let shared = lookup(&built, "10.0.0.1").expect("known");
         assert_eq!((shared.endpoints.len(), shared.resources.as_slice()), (2, &[0, 2][..]));
+        assert_eq!(built.contested, ["10.0.0.1".parse::<IpAddr>().expect("an address")]);
         assert_eq!(shared.rulesets, 1);
         assert_eq!(lookup(&built, "10.0.0.2").expect("known").resources, [0]);
         let outside = lookup(&built, "10.0.0.3").expect("known");

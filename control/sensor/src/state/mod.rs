@@ -115,7 +115,7 @@ impl State {
         }
         let mut generations = Generations::default();
         let current = generations.build(&desired);
-        log_problems(&current);
+        log_problems(&current, &[]);
         let config = config.clone();
         let (directory_error, rules_error) = (None, None);
         Ok(Self {
@@ -274,8 +274,9 @@ impl State {
         if !new_rules && !is_cluster && known.is_of(&self.current) {
             return Update::Unchanged;
         }
-        self.current = self.generations.build_of(&self.desired, known, begin);
-        log_problems(&self.current);
+        let built = self.generations.build_of(&self.desired, known, begin);
+        let before = std::mem::replace(&mut self.current, built);
+        log_problems(&self.current, &before.contested);
         tracing::info!(
             "generation {}: {} rules, {} resources, {} endpoints",
             self.current.generation(),

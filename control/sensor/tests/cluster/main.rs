@@ -7,6 +7,7 @@
 mod common;
 
 mod attacks;
+mod bad_input;
 mod child;
 mod confinement;
 mod control_plane;
