@@ -38,6 +38,8 @@ pub(crate) async fn connect(config: &KubernetesConfig) -> anyhow::Result<(kube::
     };
     client.connect_timeout = Some(CONNECT);
     client.read_timeout = Some(READ);
+    // Who asks tries again at his own pace, and says why: for minutes the client would not.
+    client.default_retry = false;
     let namespace = config.namespace.clone().unwrap_or_else(|| client.default_namespace.clone());
     let client = kube::Client::try_from(client).context("the cluster's address or keys are bad")?;
     Ok((client, namespace))

@@ -77,6 +77,9 @@ impl Backoff for Patience {
     fn reset(&mut self) {}
 }
 
+/// What is waited besides where the server says that it has too much to do: what it asks for then.
+const OVERLOADED: Duration = Duration::from_secs(1);
+
 /// Makes the watch of a configuration.
 pub(super) type Make<T> =
     Box<dyn Fn(watcher::Config) -> BoxStream<'static, watcher::Result<Event<T>>> + Send>;
@@ -138,6 +141,9 @@ async fn follow_within<T: Send>(
                         continue;
                     }
                     shared.failed(&stream, explain(&stream, &error));
+                    if status == Some(429) {
+                        tokio::time::sleep(OVERLOADED).await;
+                    }
                     continue;
                 }
                 // A watch without an end ended: begin anew.
