@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::example::{create_pod, delete_pod, pod, resource};
 use crate::faults::{NODE, follows, sensor_behind, surroundings};
-use crate::proxy::{Ending, Fault, Proxy, Streams};
+use crate::kubectl::Kubectl;
+use crate::proxy::{Asked, Ending, Fault, Proxy, Streams};
 use crate::sensor::{KubeSensor, entry, is_active};
 
 /// What is listed in all cases.
@@ -25,24 +26,35 @@ fn in_pages(proxy: &Proxy) -> Vec<&'static str> {
     LISTED.into_iter().filter(|it| proxy.count(|asked| asked.lists(it)) > 0).collect()
 }
 
+/// Does the real server know lists as streams?
+fn has_streams(kubectl: &Kubectl) -> bool {
+    let path = "/api/v1/namespaces?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan\
+                &resourceVersion=0&allowWatchBookmarks=true&timeoutSeconds=2";
+    kubectl.try_run(&["get", "--raw", path]).stdout.contains("k8s.io/initial-events-end")
+}
+
 #[test]
 fn a_server_that_refuses_streams_is_asked_for_pages_and_that_is_said_once() {
     let Some((plane, kubectl, proxy)) = surroundings() else { return };
-    for answer in [None, Some((422, "Invalid")), Some((400, "BadRequest"))] {
-        proxy.heal();
-        if let Some((code, reason)) = answer {
-            let is_streamed =
-                |asked: &crate::proxy::Asked| LISTED.iter().any(|it| asked.streams(it));
-            proxy.fault(usize::MAX, Fault::Answer(code, reason), is_streamed);
+    let is_streamed = |asked: &Asked| LISTED.iter().any(|it| asked.streams(it));
+    for name in ["real", "refusing", "not-understanding"] {
+        let mut refuses = true;
+        match name {
+            "real" => {
+                proxy.stream_lists(Streams::Asked);
+                refuses = !has_streams(&kubectl);
+            }
+            "refusing" => proxy.stream_lists(Streams::Refused),
+            _ => proxy.fault(usize::MAX, Fault::Answer(400, "BadRequest"), is_streamed),
         }
-        let before = proxy.count(|asked| asked.streams("pods"));
+        let before = proxy.count(is_streamed);
         let mut sensor = sensor_behind(&plane, &proxy);
         sensor.wait_ready();
-        let name = answer.map_or("real".to_owned(), |it| it.0.to_string());
-        follows(&kubectl, &mut sensor, &name);
-        assert!(proxy.count(|asked| asked.streams("pods")) > before, "a stream is asked for first");
-        assert_eq!(turns(&sensor), 1, "{answer:?}: {}", sensor.said());
-        assert!(!sensor.said().contains("trying again"), "{answer:?}: {}", sensor.said());
+        follows(&kubectl, &mut sensor, name);
+        assert!(proxy.count(is_streamed) > before, "{name}: a stream is asked for first");
+        assert_eq!(turns(&sensor), usize::from(refuses), "{name}: {}", sensor.said());
+        assert_eq!(in_pages(&proxy), if refuses { LISTED.to_vec() } else { Vec::new() }, "{name}");
+        assert!(!sensor.said().contains("trying again"), "{name}: {}", sensor.said());
         sensor.stop();
     }
 }
@@ -119,7 +131,7 @@ fn a_server_that_has_no_streams_any_more_is_asked_for_pages_in_the_midst() {
     let mut sensor = sensor_behind(&plane, &proxy);
     sensor.wait_ready();
     follows(&kubectl, &mut sensor, "before");
-    proxy.stream_lists(Streams::Asked);
+    proxy.stream_lists(Streams::Refused);
     proxy.end_watches(Ending::Gone);
     sensor.wait("lists in pages", |_| in_pages(&proxy) == LISTED);
     assert_eq!(sensor.metric("pollux_endpoints"), Some(1.0), "what was known is not forgotten");

@@ -38,6 +38,8 @@ pub(crate) enum Fault {
 /// What becomes of lists that are asked for as streams, which the server behind may not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Streams {
+    /// They are refused as by a server that does not know them, whatever the server behind knows.
+    Refused,
     /// The server behind is asked.
     Asked,
     /// They are told as a newer server tells them: each object of a list, a bookmark that says that these
@@ -132,7 +134,7 @@ impl Proxy {
             asked: Mutex::default(),
             endings: watch::Sender::new((0, None)),
             cuts: watch::Sender::new(0),
-            streams: Mutex::new(Streams::Asked),
+            streams: Mutex::new(Streams::Refused),
         });
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("set");
@@ -267,14 +269,18 @@ async fn answer(
         Some(Fault::Delay(time)) => tokio::time::sleep(*time).await,
         Some(Fault::LoseAnswer | Fault::Half) | None => {}
     }
+    let is_stream = asked.query.contains(STREAM);
+    let streams = *locked(&state.streams);
+    if is_stream && streams == Streams::Refused {
+        return Ok(status(422, "Invalid", None));
+    }
     let (mut parts, body) = request.into_parts();
     parts.headers.remove("host");
     // An answer is to be read here.
     parts.headers.remove("accept-encoding");
     let uri = parts.uri.path_and_query().map_or("/", |it| it.as_str()).to_owned();
     parts.uri = uri.parse().map_err(io::Error::other)?;
-    let streams = *locked(&state.streams);
-    if streams != Streams::Asked && asked.query.contains(STREAM) {
+    if is_stream && streams != Streams::Asked {
         let endings = state.endings.subscribe();
         let is_half = matches!(fault, Some(Fault::Half));
         let (parts, events) = crate::stream::told(&client, parts, streams, is_half).await?;

@@ -11,6 +11,7 @@ use crate::common::repository;
 use crate::control_plane::{ControlPlane, SENSOR};
 use crate::example::{install_rights, resource};
 use crate::kubectl::Kubectl;
+use crate::proxy::Proxy;
 use crate::sensor::{KubeSensor, Setup, entry_of, is_active};
 
 const NODE: &str = "node-a";
@@ -86,15 +87,16 @@ fn take_away(kubectl: &Kubectl, missing: &Right) {
     kubectl.try_feed(&["replace", "-f", "-"], &document.to_string()).expect(0);
 }
 
-fn sensor(plane: &ControlPlane) -> KubeSensor {
-    let mut setup = Setup::new(NODE, plane.kubeconfig(SENSOR));
+/// A sensor that uses all that it may. The proxy refuses lists as streams, for which watching would be enough.
+fn sensor(plane: &ControlPlane, proxy: &Proxy) -> KubeSensor {
+    let mut setup = Setup::new(NODE, plane.kubeconfig_at(SENSOR, &proxy.url()));
     setup.kubernetes = EVERYTHING.to_owned();
     setup.more = "[rules.sets.web]\nconfig-maps = [\"web-rules\"]\n".to_owned();
     setup.start()
 }
 
 /// A cluster whose resources are served by Calico's own group, or by the one that it keeps them in.
-fn surroundings(group: &str) -> Option<(ControlPlane, Kubectl)> {
+fn surroundings(group: &str) -> Option<(ControlPlane, Kubectl, Proxy)> {
     let plane = ControlPlane::start()?;
     let kubectl = plane.kubectl();
     match group {
@@ -116,7 +118,8 @@ fn surroundings(group: &str) -> Option<(ControlPlane, Kubectl)> {
         document["apiVersion"] = json!("crd.projectcalico.org/v1");
     }
     kubectl.apply(&document.to_string());
-    Some((plane, kubectl))
+    let proxy = Proxy::start(&plane);
+    Some((plane, kubectl, proxy))
 }
 
 /// Is the resource active on the node?
@@ -127,8 +130,8 @@ fn is_inspected(kubectl: &Kubectl, group: &str) -> bool {
 /// All rights are used, and none is wanting, where the resources are of this group.
 #[track_caller]
 fn all_are_used(group: &str) {
-    let Some((plane, kubectl)) = surroundings(group) else { return };
-    let mut sensor = sensor(&plane);
+    let Some((plane, kubectl, proxy)) = surroundings(group) else { return };
+    let mut sensor = sensor(&plane, &proxy);
     sensor.wait("active status", |_| is_inspected(&kubectl, group));
     // A lease is renewed, and somebody else's death looked for.
     std::thread::sleep(Duration::from_secs(12));
@@ -149,13 +152,13 @@ fn all_are_used(group: &str) {
 /// Of each right that is taken away, of those that `is_tried` names, the sensor says that it is missing.
 #[track_caller]
 fn each_missing_one_is_told(group: &str, is_tried: impl Fn(&Right) -> bool) {
-    let Some((plane, kubectl)) = surroundings(group) else { return };
+    let Some((plane, kubectl, proxy)) = surroundings(group) else { return };
     let mut silent = Vec::new();
     for right in granted(&kubectl).iter().filter(|it| is_tried(it)) {
         take_away(&kubectl, right);
         // A lease that is there need not be created.
         kubectl.run(&["delete", "leases", "--all", "-n", "pollux"]);
-        let mut sensor = sensor(&plane);
+        let mut sensor = sensor(&plane, &proxy);
         let is_told = |it: &KubeSensor| {
             it.said().lines().any(|line| {
                 line.contains(&right.resource)
