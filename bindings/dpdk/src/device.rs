@@ -225,6 +225,10 @@ fn hint(name: &str) -> Option<String> {
         "net_af_packet" | "net_af_xdp" if !has_capability(NET_RAW) => {
             "the process lacks CAP_NET_RAW: run as root or grant it"
         }
+        "net_af_packet" | "net_af_xdp" if !has_capability(IPC_LOCK) => {
+            "the process lacks CAP_IPC_LOCK, and its rings are memory that is not paged out: run as \
+             root, grant it, or raise the limit (ulimit -l)"
+        }
         "net_pcap" if MetaField::registered().is_some() => {
             "its timestamp does not fit into an mbuf beside the packet field"
         }
@@ -283,6 +287,8 @@ fn remedy(driver: &str, code: i32) -> Option<&'static str> {
 const NET_ADMIN: u32 = 12;
 /// `CAP_NET_RAW`.
 const NET_RAW: u32 = 13;
+/// `CAP_IPC_LOCK`.
+const IPC_LOCK: u32 = 14;
 
 /// Whether a capability is in effect; `true` if it cannot be told.
 fn has_capability(bit: u32) -> bool {
