@@ -58,6 +58,7 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
         alert_capacity: 1 << 14,
         meta: opened.meta,
         profile_every: 0,
+        pcap: None,
     };
     let (mut crew, mut collector) = Crew::start(eal, vec![seat], &config)?;
     crew.publish(&snapshot)?;

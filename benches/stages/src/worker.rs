@@ -69,6 +69,7 @@ pub fn pass(
         alert_capacity: 1 << 14,
         meta: fed_port.meta,
         profile_every: 0,
+        pcap: None,
     };
     let turns = Arc::new(Turns::default());
     let (result, measured) = sync_channel(1);

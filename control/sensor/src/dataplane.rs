@@ -16,6 +16,7 @@ use engine::{Crew, CrewConfig, Seat, Snapshot};
 use crate::config::{Config, Hugepages};
 use crate::output::ledger::{Ledger, LinkState, NicCounters, PortFacts, PortView, QueueView};
 use crate::output::names::NameBook;
+use crate::output::pcap::PcapLog;
 use crate::output::totals::AlertTotals;
 use crate::output::writer::{Writer, WriterConfig, WriterHandle};
 use crate::status::conditions::PortFact;
@@ -93,6 +94,7 @@ pub struct Dataplane {
     /// Ports with the places of their workers, in the order of the workers.
     ports: Vec<(PortFacts, Port, Vec<Place>)>,
     writer: Option<WriterHandle>,
+    pcap: Option<PcapLog>,
     names: Arc<NameBook>,
     nic_counters: bool,
     started: Option<Instant>,
@@ -170,19 +172,29 @@ impl Dataplane {
             alert_capacity: ALERT_CAPACITY,
             meta,
             profile_every: config.sensor.profile_every,
+            pcap: mode.writer.pcap.as_ref().map(|pcap| pcap.cores.clone()),
         };
-        let (crew, collector) = Crew::start_watched(eal, seats, &crew_config, watch)?;
+        let (crew, mut collector) = Crew::start_watched(eal, seats, &crew_config, watch)?;
         let ledgers = Arc::clone(crew.ledgers());
         let names = NameBook::new();
+        let (mut pcap, mut notes) = (None, None);
+        if let Some(config) = mode.writer.pcap.clone()
+            && let Some(packets) = collector.take_packets()
+        {
+            let (log, its) = PcapLog::spawn(config, packets, ledgers.iter().cloned())
+                .context("cannot write packets (outputs.pcap-log)")?;
+            (pcap, notes) = (Some(log), Some(its));
+        }
         let path = mode.writer.path.clone();
-        let writer =
-            Writer::spawn(mode.writer, collector, Arc::clone(&names), ledgers.iter().cloned())
-                .with_context(|| format!("cannot write alerts to {}", path.display()))?;
+        let (book, counters) = (Arc::clone(&names), ledgers.iter().cloned());
+        let writer = Writer::spawn_noting(mode.writer, collector, book, counters, notes)
+            .with_context(|| format!("cannot write alerts to {}", path.display()))?;
         Ok(Self {
             crew: Some(crew),
             ledgers,
             ports: kept,
             writer: Some(writer),
+            pcap,
             names,
             nic_counters: mode.nic_counters,
             started: None,
@@ -308,7 +320,8 @@ impl Dataplane {
             })
             .collect();
         let seconds = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
-        Ledger::collect(&views, alerts, seconds)
+        let pcap_log = self.pcap.as_ref().map(PcapLog::totals);
+        Ledger { pcap_log, ..Ledger::collect(&views, alerts, seconds) }
     }
 
     /// Lets the workers empty their queues and end their flows, writes every alert, and returns
@@ -319,6 +332,10 @@ impl Dataplane {
             None => Ok(()),
         };
         let alerts = self.writer.take().map(WriterHandle::finish).unwrap_or_default();
+        // After the alerts: by then it is known which packets are wanted.
+        if let Some(pcap) = &mut self.pcap {
+            pcap.finish();
+        }
         let ledger = self.ledger(&alerts);
         (ledger, alerts, stopped)
     }

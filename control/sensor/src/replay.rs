@@ -18,6 +18,7 @@ use crate::exit::UsageError;
 use crate::feeder::{Checksums, Fed, Feeder, Spread};
 use crate::output::eve::EveOptions;
 use crate::output::ledger::Ledger;
+use crate::output::pcap::PcapConfig;
 use crate::output::profile::{PROFILE_FILE, ProfileReport};
 use crate::output::report::{self, Look, Report, ResourceLine};
 use crate::output::status::StatusFile;
@@ -35,6 +36,12 @@ const DATA_ROOM: u16 = 2048;
 
 /// Memory for mbufs, rings and the rest of DPDK, if the configuration says nothing.
 const MEMORY: u64 = 96 << 20;
+
+/// Packets of alerting flows that wait in a core's ring at the most.
+const PCAP_QUEUE: usize = 4096;
+
+/// Bytes of them, of all cores.
+const PCAP_QUEUE_BYTES: u64 = 64 << 20;
 
 /// Does what the command line says.
 pub fn run(args: &ReplayArgs, mut config: Config) -> anyhow::Result<()> {
@@ -183,7 +190,23 @@ pub(crate) fn writer_config(
     } else {
         WriterConfig::replay(path)
     };
-    WriterConfig { eve: options, rates: eve.rates, ..base }
+    let log = &config.outputs.pcap_log;
+    let pcap = log.enabled.then(|| PcapConfig {
+        path: output_path(directory, &log.path),
+        limit: log.limit,
+        max_files: log.max_files,
+        existing: base.existing,
+        interfaces: options.interfaces.clone(),
+        cores: engine::PcapConfig {
+            history_bytes: log.history_size,
+            history_packets: log.history_packets,
+            after_packets: log.after_packets,
+            after: u64::try_from(log.after.as_nanos()).unwrap_or(u64::MAX),
+            queue_packets: PCAP_QUEUE,
+            queue_bytes: PCAP_QUEUE_BYTES,
+        },
+    });
+    WriterConfig { eve: options, rates: eve.rates, pcap, ..base }
 }
 
 fn write_outcome(

@@ -182,3 +182,22 @@ fn an_encrypted_overlay_is_told_by_its_ends() {
     ]);
     assert_eq!(ledger.0["opaque"], expected);
 }
+
+#[test]
+fn matches_beyond_the_limit_of_a_packet_are_counted_by_signature() {
+    let ip = Ip::new("10.0.0.1", "10.0.0.2");
+    let frames: Vec<_> =
+        (0..5u8).map(|at| frame(&ip.udp(1, 2, &[b"found ".as_slice(), &[at]].concat()))).collect();
+    let rules: String = (1..=3)
+        .map(|sid| format!("alert udp any any -> any any (content:\"found\"; sid:{sid};)\n"))
+        .collect();
+    let (alerts, ledger) = replay_with(&rules, &frames, "packet-alert-max=1");
+    assert_eq!(alerts.len(), 5);
+    let written = sid(&alerts[0]);
+    assert!(alerts.iter().all(|alert| sid(alert) == written), "{alerts:?}");
+    assert_eq!(ledger.0["alerts"]["lost"]["packet_alert_max"], 10);
+    for sid in (1..=3).filter(|&sid| sid != written) {
+        let lost = &ledger.0["alerts"]["lost_by_signature"][format!("1:{sid}")];
+        assert_eq!(*lost, 5, "sid {sid}: {}", ledger.0);
+    }
+}

@@ -77,6 +77,8 @@ pub struct Alert {
     pub key: OrderKey,
     /// The generation whose signature matched.
     pub snapshot: Arc<Snapshot>,
+    /// Clock and number of the packet that `pcap-log` has for it: its own, or the flow's last.
+    pub pcap: Option<(Nanos, u64)>,
     /// Index into that generation's signatures.
     pub signature: u32,
     /// No match, but a packet that an earlier match has tagged; `signature` means nothing.

@@ -9,12 +9,16 @@ use rtrb::Consumer;
 
 use crate::alert::{Alert, OrderKey};
 use crate::counters::Counters;
+use crate::pcap::PcapLanes;
 
 /// The rings of all cores, read by the control side.
 #[derive(Debug)]
 pub struct Collector {
     lanes: Vec<Lane>,
     waiting: BinaryHeap<Reverse<Waiting>>,
+    /// Every alert with a clock before this was handed out.
+    settled: u64,
+    packets: Option<PcapLanes>,
 }
 
 #[derive(Debug)]
@@ -56,7 +60,22 @@ impl Collector {
     /// Reads these rings; the counters tell how far each core has come.
     pub fn new(lanes: impl IntoIterator<Item = (Consumer<Box<Alert>>, Arc<Counters>)>) -> Self {
         let lanes = lanes.into_iter().map(|(ring, counters)| Lane { ring, counters }).collect();
-        Self { lanes, waiting: BinaryHeap::new() }
+        Self { lanes, waiting: BinaryHeap::new(), settled: 0, packets: None }
+    }
+
+    /// The cores give packets, too.
+    pub(crate) fn with_packets(self, packets: Option<PcapLanes>) -> Self {
+        Self { packets, ..self }
+    }
+
+    /// What the cores give of packets, once, if they were told to.
+    pub fn take_packets(&mut self) -> Option<PcapLanes> {
+        self.packets.take()
+    }
+
+    /// Every alert with a clock before this was handed out.
+    pub fn settled(&self) -> u64 {
+        self.settled
     }
 
     /// Hands out, in order, every alert that no earlier one can come before any more. Returns how
@@ -81,6 +100,7 @@ impl Collector {
                 moved += 1;
             }
         }
+        self.settled = self.settled.max(safe);
         moved
     }
 
@@ -94,6 +114,7 @@ impl Collector {
         while let Some(Reverse(first)) = self.waiting.pop() {
             each(first.0);
         }
+        self.settled = u64::MAX;
     }
 
     /// Alerts that wait for a slower core.

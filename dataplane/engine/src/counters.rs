@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::lost::LostAlerts;
 use crate::opaque::OpaquePairs;
 use std::sync::{Mutex, PoisonError};
 
@@ -160,6 +161,14 @@ pub struct Counters {
     pub alerts_lost: Counter,
     /// Matches beyond the limit of alerts of one packet.
     pub alerts_over_limit: Counter,
+    /// Both kinds by signature.
+    pub alerts_lost_of: LostAlerts,
+    /// Packets of alerting flows that `pcap-log` missed because too much waited for its writer.
+    pub pcap_lost: Counter,
+    /// The same, because they had left the core's memory of packets before the alert.
+    pub pcap_gone: Counter,
+    /// Packets of flows that had alerted, too long or too many after: only another alert brings them.
+    pub pcap_beyond: Counter,
     /// Panics caught.
     pub panics: Counter,
     /// Rules set aside for a packet because their verification exceeded its budget.

@@ -14,6 +14,7 @@ use crate::counters::Counters;
 use crate::emit::{Emitter, WhenFull};
 use crate::handover::exchanges;
 use crate::mailbox::{Delivery, Sender, mailbox};
+use crate::pcap::{PcapConfig, PcapLanes};
 use crate::pipeline::{CoreConfig, Place};
 use crate::snapshot::Snapshot;
 use crate::spread::Spread;
@@ -63,6 +64,8 @@ pub struct CrewConfig {
     /// Workers measure one burst in so many ([`crate::profile`]) and leave what they measured in
     /// [`Shared::profiles`]; 0: they do not.
     pub profile_every: u32,
+    /// Workers keep packets and give those of flows that alert.
+    pub pcap: Option<PcapConfig>,
 }
 
 /// Why a crew cannot start or take a generation.
@@ -120,6 +123,7 @@ impl Crew {
             generation: 0,
         };
         let mut lanes = Vec::with_capacity(count);
+        let mut packets = config.pcap.as_ref().map(|_| PcapLanes::new());
         let exchanges = exchanges(count, config.exchange_capacity);
         for (number, (seat, exchange)) in seats.into_iter().zip(exchanges).enumerate() {
             let (producer, consumer) = RingBuffer::new(config.alert_capacity);
@@ -142,7 +146,10 @@ impl Crew {
                 when_full: config.when_full,
                 watch: watch(number),
             };
-            let emitter = Emitter::new(producer, config.when_full, seat.port);
+            let mut emitter = Emitter::new(producer, config.when_full, seat.port);
+            if let (Some(lanes), Some(pcap)) = (&mut packets, &config.pcap) {
+                emitter.record_packets(lanes.recorder(pcap, config.when_full, seat.port));
+            }
             let worker = worker::spawn(
                 eal,
                 worker_config,
@@ -164,7 +171,7 @@ impl Crew {
                 }
             }
         }
-        Ok((crew, Collector::new(lanes)))
+        Ok((crew, Collector::new(lanes).with_packets(packets)))
     }
 
     /// Sends a generation to every core. All of them take it between two bursts.

@@ -14,7 +14,8 @@ use crate::counters::Counters;
 use crate::flow_state::FlowState;
 use crate::flow_work::ends;
 use crate::inspect::{Match, Tools, Unit};
-use crate::part::PacketInfo;
+use crate::part::{PacketInfo, Part};
+use crate::pcap::Recorder;
 use crate::profile::Stage;
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
@@ -54,17 +55,65 @@ pub struct Emitter {
     /// Alerts of the packet at hand, so that those of one packet have places among them.
     last: (u8, u64),
     index: u32,
+    /// Keeps packets, where those of alerting flows are asked for.
+    recorder: Option<Box<Recorder>>,
+    /// An alert has been raised since packets were last asked for.
+    alerted: bool,
 }
 
 impl Emitter {
     /// Alerts of this port go into this ring.
     pub fn new(ring: Producer<Box<Alert>>, when_full: WhenFull, port: u16) -> Self {
-        Self { ring, when_full, port, last: (0, 0), index: 0 }
+        let (recorder, alerted) = (None, false);
+        Self { ring, when_full, port, last: (0, 0), index: 0, recorder, alerted }
+    }
+
+    /// Packets of flows that alert are to be given.
+    pub fn record_packets(&mut self, recorder: Recorder) {
+        self.recorder = Some(Box::new(recorder));
+    }
+
+    /// Takes note of a flow's packet.
+    #[inline]
+    pub(crate) fn record(
+        &mut self,
+        flow: &mut Flow<FlowState>,
+        part: &Part<'_>,
+        info: &PacketInfo,
+        counters: &Counters,
+    ) {
+        if let Some(recorder) = &mut self.recorder {
+            let parts = [part.link_header, part.bytes];
+            recorder.record(&mut flow.user.followed, flow.id, parts, info, counters);
+        }
+    }
+
+    /// Gives the packets of the flow, or the one that stands for itself, if it has just alerted.
+    #[inline]
+    pub(crate) fn follow(
+        &mut self,
+        flow: Option<&mut Flow<FlowState>>,
+        origin: &Origin<'_>,
+        counters: &Counters,
+    ) {
+        if !std::mem::take(&mut self.alerted) {
+            return;
+        }
+        let Some(recorder) = &mut self.recorder else { return };
+        let clock = origin.info.clock;
+        match flow {
+            Some(flow) => recorder.alerted(&mut flow.user.followed, flow.id, clock, counters),
+            None => {
+                let parts = [origin.link_header, origin.bytes];
+                recorder.give(clock, None, parts, &origin.info, counters);
+            }
+        }
     }
 
     /// Forgets the packet at hand.
     pub(crate) fn reset(&mut self) {
         self.index = 0;
+        self.alerted = false;
     }
 
     /// Reports what matched.
@@ -96,12 +145,17 @@ impl Emitter {
             }
             if left == 0 {
                 counters.alerts_over_limit.add(1);
+                counters.alerts_lost_of.count(signature.gid, signature.sid);
                 continue;
             }
             left -= 1;
             let alert = self.alert(snapshot, unit, origin, flow, *hit);
             counters.alerts_raised.add(1);
-            self.push(Box::new(alert), counters);
+            if self.push(Box::new(alert), counters) {
+                self.alerted = true;
+            } else {
+                counters.alerts_lost_of.count(signature.gid, signature.sid);
+            }
         }
     }
 
@@ -127,19 +181,20 @@ impl Emitter {
         self.push(Box::new(alert), counters);
     }
 
-    fn push(&mut self, mut alert: Box<Alert>, counters: &Counters) {
+    /// False: the alert is lost.
+    fn push(&mut self, mut alert: Box<Alert>, counters: &Counters) -> bool {
         loop {
             match self.ring.push(alert) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err(PushError::Full(_)) if self.when_full == WhenFull::Lose => {
                     counters.alerts_lost.add(1);
-                    return;
+                    return false;
                 }
                 Err(PushError::Full(back)) => {
                     // The reader is gone: nobody will ever make room.
                     if self.ring.is_abandoned() {
                         counters.alerts_lost.add(1);
-                        return;
+                        return false;
                     }
                     alert = back;
                     std::thread::yield_now();
@@ -210,6 +265,10 @@ impl Emitter {
         Alert {
             key: self.key(origin),
             snapshot: Arc::clone(snapshot),
+            pcap: self.recorder.is_some().then(|| match (origin.class, state) {
+                (0, Some(state)) => state.followed.as_ref().map_or((0, 0), |it| it.last()),
+                _ => (origin.info.clock, origin.info.order),
+            }),
             signature: hit.number,
             tagged: false,
             timestamp: origin.info.timestamp,

@@ -7,6 +7,7 @@ use wire::{Direction, IpLayer};
 
 use crate::inspect::transaction::Inspections;
 use crate::inspect::vars::FlowVars;
+use crate::pcap::Followed;
 use crate::scope::Hits;
 
 /// The engine's part of a flow.
@@ -46,6 +47,8 @@ pub struct FlowState {
     pub events: EventSet,
     /// Transactions moved on since the direction was last inspected.
     pub dirty: [bool; 2],
+    /// What `pcap-log` knows of its packets.
+    pub followed: Option<Box<Followed>>,
     /// Number of the packet that made the flow.
     pub first_packet: u64,
 }

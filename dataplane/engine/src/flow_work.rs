@@ -57,6 +57,7 @@ impl Work<'_> {
         if flow.user.first_packet == 0 {
             flow.user.first_packet = info.order;
         }
+        self.emitter.record(flow, part, info, self.counters);
         let mut outcome = FlowOutcome { stored: true, phase: None, swapped: false };
         let bad_checksum = part.decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
         self.counters.bad_transport_checksum.add(u64::from(bad_checksum));
@@ -186,6 +187,7 @@ impl Work<'_> {
         if let (Some(session), Some(upto)) = (&mut flow.tcp, consumed) {
             session.raw_consumed(direction, upto);
         }
+        self.emitter.follow(Some(flow), origin, self.counters);
         transaction::release(&mut flow.user);
         flow.user.events = EventSet::default();
     }

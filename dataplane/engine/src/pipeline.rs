@@ -579,6 +579,7 @@ impl Core {
         {
             self.emitter.tagged(snapshot, &unit, &origin, None, &self.counters);
         }
+        self.emitter.follow(None, &origin, &self.counters);
     }
 
     /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can

@@ -321,6 +321,34 @@ pub enum StatusWriter {
 pub struct MetricsConfig {
     /// Address and port of `/healthz`, `/readyz` and `/metrics`; `None`: nothing is served.
     pub listen: Option<std::net::SocketAddr>,
+    /// The local socket that `pollux top` and `pollux doctor --live` ask.
+    pub socket: SocketSetting,
+}
+
+/// The local socket of a running sensor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SocketSetting {
+    /// At [`SocketSetting::USUAL`], where it can be made; without one the sensor runs, too.
+    #[default]
+    Auto,
+    /// None.
+    Off,
+    /// At this path, or nothing starts.
+    Path(PathBuf),
+}
+
+impl SocketSetting {
+    /// Where it is if nothing is said.
+    pub const USUAL: &'static str = "/run/pollux/pollux.sock";
+
+    /// Where it is; None: nowhere.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Auto => Some(std::path::Path::new(Self::USUAL)),
+            Self::Off => None,
+            Self::Path(path) => Some(path),
+        }
+    }
 }
 
 /// `[rules.sets.NAME]`: a set of rules that resources may ask for by name.
@@ -400,6 +428,8 @@ pub struct OutputsConfig {
     pub directory: Option<PathBuf>,
     /// `[outputs.eve]`
     pub eve: EveConfig,
+    /// `[outputs.pcap-log]`
+    pub pcap_log: PcapLogConfig,
     /// `[outputs.ledger]`
     pub ledger: FileConfig,
     /// `[outputs.status]`
@@ -412,6 +442,7 @@ impl Default for OutputsConfig {
         Self {
             directory: None,
             eve: EveConfig::default(),
+            pcap_log: PcapLogConfig::default(),
             ledger: file("ledger.json"),
             status: file("status.yaml"),
         }
@@ -447,6 +478,43 @@ impl Default for EveConfig {
             packet: false,
             payload_buffer_size: 4096,
             rates: crate::output::rate::RateLimits::default(),
+        }
+    }
+}
+
+/// `[outputs.pcap-log]`: the packets of alerting flows, as Suricata's `pcap-log` with
+/// `conditional: alerts`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PcapLogConfig {
+    /// Whether they are written.
+    pub enabled: bool,
+    /// The files' path; a number comes before the extension.
+    pub path: PathBuf,
+    /// Bytes of a file.
+    pub limit: u64,
+    /// Files that are kept.
+    pub max_files: usize,
+    /// Bytes of packets that each core remembers.
+    pub history_size: usize,
+    /// Packets that each core remembers.
+    pub history_packets: usize,
+    /// Packets of a flow after its latest alert.
+    pub after_packets: u32,
+    /// For how long after its latest alert.
+    pub after: Duration,
+}
+
+impl Default for PcapLogConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            path: PathBuf::from("log.pcapng"),
+            limit: 100 << 20,
+            max_files: 10,
+            history_size: 16 << 20,
+            history_packets: 32_768,
+            after_packets: 1000,
+            after: Duration::from_secs(60),
         }
     }
 }

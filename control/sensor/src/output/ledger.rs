@@ -9,6 +9,7 @@ use engine::counters::{Counters, Drop};
 use serde::{Deserialize, Serialize};
 
 use super::atomic;
+use super::pcap::PcapTotals;
 use super::totals::{AlertTotals, Loss};
 
 /// A port as the sensor knows it.
@@ -115,6 +116,9 @@ pub struct Ledger {
     pub opaque: Vec<OpaqueLedger>,
     /// Alerts.
     pub alerts: AlertLedger,
+    /// Packets of alerting flows, where they are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pcap_log: Option<PcapTotals>,
     /// What had to be given up so that the rest went on.
     pub trouble: TroubleLedger,
     /// Sums over all queues.
@@ -472,10 +476,9 @@ impl AlertLedger {
             written: totals.written,
             lost,
             lost_by_signature: totals
-                .signatures()
+                .lost_by_signature()
                 .into_iter()
-                .filter(|total| total.lost > 0)
-                .map(|total| (format!("{}:{}", total.gid, total.sid), total.lost))
+                .map(|((gid, sid), lost)| (format!("{gid}:{sid}"), lost))
                 .collect(),
             waiting: totals.waiting,
             thresholded: totals.thresholded,

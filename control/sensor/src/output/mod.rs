@@ -5,6 +5,7 @@
 //! rings → Collector → Writer (thresholds, grace, names) → EveFile → eve.json
 //!                        └ AlertTotals ─┬ Ledger → ledger.json
 //!                                       └ report → terminal
+//!                └ PcapLog (packets that the cores give) → log.N.pcapng
 //! resources + generation in force → StatusFile → status.yaml
 //! ```
 
@@ -13,6 +14,7 @@ pub mod eve;
 pub mod eve_file;
 pub mod ledger;
 pub mod names;
+pub mod pcap;
 pub mod profile;
 pub mod rate;
 pub mod report;

@@ -88,6 +88,7 @@ pub(crate) fn alert(snapshot: &Arc<Snapshot>) -> Alert {
         snapshot: Arc::clone(snapshot),
         signature: 0,
         tagged: false,
+        pcap: None,
         timestamp: TIME,
         packet_number: 197,
         port: 0,

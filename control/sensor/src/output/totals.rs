@@ -97,6 +97,8 @@ pub struct AlertTotals {
     pub last_written: Option<Instant>,
     /// Rules that cores set aside for a while, by gid and sid, and how often.
     pub set_aside: BTreeMap<(u32, u32), u64>,
+    /// What the cores lost before the writer saw it, by gid and sid, as far as they tell it apart.
+    pub lost_by_cores: BTreeMap<(u32, u32), u64>,
     signatures: HashMap<(u32, u32), SignatureTotal>,
     resources: NameCounts,
 }
@@ -122,6 +124,15 @@ impl AlertTotals {
     pub fn signatures(&self) -> Vec<&SignatureTotal> {
         let mut all: Vec<_> = self.signatures.values().collect();
         all.sort_by_key(|it| (std::cmp::Reverse(it.count), it.gid, it.sid));
+        all
+    }
+
+    /// Losses by gid and sid, wherever they happened, as far as the signature is known.
+    pub fn lost_by_signature(&self) -> BTreeMap<(u32, u32), u64> {
+        let mut all = self.lost_by_cores.clone();
+        for total in self.signatures.values().filter(|total| total.lost > 0) {
+            *all.entry((total.gid, total.sid)).or_default() += total.lost;
+        }
         all
     }
 
@@ -186,6 +197,9 @@ impl AlertTotals {
         self.lose(Loss::RingFull, full);
         self.lose(Loss::PacketAlertMax, over);
         self.raised += full + over;
+        for (gid, sid, n) in ledgers.iter().flat_map(|ledger| ledger.alerts_lost_of.iter()) {
+            *self.lost_by_cores.entry((gid, sid)).or_default() += n;
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use super::eve::{EveFormat, EveOptions};
 use super::eve_file::EveFile;
 pub use super::eve_file::Existing;
 use super::names::NameBook;
+use super::pcap::{PcapConfig, PcapNotes};
 use super::rate::{RateLimits, Rates};
 use super::totals::{AlertTotals, Loss};
 
@@ -54,6 +55,8 @@ pub struct WriterConfig {
     pub flush_every: Duration,
     /// The most alerts a second.
     pub rates: RateLimits,
+    /// What becomes of the packets of alerting flows; None: nothing. Its thread is another one.
+    pub pcap: Option<PcapConfig>,
 }
 
 impl WriterConfig {
@@ -67,6 +70,7 @@ impl WriterConfig {
             grace: Duration::ZERO,
             flush_every: Duration::from_secs(1),
             rates: RateLimits::default(),
+            pcap: None,
         }
     }
 
@@ -104,6 +108,20 @@ impl Writer {
         names: Arc<NameBook>,
         ledgers: impl IntoIterator<Item = Arc<Counters>>,
     ) -> io::Result<WriterHandle> {
+        Self::spawn_noting(config, collector, names, ledgers, None)
+    }
+
+    /// As [`Writer::spawn`], with someone to tell which alerts are written.
+    ///
+    /// # Errors
+    /// As [`Writer::spawn`]'s.
+    pub fn spawn_noting(
+        config: WriterConfig,
+        collector: Collector,
+        names: Arc<NameBook>,
+        ledgers: impl IntoIterator<Item = Arc<Counters>>,
+        pcap: Option<PcapNotes>,
+    ) -> io::Result<WriterHandle> {
         let file = EveFile::open(&config.path, config.existing)?;
         if file.mended() > 0 {
             tracing::warn!(
@@ -126,6 +144,7 @@ impl Writer {
             totals,
             last_flush: Instant::now(),
             last_log: None,
+            pcap,
             config,
         };
         let ledgers: Vec<_> = ledgers.into_iter().collect();
@@ -181,6 +200,7 @@ struct Desk {
     totals: AlertTotals,
     last_flush: Instant,
     last_log: Option<Instant>,
+    pcap: Option<PcapNotes>,
 }
 
 impl Desk {
@@ -201,6 +221,10 @@ impl Desk {
                 collector.poll(|alert| self.accept(alert))
             };
             self.release(Instant::now(), is_last);
+            if let Some(pcap) = &self.pcap {
+                let held = self.held.front().map_or(Nanos::MAX, |(_, alert)| alert.key.clock);
+                pcap.settle(held.min(collector.settled()));
+            }
             if collector.waiting() == 0 {
                 let held = self.held_by_generation.first_key_value();
                 self.names.forget_before(held.map_or(oldest, |(&held, _)| held.min(oldest)));
@@ -317,6 +341,10 @@ impl Desk {
         let identity = self.names.identify(alert, grace);
         if let Some(signature) = signature {
             self.totals.identified(signature, &identity);
+            if let Some(pcap) = &self.pcap {
+                self.format.set_capture_file(Some(pcap.file()));
+                pcap.alert(alert, signature, &identity);
+            }
         }
         if self.file.waiting_bytes() >= FLUSH_BYTES {
             self.flush(false);

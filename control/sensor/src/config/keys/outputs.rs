@@ -22,6 +22,29 @@ pub(super) const KEYS: &[Key] = keys! {
         |c, v| { c.outputs.eve.rates.signature = v.number(0..=u64::from(u32::MAX))?; Ok(()) };
     "outputs.eve.flow-rate", "most alerts of a signature in a flow in a second, 0: any number; default: 0",
         |c, v| { c.outputs.eve.rates.flow = v.number(0..=u64::from(u32::MAX))?; Ok(()) };
+    "outputs.pcap-log.enabled", "write the packets of flows that alert to pcapng files; default: false",
+        |c, v| { c.outputs.pcap_log.enabled = v.boolean()?; Ok(()) };
+    "outputs.pcap-log.path", "the files; a number comes before the extension; default: log.pcapng",
+        |c, v| {
+            let path = path(v)?;
+            if path.file_name().is_none() {
+                return Err("expected the path of a file".to_owned());
+            }
+            c.outputs.pcap_log.path = path;
+            Ok(())
+        };
+    "outputs.pcap-log.limit", "bytes of a file after which the next one is begun; default: 100mb",
+        |c, v| { c.outputs.pcap_log.limit = v.size((1 << 16)..=(1 << 40))?; Ok(()) };
+    "outputs.pcap-log.max-files", "files that are kept, the oldest are removed; default: 10",
+        |c, v| { c.outputs.pcap_log.max_files = v.number(1..=100_000)?; Ok(()) };
+    "outputs.pcap-log.history-size", "bytes of packets that a core remembers for an alert to come; default: 16mb",
+        |c, v| { c.outputs.pcap_log.history_size = bytes(v, (1 << 16)..=(1 << 34))?; Ok(()) };
+    "outputs.pcap-log.history-packets", "packets that a core remembers; default: 32768",
+        |c, v| { c.outputs.pcap_log.history_packets = v.number(1..=1 << 24)?; Ok(()) };
+    "outputs.pcap-log.after-packets", "packets of a flow that are written after its latest alert; default: 1000",
+        |c, v| { c.outputs.pcap_log.after_packets = v.number(0..=u64::from(u32::MAX))?; Ok(()) };
+    "outputs.pcap-log.after", "how long after its latest alert they are; default: 60s",
+        |c, v| { c.outputs.pcap_log.after = v.duration()?; Ok(()) };
     "outputs.ledger.enabled", "write the ledger of packets; default: true",
         |c, v| { c.outputs.ledger.enabled = v.boolean()?; Ok(()) };
     "outputs.ledger.path", "the file; default: ledger.json",

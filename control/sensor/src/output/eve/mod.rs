@@ -9,6 +9,7 @@ mod text;
 mod tls;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use engine::alert::{Alert, Source, TunnelSummary};
 use rules::signature::{Buffer, Signature, Target};
@@ -19,8 +20,8 @@ use super::names::Identity;
 use community_id::CommunityId;
 use proto_names::ProtoName;
 use record::{
-    AlertObject, Application, End, Flow, Kubernetes, PacketInfo, Record, Resources, TaggedPacket,
-    Tunnel,
+    AlertObject, Application, Bytes, Common, End, Flow, Kubernetes, Record, Resources,
+    TaggedPacket, Tunnel, Who,
 };
 use text::{Address, Base64, Printable, Time};
 
@@ -48,12 +49,19 @@ pub struct EveFormat {
     generation: u64,
     /// `alert.metadata` by the signature's number; None where it has none.
     metadata: HashMap<u32, Option<Box<RawValue>>>,
+    /// `capture_file`.
+    capture_file: Option<Arc<str>>,
 }
 
 impl EveFormat {
     /// A writer of lines.
     pub fn new(options: EveOptions) -> Self {
-        Self { options, generation: 0, metadata: HashMap::new() }
+        Self { options, generation: 0, metadata: HashMap::new(), capture_file: None }
+    }
+
+    /// The file that the packets of the next alerts go to, if they go to one.
+    pub(crate) fn set_capture_file(&mut self, file: Option<Arc<str>>) {
+        self.capture_file = file;
     }
 
     /// Appends the alert's line, line end included. On failure nothing is appended; no alert is
@@ -83,25 +91,11 @@ impl EveFormat {
     ) -> Result<(), serde_json::Error> {
         let start = out.len();
         let is_replay = self.options.interfaces.is_empty();
+        let pcap_cnt = (is_replay && alert.packet_number > 0).then_some(alert.packet_number);
         let record = TaggedPacket {
-            timestamp: Time(alert.timestamp),
-            flow_id: alert.flow.as_ref().map(|flow| flow.id),
-            in_iface: self.options.interfaces.get(usize::from(alert.port)).map(String::as_str),
-            pcap_cnt: (is_replay && alert.packet_number > 0).then_some(alert.packet_number),
-            event_type: "packet",
-            vlan: &alert.vlan,
-            src_ip: Address(alert.src),
-            src_port: alert.src_port,
-            dest_ip: Address(alert.dst),
-            dest_port: alert.dst_port,
-            proto: alert.protocol.map(ProtoName),
-            icmp_type: alert.icmp.map(|(kind, _)| kind),
-            icmp_code: alert.icmp.map(|(_, code)| code),
-            pkt_src: packet_source(alert.source, alert.tunnel.as_ref()),
-            kubernetes: Kubernetes::of(identity),
-            dpi: Resources(identity),
-            packet: alert.packet.as_ref().map(|(bytes, _)| Base64(bytes)),
-            packet_info: alert.packet.as_ref().map(|&(_, linktype)| PacketInfo { linktype }),
+            common: Common { ip_v: None, ..self.common("packet", alert, pcap_cnt) },
+            who: Who { kubernetes: Kubernetes::of(identity), dpi: Resources(identity) },
+            bytes: Bytes::of(&alert.packet),
         };
         let result = serde_json::to_writer(&mut *out, &record);
         match result {
@@ -122,7 +116,8 @@ impl EveFormat {
             self.generation = alert.snapshot.generation;
             self.metadata.clear();
         }
-        let metadata = self.metadata.entry(alert.signature).or_insert_with(|| metadata(signature));
+        self.metadata.entry(alert.signature).or_insert_with(|| metadata(signature));
+        let metadata = self.metadata.get(&alert.signature).and_then(Option::as_ref);
         let options = &self.options;
         // A time-out's number is its flow's, not a packet's; live, it is of no capture.
         let is_packet = alert.source != Source::StreamEnd && alert.packet_number > 0;
@@ -143,21 +138,7 @@ impl EveFormat {
             tls.ja4 = None;
         }
         let record = Record {
-            timestamp: Time(alert.timestamp),
-            flow_id: alert.flow.as_ref().map(|flow| flow.id),
-            in_iface: options.interfaces.get(usize::from(alert.port)).map(String::as_str),
-            pcap_cnt,
-            event_type: "alert",
-            vlan: &alert.vlan,
-            src_ip: alert.protocol.map(|_| Address(alert.src)),
-            src_port: alert.src_port,
-            dest_ip: alert.protocol.map(|_| Address(alert.dst)),
-            dest_port: alert.dst_port,
-            proto: alert.protocol.map(ProtoName),
-            icmp_type: alert.icmp.map(|(kind, _)| kind),
-            icmp_code: alert.icmp.map(|(_, code)| code),
-            ip_v: alert.protocol.map(|_| if alert.src.is_ipv4() { 4 } else { 6 }),
-            pkt_src: packet_source(alert.source, alert.tunnel.as_ref()),
+            common: self.common("alert", alert, pcap_cnt),
             community_id: (options.community_id && alert.flow.is_some()).then(|| {
                 let port = |port: Option<u16>| port.unwrap_or(0);
                 let src = (alert.src, port(alert.src_port));
@@ -165,7 +146,7 @@ impl EveFormat {
                 CommunityId::of(alert.protocol.unwrap_or(0), src, dst, alert.icmp)
             }),
             tx_id: alert.tx_id,
-            alert: Some(AlertObject {
+            alert: AlertObject {
                 // Whatever the rule's action: a sensor on a mirror port stops nothing.
                 action: "allowed",
                 gid: signature.gid,
@@ -176,8 +157,8 @@ impl EveFormat {
                 severity: signature.priority,
                 source,
                 target,
-                metadata: metadata.as_deref(),
-            }),
+                metadata: metadata.map(|metadata| &**metadata),
+            },
             tunnel: alert.tunnel.as_ref().map(|outer| tunnel(outer, pcap_cnt)),
             http: application.http,
             dns: application.dns,
@@ -188,20 +169,42 @@ impl EveFormat {
                 Direction::ToClient => "to_client",
             }),
             flow: alert.flow.as_deref().map(|flow| Flow::of(flow, alert.src_port.is_some())),
-            kubernetes: Kubernetes::of(identity),
-            dpi: Resources(identity),
+            who: Who { kubernetes: Kubernetes::of(identity), dpi: Resources(identity) },
             payload: payload.filter(|bytes| options.payload && !bytes.is_empty()).map(Base64),
             payload_printable: payload.filter(|_| options.payload_printable).map(Printable),
             stream: (payload.is_some() && (options.payload || options.payload_printable))
                 .then_some(u8::from(alert.stream)),
-            packet: alert.packet.as_ref().filter(|_| options.packet).map(|(b, _)| Base64(b)),
-            packet_info: alert
-                .packet
-                .as_ref()
-                .filter(|_| options.packet)
-                .map(|&(_, linktype)| PacketInfo { linktype }),
+            bytes: if options.packet { Bytes::of(&alert.packet) } else { Bytes::default() },
+            capture_file: alert.pcap.and(self.capture_file.as_deref()),
         };
         serde_json::to_writer(out, &record)
+    }
+
+    /// What every line begins with.
+    fn common<'a>(
+        &'a self,
+        event_type: &'static str,
+        alert: &'a Alert,
+        pcap_cnt: Option<u64>,
+    ) -> Common<'a> {
+        let is_known = alert.protocol.is_some();
+        Common {
+            timestamp: Time(alert.timestamp),
+            flow_id: alert.flow.as_ref().map(|flow| flow.id),
+            in_iface: self.options.interfaces.get(usize::from(alert.port)).map(String::as_str),
+            pcap_cnt,
+            event_type,
+            vlan: &alert.vlan,
+            src_ip: is_known.then_some(Address(alert.src)),
+            src_port: alert.src_port,
+            dest_ip: is_known.then_some(Address(alert.dst)),
+            dest_port: alert.dst_port,
+            proto: alert.protocol.map(ProtoName),
+            icmp_type: alert.icmp.map(|(kind, _)| kind),
+            icmp_code: alert.icmp.map(|(_, code)| code),
+            ip_v: is_known.then_some(if alert.src.is_ipv4() { 4 } else { 6 }),
+            pkt_src: packet_source(alert.source, alert.tunnel.as_ref()),
+        }
     }
 }
 

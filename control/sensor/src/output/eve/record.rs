@@ -16,9 +16,9 @@ use super::text::{Address, Base64, Printable, Time};
 use super::tls::Tls;
 use crate::output::names::{Identity, Named};
 
-/// A line.
+/// What every line begins with.
 #[derive(Serialize)]
-pub(crate) struct Record<'a> {
+pub(crate) struct Common<'a> {
     pub(crate) timestamp: Time,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flow_id: Option<u64>,
@@ -46,12 +46,45 @@ pub(crate) struct Record<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ip_v: Option<u8>,
     pub(crate) pkt_src: &'static str,
+}
+
+/// Whom a line is about.
+#[derive(Serialize)]
+pub(crate) struct Who<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kubernetes: Option<Kubernetes<'a>>,
+    #[serde(skip_serializing_if = "Resources::is_empty")]
+    pub(crate) dpi: Resources<'a>,
+}
+
+/// The packet, where it is asked for.
+#[derive(Default, Serialize)]
+pub(crate) struct Bytes<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) packet: Option<Base64<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) packet_info: Option<PacketInfo>,
+}
+
+impl<'a> Bytes<'a> {
+    pub(crate) fn of(packet: &'a Option<(Box<[u8]>, u16)>) -> Self {
+        packet.as_ref().map_or_else(Self::default, |(bytes, linktype)| Self {
+            packet: Some(Base64(bytes)),
+            packet_info: Some(PacketInfo { linktype: *linktype }),
+        })
+    }
+}
+
+/// A line about an alert.
+#[derive(Serialize)]
+pub(crate) struct Record<'a> {
+    #[serde(flatten)]
+    pub(crate) common: Common<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) community_id: Option<CommunityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tx_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) alert: Option<AlertObject<'a>>,
+    pub(crate) alert: AlertObject<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tunnel: Option<Tunnel>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,56 +99,29 @@ pub(crate) struct Record<'a> {
     pub(crate) direction: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) flow: Option<Flow>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) kubernetes: Option<Kubernetes<'a>>,
-    #[serde(skip_serializing_if = "Resources::is_empty")]
-    pub(crate) dpi: Resources<'a>,
+    #[serde(flatten)]
+    pub(crate) who: Who<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) payload: Option<Base64<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) payload_printable: Option<Printable<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stream: Option<u8>,
+    #[serde(flatten)]
+    pub(crate) bytes: Bytes<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) packet: Option<Base64<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) packet_info: Option<PacketInfo>,
+    pub(crate) capture_file: Option<&'a str>,
 }
 
 /// A line about a tagged packet.
 #[derive(Serialize)]
 pub(crate) struct TaggedPacket<'a> {
-    pub(crate) timestamp: Time,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) flow_id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) in_iface: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) pcap_cnt: Option<u64>,
-    pub(crate) event_type: &'static str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(crate) vlan: &'a [u16],
-    pub(crate) src_ip: Address,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) src_port: Option<u16>,
-    pub(crate) dest_ip: Address,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) dest_port: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) proto: Option<ProtoName>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) icmp_type: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) icmp_code: Option<u8>,
-    pub(crate) pkt_src: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) kubernetes: Option<Kubernetes<'a>>,
-    #[serde(skip_serializing_if = "Resources::is_empty")]
-    pub(crate) dpi: Resources<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) packet: Option<Base64<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) packet_info: Option<PacketInfo>,
+    #[serde(flatten)]
+    pub(crate) common: Common<'a>,
+    #[serde(flatten)]
+    pub(crate) who: Who<'a>,
+    #[serde(flatten)]
+    pub(crate) bytes: Bytes<'a>,
 }
 
 /// `alert`

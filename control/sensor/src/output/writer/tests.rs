@@ -364,3 +364,51 @@ fn a_path_that_cannot_be_opened_is_named() {
     .expect_err("refused");
     assert!(error.to_string().contains("/no/such/place/eve.json"), "{error}");
 }
+
+#[test]
+fn a_disk_that_stands_still_holds_up_no_core_and_costs_what_finds_the_ring_full() {
+    // A pipe that nobody empties: the first lines fill it, then every write waits.
+    let (_dir, path) = file();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.expect("mkfifo").success());
+    let reader = {
+        let path = path.clone();
+        std::thread::spawn(move || fs::File::open(path).expect("opened"))
+    };
+    let (mut cores, collector) = cores(1);
+    let snapshot = rule(|_| {});
+    let config =
+        WriterConfig { flush_every: Duration::from_millis(1), ..WriterConfig::live(&path) };
+    let config = WriterConfig { grace: Duration::ZERO, ..config };
+    let writer =
+        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    let mut pipe = reader.join().expect("it opens");
+    let core = &mut cores[0];
+    let (mut pushed, mut full) = (0u64, 0u64);
+    let mut longest = Duration::ZERO;
+    let begin = Instant::now();
+    // The writer holds a pipe's and a buffer's worth, the ring the rest; then the core loses.
+    while full < 100 && begin.elapsed() < Duration::from_secs(60) {
+        pushed += 1;
+        let key = OrderKey { clock: pushed, class: 1, order: pushed, index: 0 };
+        let alert = Box::new(Alert { key, timestamp: pushed, ..testing::alert(&snapshot) });
+        let before = Instant::now();
+        if core.ring.push(alert).is_err() {
+            full += 1;
+        }
+        core.counters.watermark.publish(pushed);
+        longest = longest.max(before.elapsed());
+    }
+    assert_eq!(full, 100, "the ring never filled, of {pushed}");
+    assert!(longest < Duration::from_secs(1), "a push took {longest:?}");
+    // The disk goes on: everything else is written.
+    let drain = std::thread::spawn(move || {
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut pipe, &mut text).expect("read");
+        text.lines().count() as u64
+    });
+    let totals = writer.finish();
+    assert_eq!(drain.join().expect("read"), totals.written);
+    assert_eq!(totals.written, pushed - full);
+    balances(&totals);
+}
