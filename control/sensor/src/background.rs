@@ -11,9 +11,9 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use crate::builder::Event;
-use crate::config::{Config, StatusWriter};
+use crate::config::{Config, SocketSetting, StatusWriter};
 use crate::fleet::{Fleet, FleetConfig};
-use crate::health::{self, Health, Sample, StatusSample, WatchSample};
+use crate::health::{self, Health, Sample, StatusSample, WatchSample, socket};
 use crate::source::Cluster;
 use crate::status::{ClusterStatus, Standing};
 
@@ -25,7 +25,23 @@ pub struct Background {
     status: Option<ClusterStatus>,
     fleet: Option<Fleet>,
     health: Option<Arc<Health>>,
+    socket: Option<socket::Place>,
     runtime: Option<Runtime>,
+}
+
+/// Makes the local socket; where it is not asked for by name, the sensor does without.
+fn open_socket(
+    setting: &SocketSetting,
+) -> anyhow::Result<Option<(std::os::unix::net::UnixListener, socket::Place)>> {
+    let Some(path) = setting.path() else { return Ok(None) };
+    match socket::bind(path) {
+        Ok(bound) => Ok(Some(bound)),
+        Err(error) if *setting == SocketSetting::Auto => {
+            tracing::info!("without a socket for `pollux top` (metrics.socket): {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error).context("cannot make the local socket (metrics.socket)"),
+    }
 }
 
 /// A runtime on a thread of its own.
@@ -44,18 +60,30 @@ impl Background {
     /// metrics cannot be listened at.
     pub(crate) fn start(config: &Config, events: Sender<Event>) -> anyhow::Result<Self> {
         let listen = config.metrics.listen;
-        let mut background =
-            Self { cluster: None, status: None, fleet: None, health: None, runtime: None };
-        if !config.source.kubernetes && listen.is_none() {
+        let mut background = Self {
+            cluster: None,
+            status: None,
+            fleet: None,
+            health: None,
+            socket: None,
+            runtime: None,
+        };
+        let socket = open_socket(&config.metrics.socket)?;
+        if !config.source.kubernetes && listen.is_none() && socket.is_none() {
             return Ok(background);
         }
         let runtime = Runtime::start()?;
         runtime.handle.block_on(async {
-            if let Some(listen) = listen {
-                let health = Arc::<Health>::default();
-                let address = health::serve(listen, Arc::clone(&health)).await?;
+            if listen.is_some() || socket.is_some() {
+                background.health = Some(Arc::default());
+            }
+            if let (Some(health), Some(listen)) = (&background.health, listen) {
+                let address = health::serve(listen, Arc::clone(health)).await?;
                 tracing::info!("serving /healthz, /readyz and /metrics at {address}");
-                background.health = Some(health);
+            }
+            if let (Some(health), Some((listener, place))) = (&background.health, socket) {
+                socket::serve(listener, Arc::clone(health))?;
+                background.socket = Some(place);
             }
             if config.source.kubernetes {
                 background.watch(config, events).await?;
@@ -101,7 +129,7 @@ impl Background {
         self.health.is_some()
     }
 
-    /// Tells those who ask over HTTP; what is known here of the cluster is filled in.
+    /// Tells those who ask over HTTP or the local socket; what is known here of the cluster is filled in.
     pub fn tell(&self, mut sample: Sample) {
         let Some(health) = &self.health else { return };
         if let Some(cluster) = &self.cluster {

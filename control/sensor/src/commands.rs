@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::cli::{
     BenchArgs, CheckArgs, Cli, Command, CrdArgs, DEFAULT_FILE, DoctorArgs, ExplainArgs,
-    KeywordsArgs, ReplayArgs, RulesCommand, RunArgs, SelectorArgs,
+    KeywordsArgs, ReplayArgs, RulesCommand, RunArgs, SelectorArgs, TopArgs,
 };
 use crate::config::{Config, KubernetesConfig};
 use crate::ports::sysfs::Sysfs;
@@ -27,6 +27,7 @@ pub fn dispatch(cli: Cli) -> ExitCode {
         Command::Replay(args) => replay(&args),
         Command::Bench(args) => bench(&args),
         Command::Doctor(args) => doctor(&args),
+        Command::Top(args) => top(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
@@ -69,7 +70,12 @@ fn doctor(args: &DoctorArgs) -> anyhow::Result<u8> {
     let default = std::path::PathBuf::from(DEFAULT_FILE);
     let loaded = Config::load(&args.config.sources(default.exists().then_some(default)))?;
     log::begin(&loaded, &args.config);
-    let diagnosis = crate::doctor::examine(&loaded.config, &Sysfs::default());
+    let diagnosis = if args.live {
+        let socket = crate::cli::socket(&loaded.config, args.socket.as_deref())?;
+        crate::doctor::examine_live(&crate::top::Client::connect(&socket)?.sample()?)
+    } else {
+        crate::doctor::examine(&loaded.config, &Sysfs::default())
+    };
     let out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         diagnosis.write_json(out)?
@@ -79,15 +85,31 @@ fn doctor(args: &DoctorArgs) -> anyhow::Result<u8> {
     Ok(if diagnosis.ready { 0 } else { exit::FAILURE })
 }
 
+fn top(args: &TopArgs) -> anyhow::Result<u8> {
+    let loaded = args.load()?;
+    log::begin(&loaded, &args.config);
+    let socket = crate::cli::socket(&loaded.config, args.socket.as_deref())?;
+    if args.json {
+        crate::top::print(&socket)?;
+    } else {
+        crate::top::run(&socket)?;
+    }
+    Ok(0)
+}
+
 fn check(args: &CheckArgs) -> anyhow::Result<u8> {
     let loaded = args.load()?;
     log::begin(&loaded, &args.config);
     let check = Check::of(&loaded.config)?;
-    let out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
-        check.write_json(out)?
+        check.write_json(args.groups, out)?
     } else {
-        check.write_text(out)?
+        check.write_text(&mut out)?;
+        if args.groups {
+            crate::rules_groups::write_table(&check.groups, &mut out)?;
+        }
+        out.flush()?;
     }
     Ok(if check.passed() { 0 } else { exit::FAILURE })
 }

@@ -23,6 +23,7 @@ pub mod replay;
 pub mod reports;
 pub mod rules_check;
 pub mod rules_explain;
+pub mod rules_groups;
 pub mod rules_keywords;
 pub mod rules_source;
 pub mod rules_tables;
@@ -32,6 +33,7 @@ pub mod settings;
 pub mod source;
 pub mod state;
 pub mod status;
+pub mod top;
 
 /// Workers allocate for flows, streams and transactions, and the writer frees what they sent: measured against the
 /// C library's allocator in docs/performance.md.

@@ -9,7 +9,7 @@ use api::dpi::Time;
 use crate::background::Background;
 use crate::config::{Config, FileConfig};
 use crate::dataplane::{Dataplane, output_path};
-use crate::health::Sample;
+use crate::health::{ResourceAlerts, Sample, SignatureAlerts};
 use crate::output::ledger::Ledger;
 use crate::output::status::StatusFile;
 use crate::output::view::View;
@@ -22,6 +22,7 @@ pub struct Reports {
     status: Option<StatusFile>,
     background: Background,
     checks: Checks,
+    node: String,
     /// Flows that were active at the last look.
     pub flows: u64,
     failing: bool,
@@ -40,6 +41,7 @@ impl Reports {
                 .map(|path| StatusFile::resume(path, config.sensor.node_name())),
             background,
             checks: Checks::standard(),
+            node: config.sensor.node_name(),
             flows: 0,
             failing: false,
             publish_seconds: 0.0,
@@ -87,8 +89,11 @@ impl Reports {
     ) -> Sample {
         let built = &view.built;
         let alerts = dataplane.alerts();
-        let by_resource = alerts.resources();
         Sample {
+            time_ns: u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0),
+            node: self.node.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
             ledger: ledger.clone(),
             generation: built.generation(),
             acknowledged,
@@ -97,9 +102,15 @@ impl Reports {
             resources: built.resources.len(),
             resource_errors: built.resource_errors().filter(|(_, error)| error.is_some()).count(),
             endpoints: built.table.endpoints.len(),
-            alerts_by_resource: by_resource
-                .map(|(namespace, name, n)| (namespace.to_owned(), name.to_owned(), n))
+            alerts_by_resource: alerts
+                .resources()
+                .map(|(namespace, name, alerts)| ResourceAlerts {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                    alerts,
+                })
                 .collect(),
+            alerts_by_signature: SignatureAlerts::all(&alerts),
             ambiguous_sides: alerts.ambiguous_sides,
             rules: view.rules.clone(),
             conditions: conditions.iter().map(|it| it.message.clone()).collect(),

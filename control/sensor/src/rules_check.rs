@@ -7,6 +7,7 @@ use rules::ruleset::{BuildError, BuildReport};
 use serde::Serialize;
 
 use crate::config::Config;
+use crate::rules_groups::GroupInfo;
 use crate::rules_source::{self, ParsedRules, RulesError};
 
 /// What a check found.
@@ -15,6 +16,8 @@ pub struct Check {
     loaded: usize,
     parsed: ParsedRules,
     build: Result<BuildReport, BuildError>,
+    /// How they fall into groups.
+    pub groups: Vec<GroupInfo>,
 }
 
 #[derive(Serialize)]
@@ -27,6 +30,8 @@ struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     warnings: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<&'a [GroupInfo]>,
 }
 
 #[derive(Serialize)]
@@ -60,8 +65,12 @@ impl Check {
         let mut parsed = rules_source::parse(config, None, &mut Names::default())?;
         let signatures = std::mem::take(&mut parsed.signatures);
         let loaded = signatures.len();
-        let build = rules_source::compile(signatures, config, true).map(|(_, report)| report);
-        Ok(Self { loaded, parsed, build })
+        let mut groups = Vec::new();
+        let build = rules_source::compile(signatures, config, true).map(|(ruleset, report)| {
+            groups = ruleset.describe().into_iter().map(GroupInfo::from).collect();
+            report
+        });
+        Ok(Self { loaded, parsed, build, groups })
     }
 
     /// Are there rules to run with?
@@ -75,11 +84,11 @@ impl Check {
         self.parsed.warnings.iter().chain(build).map(String::as_str).collect()
     }
 
-    /// Writes the answer as one JSON object on one line.
+    /// Writes the answer as one JSON object on one line; the groups, if they are asked for, as `groups`.
     ///
     /// # Errors
     /// What writing says.
-    pub fn write_json(&self, mut out: impl Write) -> io::Result<()> {
+    pub fn write_json(&self, with_groups: bool, mut out: impl Write) -> io::Result<()> {
         let answer = Answer {
             loaded: self.loaded,
             rejected: self.parsed.rejections.len(),
@@ -88,6 +97,7 @@ impl Check {
             build: self.build.as_ref().ok().map(answer_build),
             error: self.build.as_ref().err().map(ToString::to_string),
             warnings: self.warnings(),
+            groups: with_groups.then_some(&self.groups),
         };
         serde_json::to_writer(&mut out, &answer)?;
         out.write_all(b"\n")?;
@@ -186,7 +196,7 @@ mod tests {
     fn the_json_has_the_names_that_others_rely_on() {
         let (check, file) = check(RULES);
         let mut out = Vec::new();
-        check.write_json(&mut out).expect("written");
+        check.write_json(false, &mut out).expect("written");
         let answer: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
         assert_eq!(
             (&answer["loaded"], &answer["rejected"], &answer["ignored"]),
@@ -218,6 +228,37 @@ mod tests {
         assert!(lines[0].contains("nokeyword"), "{text}");
         assert!(lines[1].starts_with(&format!("{file}:4:1: ")), "{text}");
         assert_eq!(lines[2], "1 rules load, 2 are rejected, 1 are commented out, in 1 files");
+    }
+
+    #[test]
+    fn every_rule_with_a_pattern_is_in_the_groups_that_are_told() {
+        let rules = "alert tcp any any -> any any (content:\"abcdef\"; sid:1;)\n\
+            alert udp any any -> any 53 (content:\"ghijklmn\"; sid:2;)\n\
+            alert http any any -> any any (http.uri; content:\"/opqrst\"; sid:3;)\n\
+            alert icmp any any -> any any (itype:8; sid:4;)\n";
+        let (check, _) = check(rules);
+        let mut out = Vec::new();
+        check.write_json(true, &mut out).expect("written");
+        let answer: serde_json::Value = serde_json::from_slice(&out).expect("JSON");
+        let groups = answer["groups"].as_array().expect("groups");
+        let of =
+            |protocol: &'static str| groups.iter().filter(move |it| it["protocol"] == protocol);
+        let udp: Vec<_> = of("udp").collect();
+        assert!(!udp.is_empty(), "{answer}");
+        for group in udp {
+            assert_eq!((&group["patterns"], &group["min_len"]), (&1.into(), &8.into()), "{group}");
+        }
+        assert!(of("tcp").any(|it| it["data"] == "stream" && it["max_len"] == 6), "{answer}");
+        let uri = of("transaction").next().expect("a list");
+        assert_eq!((&uri["direction"], &uri["signatures"]), (&"to_server".into(), &1.into()));
+        assert!(uri["database_bytes"].as_u64() > Some(0));
+        let mut table = Vec::new();
+        crate::rules_groups::write_table(&check.groups, &mut table).expect("written");
+        let table = String::from_utf8(table).expect("text");
+        assert_eq!(table.lines().count(), 1 + groups.len(), "{table}");
+        assert!(
+            table.lines().any(|line| line.contains("transaction") && line.contains("to_server"))
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod config;
 mod replay;
 mod rules;
 mod run;
+mod top;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use config::{ChecksumArg, ConfigArgs, PlaceArgs};
 pub use replay::{ReplayArgs, Spread, SuricataArgs};
 pub use rules::{CheckArgs, ExplainArgs, KeywordsArgs, RulesCommand};
 pub use run::{DEFAULT_FILE, RunArgs};
+pub use top::{TopArgs, socket};
 
 /// A deep packet inspection sensor for Kubernetes.
 #[derive(Debug, Parser)]
@@ -46,10 +48,17 @@ pub enum Command {
     Replay(Box<ReplayArgs>),
     /// Look whether this machine is ready, and say what to do where it is not.
     #[command(
-        after_help = "Examples:\n  pollux doctor -c /etc/pollux/pollux.toml\n  pollux doctor \
+        after_help = "Examples:\n  pollux doctor --live\n  pollux doctor -c /etc/pollux/pollux.toml\n  pollux doctor \
         --json\n\nExit status: 0 the sensor can start, 1 it cannot, 2 wrong usage or configuration."
     )]
     Doctor(DoctorArgs),
+    /// Show what a running sensor does: ports, queues, drops, flows, alerts.
+    #[command(
+        after_help = "Examples:\n  pollux top\n  pollux top --json | jq .ledger.totals\n\nKeys: q \
+        quits, s changes what tables are sorted by, p pauses.\n\nExit status: 0 done, 1 no sensor runs \
+        there, 2 wrong usage or configuration."
+    )]
+    Top(TopArgs),
     /// Measure the dataplane with made traffic: the rate without loss, the cost of a packet.
     #[command(after_help = "Examples:\n  pollux bench -S rules/ --flows 100000 --scoped 50\n  \
         pollux bench -S rules/ --rate 200000 --reload-every 1 --json\n\n\
@@ -95,6 +104,12 @@ pub struct DoctorArgs {
     /// Configuration, whose ports are looked at.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Ask the running sensor what the mirror does to its traffic, instead of looking at the machine.
+    #[arg(long)]
+    pub live: bool,
+    /// With --live: the sensor's local socket; by default the configuration's (metrics.socket).
+    #[arg(long, value_name = "PATH", requires = "live")]
+    pub socket: Option<PathBuf>,
     /// Answer in JSON.
     #[arg(long)]
     pub json: bool,

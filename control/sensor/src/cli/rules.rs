@@ -30,6 +30,9 @@ pub enum RulesCommand {
 /// `pollux rules check`
 #[derive(Debug, Clone, Default, Args)]
 pub struct CheckArgs {
+    /// Show how the rules fall into groups, and each group's patterns and database.
+    #[arg(long)]
+    pub groups: bool,
     /// Answer in JSON.
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! `pollux doctor`: is this machine ready for packets at full speed, and what is to be done where it is not.
 
 mod checks;
+mod live;
 mod nics;
 
 use std::io::{self, Write};
@@ -65,6 +66,13 @@ pub struct Diagnosis {
 pub fn examine(config: &Config, sysfs: &Sysfs) -> Diagnosis {
     let mut findings = checks::machine(config, sysfs);
     findings.extend(nics::all(config, sysfs));
+    let ready = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
+    Diagnosis { ready, findings }
+}
+
+/// Looks at a running sensor's traffic, by what it tells of itself.
+pub fn examine_live(sample: &crate::health::Sample) -> Diagnosis {
+    let findings = live::all(sample);
     let ready = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     Diagnosis { ready, findings }
 }

@@ -113,8 +113,21 @@ impl Page<'_> {
         let lost =
             ledger.alerts.lost.iter().map(|(reason, n)| (vec![("reason", reason.clone())], *n));
         self.counter("alerts_lost", "Alerts lost, by reason", lost)?;
-        let by_resource = sample.alerts_by_resource.iter().map(|(namespace, name, count)| {
-            (vec![("namespace", namespace.clone()), ("name", name.clone())], *count)
+        if let Some(pcap) = &ledger.pcap_log {
+            self.total("pcap_log_packets", "Packets of alerting flows written", pcap.written)?;
+            let missed = [
+                ("lost", pcap.lost),
+                ("write_error", pcap.write_error),
+                ("gone", pcap.gone),
+                ("beyond", pcap.beyond),
+                ("withheld", pcap.withheld),
+            ];
+            let missed =
+                missed.into_iter().map(|(reason, n)| (vec![("reason", reason.to_owned())], n));
+            self.counter("pcap_log_missed", "Packets of alerting flows not written", missed)?;
+        }
+        let by_resource = sample.alerts_by_resource.iter().map(|it| {
+            (vec![("namespace", it.namespace.clone()), ("name", it.name.clone())], it.alerts)
         });
         self.counter("resource_alerts", "Alerts by DeepPacketInspection", by_resource)?;
         self.total(

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod sample;
+pub mod socket;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +17,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 
-pub use sample::{RulesSample, Sample, StatusSample, WatchSample};
+pub use sample::{ResourceAlerts, RulesSample, Sample, SignatureAlerts, StatusSample, WatchSample};
 
 /// The control side says how things are once a second; silent for so long, it hangs.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -28,6 +29,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Debug, Default)]
 pub struct Health {
     latest: Mutex<Option<(Instant, Sample)>>,
+    /// Counts what was told, for those who wait for news.
+    news: tokio::sync::watch::Sender<u64>,
 }
 
 impl Health {
@@ -35,6 +38,7 @@ impl Health {
     pub fn tell(&self, sample: Sample) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) =
             Some((Instant::now(), sample));
+        self.news.send_modify(|told| *told += 1);
     }
 
     /// Is it alive? It is while it starts, which may take long.
@@ -145,7 +149,11 @@ mod tests {
             ledger: Ledger { ports: vec![port], generation: 3, ..Ledger::default() },
             generation: 3,
             acknowledged: true,
-            alerts_by_resource: vec![("shop".to_owned(), "we\"b".to_owned(), 9)],
+            alerts_by_resource: vec![ResourceAlerts {
+                namespace: "shop".to_owned(),
+                name: "we\"b".to_owned(),
+                alerts: 9,
+            }],
             ..Sample::default()
         }
     }

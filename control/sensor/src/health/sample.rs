@@ -1,10 +1,25 @@
-//! What the control side says of itself once a second, for those who ask over HTTP.
+//! What the control side says of itself once a second: over HTTP as metrics, over the local socket as it is.
+
+use serde::{Deserialize, Serialize};
 
 use crate::output::ledger::Ledger;
+use crate::output::totals::AlertTotals;
 
-/// How things are.
-#[derive(Debug, Clone, Default)]
+/// Signatures that a sample names at the most.
+const SIGNATURES: usize = 1000;
+
+/// How things are. On the local socket each is a line of JSON; fields may be added.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Sample {
+    /// When, in nanoseconds since 1970.
+    pub time_ns: u64,
+    /// The node's name.
+    pub node: String,
+    /// The sensor's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
     /// The ledger.
     pub ledger: Ledger,
     /// The newest generation.
@@ -21,8 +36,10 @@ pub struct Sample {
     pub resource_errors: usize,
     /// Endpoints.
     pub endpoints: usize,
-    /// Alerts by namespace and name of the resource.
-    pub alerts_by_resource: Vec<(String, String, u64)>,
+    /// Alerts by resource, sorted by its name.
+    pub alerts_by_resource: Vec<ResourceAlerts>,
+    /// Alerts by signature, the most frequent first.
+    pub alerts_by_signature: Vec<SignatureAlerts>,
     /// Sides of alerts that could be more than one pod.
     pub ambiguous_sides: u64,
     /// The rules in force.
@@ -43,8 +60,52 @@ pub struct Sample {
     pub publish_seconds: f64,
 }
 
+/// Alerts of a DeepPacketInspection.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceAlerts {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub alerts: u64,
+}
+
+/// Alerts of a signature.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureAlerts {
+    /// Generator id.
+    pub gid: u32,
+    /// Signature id.
+    pub sid: u32,
+    /// 1 is the gravest.
+    pub severity: u32,
+    /// Its message.
+    pub msg: String,
+    /// Alerts raised.
+    pub alerts: u64,
+    /// Those of them that are not written.
+    pub lost: u64,
+}
+
+impl SignatureAlerts {
+    /// Of the most frequent signatures.
+    pub(crate) fn all(totals: &AlertTotals) -> Vec<Self> {
+        let signatures = totals.signatures().into_iter().take(SIGNATURES);
+        let of = |it: &crate::output::totals::SignatureTotal| Self {
+            gid: it.gid,
+            sid: it.sid,
+            severity: it.severity,
+            msg: it.msg.to_string(),
+            alerts: it.count,
+            lost: it.lost,
+        };
+        signatures.map(of).collect()
+    }
+}
+
 /// The rules in force.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RulesSample {
     /// Rules that are loaded.
     pub loaded: usize,
@@ -57,7 +118,7 @@ pub struct RulesSample {
 }
 
 /// A watch.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchSample {
     /// What is watched.
     pub name: String,
@@ -74,7 +135,7 @@ pub struct WatchSample {
 }
 
 /// What came of writing status.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusSample {
     /// Written.
     pub writes: u64,

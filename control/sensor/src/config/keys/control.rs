@@ -2,7 +2,7 @@
 
 use super::Key;
 use super::value::path;
-use crate::config::{LogLevel, StatusWriter, Value};
+use crate::config::{LogLevel, SocketSetting, StatusWriter, Value};
 
 pub(super) const KEYS: &[Key] = keys! {
     "sensor.node", "name of the Kubernetes Node; default: $NODE_NAME, else the host's name",
@@ -69,6 +69,19 @@ pub(super) const KEYS: &[Key] = keys! {
                 format!("expected an address and a port, such as 127.0.0.1:9464, found {text:?}")
             })?;
             c.metrics.listen = Some(address);
+            Ok(())
+        };
+    "metrics.socket", "local socket that `pollux top` and `pollux doctor --live` ask, auto (/run/pollux/pollux.sock, \
+        where it can be made) or off; default: auto",
+        |c, v| {
+            c.metrics.socket = match v {
+                Value::Boolean(false) => SocketSetting::Off,
+                _ => match v.text()? {
+                    "auto" => SocketSetting::Auto,
+                    "off" | "no" | "none" => SocketSetting::Off,
+                    path => SocketSetting::Path(path.into()),
+                },
+            };
             Ok(())
         };
 };
