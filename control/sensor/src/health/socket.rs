@@ -189,11 +189,12 @@ mod tests {
         let mut busy = connect(&site);
         assert_eq!(generation(&mut busy), 7);
         let begin = Instant::now();
-        for _ in 0..20 {
-            site.health.tell(big.clone());
-            assert_eq!(generation(&mut busy), 7);
+        for number in 8..11 {
+            site.health.tell(Sample { generation: number, ..big.clone() });
+            assert_eq!(generation(&mut busy), number);
         }
-        assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+        // One after the other, the lazy ones would have taken seven times as long as one may.
+        assert!(begin.elapsed() < 4 * PATIENCE, "{:?}", begin.elapsed());
         let mut refused = String::new();
         connect(&site).read_to_string(&mut refused).expect("an answer");
         assert!(refused.contains("clients are connected already"), "{refused}");
