@@ -54,6 +54,8 @@ impl Work<'_> {
         spare: &mut PaddedBuf,
     ) -> FlowOutcome {
         let payload = part.payload_bytes();
+        // The packet that shows that both sides encrypt is still looked at.
+        let opaque = flow.user.encrypted;
         if flow.user.first_packet == 0 {
             flow.user.first_packet = info.order;
         }
@@ -139,6 +141,7 @@ impl Work<'_> {
         let mut unit = part.unit(spare, hits.rulesets);
         unit.headers.events.extend(events);
         unit.in_stream = in_stream;
+        unit.opaque = opaque;
         unit.direction = Some(direction);
         unit.established = established;
         unit.server_port = server_port;
@@ -434,6 +437,7 @@ impl Work<'_> {
                 payload: nothing.as_padded(),
                 window: None,
                 in_stream: true,
+                opaque: false,
                 direction: Some(direction),
                 established,
                 defragmented: false,

@@ -168,6 +168,7 @@ impl<'a> Part<'a> {
             payload: self.padded(spare),
             window: None,
             in_stream: false,
+            opaque: false,
             direction: None,
             established: false,
             defragmented: self.source == Source::Defragmented,

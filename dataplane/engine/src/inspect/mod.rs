@@ -51,6 +51,8 @@ pub struct Unit<'a> {
     pub window: Option<Window<'a>>,
     /// The payload went into the stream and is seen there.
     pub in_stream: bool,
+    /// The payload is ciphertext: no rule looks at it.
+    pub opaque: bool,
     /// Which way it goes in its flow.
     pub direction: Option<Direction>,
     /// Its flow was established before it came.
@@ -233,8 +235,9 @@ impl Tools {
                 let found = candidates.len() - before;
                 self.profiler.scanned(began, prefilter.number(), data.len(), found);
             };
+            let readable = !unit.payload.is_empty() && !unit.opaque;
             if let Some(prefilter) = &group.packet
-                && !unit.payload.is_empty()
+                && readable
             {
                 scan(prefilter, Some(unit.payload.as_bytes()), unit.payload);
             }
@@ -247,7 +250,7 @@ impl Tools {
                         scan(prefilter, (window.stream_offset == 0).then_some(whole), data);
                     }
                 }
-                if is_tcp && !unit.in_stream && !unit.payload.is_empty() {
+                if is_tcp && !unit.in_stream && readable {
                     scan(prefilter, Some(unit.payload.as_bytes()), unit.payload);
                 }
             }
@@ -357,6 +360,9 @@ impl Tools {
             if !packet_too || signature.flow.only_stream || unit.headers.pseudo {
                 return (false, false);
             }
+        }
+        if unit.opaque {
+            return (false, false);
         }
         (self.verifier.holds(tests, View::whole(unit.payload.as_bytes())), false)
     }

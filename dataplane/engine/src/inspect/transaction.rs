@@ -163,10 +163,13 @@ impl Tools {
                     false => 0,
                 };
                 let bytes = window.data.get(from..).unwrap_or_default();
+                let (began, before) = (self.profiler.now(), candidates.len());
                 self.transformer.apply(bytes, &list.transforms, &mut self.spare);
                 let spare = self.spare.as_padded();
                 let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
                 self.scan_errors += u64::from(scanned.is_err());
+                let found = candidates.len() - before;
+                self.profiler.scanned(began, list.prefilter.number(), spare.len(), found);
                 continue;
             }
             if needed < inspected {
