@@ -38,8 +38,46 @@ struct PlaceEntries {
     place: Place,
     /// Its part of `entries`.
     entries: (usize, usize),
-    /// Which values there may be, by their hash.
-    known: [u64; 4],
+    known: Known,
+}
+
+/// Which values there may be at a place, by their hash: one look tells that most others are none.
+#[derive(Debug)]
+struct Known {
+    bits: Box<[u64]>,
+    /// Of a hash, what is left to be a bit's number.
+    shift: u32,
+}
+
+/// Bits of it for each value.
+const BITS_EACH: usize = 16;
+
+impl Known {
+    fn new(values: usize) -> Self {
+        let bits = (values * BITS_EACH).next_power_of_two().max(u64::BITS as usize);
+        let words = vec![0; bits / u64::BITS as usize];
+        Self { bits: words.into(), shift: u32::BITS - bits.ilog2() }
+    }
+
+    /// The word and the bit of a value.
+    #[inline]
+    fn slot(&self, value: u32) -> (usize, u64) {
+        let hash = value.wrapping_mul(0x9e37_79b1) >> self.shift;
+        (hash as usize / 64, 1 << (hash % 64))
+    }
+
+    fn insert(&mut self, value: u32) {
+        let (word, bit) = self.slot(value);
+        if let Some(word) = self.bits.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    #[inline]
+    fn may_hold(&self, value: u32) -> bool {
+        let (word, bit) = self.slot(value);
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
 }
 
 /// A pattern.
@@ -81,7 +119,7 @@ impl Heads {
         let (mut all_bytes, mut signatures) = (Vec::new(), Vec::new());
         for (place, patterns) in found {
             let from = entries.len();
-            let mut known = [0; 4];
+            let mut known = Known::new(patterns.len());
             for (bytes, behind) in patterns {
                 let (first, rest) = bytes.split_at(place.1);
                 let first_byte = all_bytes.len() as u32;
@@ -89,8 +127,7 @@ impl Heads {
                 all_bytes.extend_from_slice(rest);
                 signatures.extend(behind);
                 let value = value(first, false);
-                let (word, bit) = slot(value);
-                known[word] |= bit;
+                known.insert(value);
                 entries.push(Entry {
                     value,
                     rest: (first_byte, all_bytes.len() as u32),
@@ -123,8 +160,7 @@ impl Heads {
             let start = *start as usize;
             let Some(bytes) = data.get(start..start + len) else { continue };
             let value = value(bytes, *nocase);
-            let (word, bit) = slot(value);
-            if known[word] & bit != 0 {
+            if known.may_hold(value) {
                 let behind = data.get(start + len..).unwrap_or(&[]);
                 self.append_value(*entries, value, behind, *nocase, out);
             }
@@ -179,13 +215,6 @@ fn value(bytes: &[u8], nocase: bool) -> u32 {
         let byte = if nocase { byte.to_ascii_lowercase() } else { *byte };
         (value << 8) | u32::from(byte)
     })
-}
-
-/// A value's bit of 256.
-#[inline]
-fn slot(value: u32) -> (usize, u64) {
-    let hash = value.wrapping_mul(0x9e37_79b1) >> 24;
-    ((hash >> 6) as usize, 1 << (hash & 63))
 }
 
 /// The only place where the pattern can stand.
