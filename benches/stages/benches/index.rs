@@ -184,6 +184,7 @@ fn event_to_core() {
         alert_capacity: 1 << 10,
         meta: fed.meta,
         profile_every: 0,
+        pcap: None,
     };
     let (mut crew, _collector) =
         Crew::start_watched(eal, vec![Seat::new(Some(fed.queue), 0)], &config, |_| None)
