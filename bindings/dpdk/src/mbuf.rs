@@ -213,13 +213,13 @@ impl Mbuf {
     /// Brings the header towards the cache, for a packet that is handled soon.
     #[inline]
     pub fn prefetch(&self) {
-        prefetch(self.0.as_ptr().cast());
+        prefetch::first(self.raw());
     }
 
     /// Brings the first 64 data bytes towards the cache. Reads the header.
     #[inline]
     pub fn prefetch_data(&self) {
-        prefetch(self.data().as_ptr());
+        prefetch::first(self.data());
     }
 
     /// Takes over a packet from DPDK.
@@ -339,15 +339,4 @@ unsafe fn extend_segment(mut segment: NonNull<rte_mbuf>, bytes: &[u8]) {
     }
     mbuf.data_len = (len + bytes.len()) as u16;
     mbuf.pkt_len = u32::from(mbuf.data_len);
-}
-
-#[inline]
-fn prefetch(address: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch is a hint; it does not fault.
-    unsafe {
-        core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
 }

@@ -62,6 +62,16 @@ impl Session {
         Some(Self { kind, txs })
     }
 
+    /// Brings the parser's own state towards the cache, once the session itself is there.
+    #[inline]
+    pub fn prefetch(&self) {
+        match &self.kind {
+            Kind::Http(c) => prefetch::whole(&**c),
+            Kind::Tls(c) => prefetch::whole(&**c),
+            Kind::Dns(_) => {}
+        }
+    }
+
     /// What it parses.
     pub fn proto(&self) -> AppProto {
         match self.kind {

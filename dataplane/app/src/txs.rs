@@ -153,6 +153,10 @@ impl TxList {
 
     pub(crate) fn push(&mut self, kind: TxKind) -> u64 {
         let id = self.next();
+        if self.live.len() < 4 {
+            // Few at a time is the rule.
+            self.live.reserve_exact(1);
+        }
         self.live.push_back(Tx { id, kind, events: EventSet::default() });
         self.progressed = true;
         id
@@ -210,6 +214,10 @@ impl TxList {
     pub(crate) fn free_before(&mut self, id: u64) {
         while self.first < id && self.live.pop_front().is_some() {
             self.first += 1;
+        }
+        if self.live.is_empty() {
+            // A session that waits for more holds nothing.
+            self.live = VecDeque::new();
         }
     }
 

@@ -8,7 +8,6 @@ use wire::{Direction, IpLayer};
 use crate::inspect::transaction::Inspections;
 use crate::inspect::vars::FlowVars;
 use crate::pcap::Followed;
-use crate::scope::Hits;
 
 /// The engine's part of a flow.
 #[derive(Debug, Default)]
@@ -18,21 +17,13 @@ pub struct FlowState {
     /// What each direction has shown by itself; [`AppProto::Failed`] where that was nothing.
     pub sides: [AppProto; 2],
     /// Recognises the protocol; gone once both directions have been looked at, or in vain.
-    pub detector: Option<Box<Detector>>,
+    pub detector: Option<Detector>,
     /// The protocol's parser, where there is one.
     pub session: Option<Box<Session>>,
     /// How far the session's transactions have been inspected.
     pub inspections: Option<Box<Inspections>>,
-    /// Tags of the flow's packets.
-    pub tags: Option<Box<Tags>>,
-    /// Flowbits and integers.
-    pub vars: Option<Box<FlowVars>>,
-    /// Who the flow belongs to, as of the last packet, seen from the client.
-    pub hits: Hits,
-    /// Layers around the flow's own, of a flow in a tunnel, as in packets to the server.
-    pub outer: Option<Box<[IpLayer]>>,
-    /// The generation that `hits` was looked up in.
-    pub generation: u64,
+    /// What few flows have.
+    rare: Option<Box<Rare>>,
     /// IP-only rules have been applied, per direction.
     pub ip_only_done: [bool; 2],
     /// A `bypass` rule has matched: nothing more of the flow is looked at.
@@ -43,8 +34,6 @@ pub struct FlowState {
     pub encrypted: bool,
     /// Detection by stream starts in the middle of a session.
     pub midstream: bool,
-    /// What the packet at hand has shown to be odd about the protocol.
-    pub events: EventSet,
     /// Transactions moved on since the direction was last inspected.
     pub dirty: [bool; 2],
     /// What `pcap-log` knows of its packets.
@@ -53,10 +42,65 @@ pub struct FlowState {
     pub first_packet: u64,
 }
 
+/// What few flows have, made when it is first asked for.
+#[derive(Debug, Default)]
+struct Rare {
+    tags: Tags,
+    vars: FlowVars,
+    outer: Box<[IpLayer]>,
+    events: EventSet,
+}
+
 impl FlowState {
-    /// The flow's memory for rules, made when the first rule writes to it.
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Flowbits and integers, if a rule has ever written any.
+    pub fn vars(&self) -> Option<&FlowVars> {
+        self.rare.as_ref().map(|rare| &rare.vars)
+    }
+
+    /// The flow's memory for rules.
     pub fn vars_mut(&mut self) -> &mut FlowVars {
-        self.vars.get_or_insert_default()
+        &mut self.rare_mut().vars
+    }
+
+    /// Tags of the flow's packets, to count one.
+    pub fn running_tags(&mut self) -> Option<&mut Tags> {
+        self.rare.as_mut().map(|rare| &mut rare.tags).filter(|tags| !tags.is_empty())
+    }
+
+    /// Tags of the flow's packets, to add one.
+    pub fn tags_mut(&mut self) -> &mut Tags {
+        &mut self.rare_mut().tags
+    }
+
+    /// Layers around the flow's own, of a flow in a tunnel, as in packets to the server.
+    pub fn outer(&self) -> &[IpLayer] {
+        self.rare.as_ref().map_or(&[], |rare| &rare.outer)
+    }
+
+    /// Remembers the layers around the flow's own.
+    pub(crate) fn set_outer(&mut self, outer: Box<[IpLayer]>) {
+        self.rare_mut().outer = outer;
+    }
+
+    /// What the packet at hand has shown to be odd about the protocol.
+    pub fn events(&self) -> EventSet {
+        self.rare.as_ref().map_or_else(EventSet::default, |rare| rare.events)
+    }
+
+    /// Takes note of something odd about the protocol.
+    pub(crate) fn note_event(&mut self, event: FlowEvent) {
+        self.rare_mut().events.insert(event);
+    }
+
+    /// Forgets what the packet at hand has shown.
+    pub(crate) fn forget_events(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.events = EventSet::default();
+        }
     }
 
     /// Takes note of what a direction shows of a protocol that the other one has told.
@@ -65,15 +109,45 @@ impl FlowState {
         self.detector = None;
         if shown == AppProto::Failed {
             if transport == Transport::Tcp {
-                self.events.insert(FlowEvent::DetectProtocolOnlyOneDirection);
+                self.note_event(FlowEvent::DetectProtocolOnlyOneDirection);
             }
         } else if shown != self.proto {
-            self.events.insert(FlowEvent::MismatchProtocolBothDirections);
+            self.note_event(FlowEvent::MismatchProtocolBothDirections);
         }
     }
 
     /// Takes note that this direction is being inspected.
     pub fn take_dirty(&mut self, direction: Direction) -> bool {
         self.dirty.get_mut(direction.index()).is_some_and(std::mem::take)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flow::{FlowTable, TcpSession};
+
+    use super::*;
+
+    #[test]
+    fn a_flow_takes_no_more_than_256_bytes_and_with_its_connection_no_more_than_a_kilobyte() {
+        let flow = FlowTable::<FlowState>::FLOW_BYTES;
+        assert!(flow <= 256, "{flow}");
+        // A block of each stream beside the connection.
+        let connection = size_of::<TcpSession>() + 2 * 128;
+        assert!(flow + connection <= 1024, "{flow} and {connection}");
+    }
+
+    #[test]
+    fn what_few_flows_have_is_made_when_it_is_asked_for() {
+        let mut state = FlowState::default();
+        assert!(
+            state.vars().is_none() && state.running_tags().is_none() && state.outer().is_empty()
+        );
+        state.forget_events();
+        assert!(state.rare.is_none());
+        state.note_event(FlowEvent::ProtoDetectionSkipped);
+        assert!(!state.events().is_empty() && state.running_tags().is_none());
+        state.forget_events();
+        assert!(state.events().is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use app::detect::{BAIL_BYTES, Detector, Probe};
-use app::{AppProto, EventSet, FlowEvent, Outcome, Session, Transport as AppTransport};
+use app::{AppProto, FlowEvent, Outcome, Session, Transport as AppTransport};
 use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, StreamConfig, TcpState};
 use hyperscan::{Padded, PaddedBuf, Scratch};
 use wire::{Decoded, Direction, IpLayer, Nanos, Tcp, Transport, tcp_flag};
@@ -133,7 +133,7 @@ impl Work<'_> {
             }
         }
         self.tools.profiler.enter(Stage::Flow);
-        self.note_scope(flow, part.decoded, hits, direction);
+        Self::note_outer(flow, part.decoded, direction);
         let server_port = match direction {
             Direction::ToServer => part.decoded.ports().1,
             Direction::ToClient => part.decoded.ports().0,
@@ -192,23 +192,15 @@ impl Work<'_> {
         }
         self.emitter.follow(Some(flow), origin, self.counters);
         transaction::release(&mut flow.user);
-        flow.user.events = EventSet::default();
+        flow.user.forget_events();
     }
 
-    /// A flow remembers whose it is for what comes up at its end.
-    fn note_scope(
-        &self,
-        flow: &mut Flow<FlowState>,
-        decoded: &Decoded,
-        hits: Hits,
-        direction: Direction,
-    ) {
+    /// A flow remembers the layers around it: they tell whose it is when something comes up at its end.
+    fn note_outer(flow: &mut Flow<FlowState>, decoded: &Decoded, direction: Direction) {
         let user = &mut flow.user;
-        user.hits = if direction == Direction::ToServer { hits } else { hits.flipped() };
-        user.generation = self.snapshot.generation;
-        if decoded.layer_count > 1 && user.outer.is_none() {
+        if decoded.layer_count > 1 && user.outer().is_empty() {
             let outer = decoded.ip_layers().split_last().map_or(&[][..], |(_, outer)| outer);
-            user.outer = Some(outer.iter().map(|layer| layer_of(layer, direction)).collect());
+            user.set_outer(outer.iter().map(|layer| layer_of(layer, direction)).collect());
         }
     }
 
@@ -276,8 +268,7 @@ impl Work<'_> {
                     (None, AppProto::Unknown) => {
                         let midstream = user.midstream;
                         let detector = user.detector.get_or_insert_with(|| {
-                            let fresh = Detector::new();
-                            Box::new(if midstream { Detector::midstream() } else { fresh })
+                            if midstream { Detector::midstream() } else { Detector::new() }
                         });
                         let ending = session.state() >= TcpState::TimeWait;
                         let (client, server) = ports;
@@ -292,7 +283,7 @@ impl Work<'_> {
                             }
                             Probe::NotFound => {
                                 if data.len() >= BAIL_BYTES {
-                                    user.events.insert(FlowEvent::ProtoDetectionSkipped);
+                                    user.note_event(FlowEvent::ProtoDetectionSkipped);
                                 }
                                 user.proto = AppProto::Failed;
                                 user.detector = None;
@@ -413,15 +404,7 @@ impl Work<'_> {
                 return;
             }
             let decoded = stand_in(flow, direction);
-            if flow.user.generation != self.snapshot.generation {
-                let to_server = stand_in(flow, Direction::ToServer);
-                flow.user.hits = self.snapshot.scope.lookup(&to_server);
-                flow.user.generation = self.snapshot.generation;
-            }
-            let hits = match direction {
-                Direction::ToServer => flow.user.hits,
-                Direction::ToClient => flow.user.hits.flipped(),
-            };
+            let hits = self.snapshot.scope.lookup(&decoded);
             if !hits.scoped() {
                 return;
             }
@@ -514,7 +497,7 @@ fn stand_in(flow: &Flow<FlowState>, direction: Direction) -> Decoded {
         Direction::ToClient => (server, client),
     };
     let mut decoded = Decoded::EMPTY;
-    let outer = flow.user.outer.as_deref().unwrap_or(&[]);
+    let outer = flow.user.outer();
     let mut count = 0;
     for (slot, layer) in decoded.layers.iter_mut().zip(outer) {
         *slot = layer_of(layer, direction);

@@ -7,6 +7,7 @@
 //! packets that belong to another core to that core.
 #![forbid(unsafe_code)]
 
+mod ahead;
 pub mod alert;
 pub mod collect;
 pub mod counters;

@@ -7,6 +7,7 @@ use flow::{DefragOutcome, Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::PaddedBuf;
 use wire::{Decoded, Direction, KeyOrder, Nanos, Reject, Transport};
 
+use crate::ahead::{self, Ahead, LANES};
 use crate::alert::Source;
 use crate::counters::{Counters, Drop};
 use crate::duplicates::{DuplicateMode, Duplicates};
@@ -117,8 +118,9 @@ pub struct Core {
     joined: Vec<u8>,
     checksums: ChecksumSample,
     duplicates: Duplicates,
-    /// Where packets are decoded; out of here while one is worked on.
-    slot: Option<Box<Decoded>>,
+    /// Where packets are decoded; out of here while one is worked on. One after the other for those that
+    /// are looked at before their turn, and one more.
+    slots: [Option<Box<Ahead>>; LANES + 1],
     outbox: Vec<(usize, Datagram)>,
 }
 
@@ -151,7 +153,7 @@ impl Core {
             joined: Vec::new(),
             checksums: ChecksumSample::default(),
             duplicates: Duplicates::default(),
-            slot: None,
+            slots: std::array::from_fn(|_| None),
             outbox: Vec::new(),
             snapshot: None,
             config,
@@ -231,8 +233,14 @@ impl Core {
 
     /// Takes a packet that came from the queue (`received`) or from another core.
     /// `buffer` is the frame with whatever is readable behind it, `len` the frame's length.
-    pub fn packet(
+    pub fn packet(&mut self, buffer: &[u8], len: usize, info: PacketInfo, handed_in: bool) -> Fate {
+        self.prepared(LANES, buffer, len, info, handed_in)
+    }
+
+    /// As [`Self::packet`], of a packet that [`Self::prepare`] may have looked at.
+    pub(crate) fn prepared(
         &mut self,
+        lane: usize,
         buffer: &[u8],
         len: usize,
         mut info: PacketInfo,
@@ -240,14 +248,50 @@ impl Core {
     ) -> Fate {
         info.ignore_checksums |= self.checksums.untrusted;
         let snapshot = self.take_snapshot();
-        let fate = self.captured(&snapshot, buffer, len, &info, handed_in);
+        let fate = self.captured(&snapshot, lane, buffer, len, &info, handed_in);
         self.snapshot = Some(snapshot);
         fate
+    }
+
+    /// Are there so many flows that packets should be looked at before their turn?
+    pub(crate) fn looks_ahead(&self) -> bool {
+        ahead::pays(&self.flows)
+    }
+
+    /// Forgets what was looked at before its turn in another burst.
+    pub(crate) fn forget_ahead(&mut self) {
+        self.slots.iter_mut().flatten().for_each(|slot| slot.forget());
+    }
+
+    /// Looks at a packet before its turn.
+    pub(crate) fn prepare(&mut self, lane: usize, bytes: &[u8], mut info: PacketInfo) {
+        self.tools.profiler.enter(Stage::Decode);
+        info.ignore_checksums |= self.checksums.untrusted;
+        let Some(slot) = self.slots.get_mut(lane) else { return };
+        let slot = slot.get_or_insert_default();
+        slot.prepare(&self.delivery.snapshot, &self.flows, bytes, &info);
+    }
+
+    /// Brings the flows of packets that were looked at towards the cache: the flow of the first, what the
+    /// second's points to, what the third's streams hold.
+    pub(crate) fn bring(&mut self, lanes: [Option<usize>; 3]) {
+        let slot = |lane: Option<usize>| self.slots.get(lane?).and_then(Option::as_deref);
+        let [flow, state, stored] = lanes.map(slot);
+        if let Some(slot) = flow {
+            slot.bring_flow(&self.flows);
+        }
+        if let Some(slot) = state {
+            slot.bring_state(&self.flows);
+        }
+        if let Some(slot) = stored {
+            slot.bring_stored(&self.flows);
+        }
     }
 
     fn captured(
         &mut self,
         snapshot: &Arc<Snapshot>,
+        lane: usize,
         buffer: &[u8],
         len: usize,
         info: &PacketInfo,
@@ -263,26 +307,26 @@ impl Core {
             return Fate::Done;
         };
         self.tools.profiler.enter(Stage::Decode);
-        let mut slot = self.slot.take().unwrap_or_default();
-        let config = snapshot.decoder(info.ignore_checksums);
-        let cut = info.wire_len as usize > bytes.len();
-        let done = if cut {
-            self.counters.truncated.add(1);
-            wire::decode_cut_into(link, bytes, config, &mut slot)
-        } else {
-            wire::decode_into(link, bytes, config, &mut slot)
+        let mut slot = self.slots.get_mut(lane).and_then(Option::take).unwrap_or_default();
+        self.counters.truncated.add(u64::from(ahead::is_cut(bytes, info)));
+        let done = match slot.take_done(info) {
+            Some(done) => done,
+            None => ahead::decode(snapshot, bytes, (link, info), &mut slot.decoded),
         };
+        let decoded = &mut slot.decoded;
         let fate = match done {
-            Ok(()) => self.owned(snapshot, &mut slot, buffer, bytes, info, handed_in),
+            Ok(()) => self.owned(snapshot, decoded, buffer, bytes, info, handed_in),
             Err(reject) => {
                 self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
                 self.counters.discard(drop_of(reject));
-                let source = source_of(&slot);
-                self.refused(snapshot, &slot, source, bytes, info);
+                let source = source_of(decoded);
+                self.refused(snapshot, decoded, source, bytes, info);
                 Fate::Done
             }
         };
-        self.slot = Some(slot);
+        if let Some(place) = self.slots.get_mut(lane) {
+            *place = Some(slot);
+        }
         self.tools.profiler.enter(Stage::Receive);
         fate
     }

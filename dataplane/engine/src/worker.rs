@@ -10,6 +10,7 @@ use std::time::Duration;
 use dpdk::{Burst, Eal, Mbuf, MetaField, PacketMeta, RxQueue};
 use wire::{LinkType, Nanos};
 
+use crate::ahead::LANES;
 use crate::counters::{Counters, Drop};
 use crate::emit::{Emitter, WhenFull};
 use crate::handover::{Exchange, Parcel};
@@ -20,6 +21,10 @@ use crate::profile::Profile;
 
 /// Packets whose headers are brought towards the cache before they are looked at.
 const AHEAD: usize = 6;
+
+/// How many packets before its turn one is decoded, where flows are many.
+const DEEP: usize = 12;
+const _: () = assert!(DEEP < LANES);
 
 /// Packets of one burst.
 pub const BURST: usize = 64;
@@ -228,6 +233,18 @@ impl std::ops::Drop for Leaving<'_> {
     }
 }
 
+/// What the pipeline is told of a packet.
+fn info_of(meta: &PacketMeta) -> PacketInfo {
+    PacketInfo {
+        timestamp: meta.ts_ns,
+        clock: meta.clock_ns,
+        order: meta.order,
+        link: LinkType::from_dlt(u32::from(meta.link)),
+        wire_len: meta.wire_len,
+        ignore_checksums: meta.flags & META_IGNORE_CHECKSUMS != 0,
+    }
+}
+
 struct Loop<'a> {
     core: Core,
     config: WorkerConfig,
@@ -376,13 +393,19 @@ impl Loop<'_> {
         }
         let length = burst.len();
         self.core.counters().received.add(length as u64);
-        for i in 0..length {
-            if let Some(soon) = burst.get(i + AHEAD) {
+        let delay = if self.core.looks_ahead() { DEEP } else { 0 };
+        self.core.forget_ahead();
+        for step in 0..length + delay {
+            if let Some(soon) = burst.get(step + AHEAD) {
                 soon.prefetch();
             }
-            if let Some(next) = burst.get(i + AHEAD / 2) {
+            if let Some(next) = burst.get(step + AHEAD / 2) {
                 next.prefetch_data();
             }
+            if delay > 0 {
+                self.look_ahead(burst, step);
+            }
+            let Some(i) = step.checked_sub(delay) else { continue };
             let Some(mbuf) = burst.get(i) else { continue };
             let frame_bytes = mbuf.total_len();
             bytes += frame_bytes as u64;
@@ -398,7 +421,7 @@ impl Loop<'_> {
                     flags: 0,
                 };
             }
-            let done = match self.one(mbuf, meta, false) {
+            let done = match self.one(mbuf, meta, Some(i % LANES)) {
                 Ok(Fate::HandOver(to)) => match burst.take(i) {
                     Some(mbuf) => self.hand_over(to, mbuf, meta),
                     None => Ok(()),
@@ -417,22 +440,38 @@ impl Loop<'_> {
         Ok(())
     }
 
-    fn one(&mut self, mbuf: &Mbuf, meta: PacketMeta, handed_in: bool) -> Result<Fate, String> {
+    /// Looks at the burst's packet of this number before its turn, and brings what those before it ask for.
+    fn look_ahead(&mut self, burst: &Burst<BURST>, step: usize) {
+        let length = burst.len();
+        if let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
+            let mut meta = self.config.meta.get(mbuf);
+            if matches!(self.config.time, TimeSource::Tsc(_)) {
+                (meta.link, meta.flags) = (self.config.link.dlt(), 0);
+                meta.wire_len = u32::try_from(mbuf.total_len()).unwrap_or(u32::MAX);
+            }
+            // A panic comes again at the packet's own turn, and is counted then.
+            let _: std::thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
+                self.core.prepare(step % LANES, mbuf.data(), info_of(&meta));
+            }));
+        }
+        let lane =
+            |back: usize| step.checked_sub(back).filter(|at| *at < length).map(|at| at % LANES);
+        self.core.bring([lane(DEEP / 4), lane(DEEP / 2), lane(DEEP / 4 * 3)]);
+    }
+
+    /// Takes a packet: of the own queue, by the lane that it may have been looked at in, or one that was
+    /// handed in.
+    fn one(&mut self, mbuf: &Mbuf, meta: PacketMeta, lane: Option<usize>) -> Result<Fate, String> {
+        let handed_in = lane.is_none();
         if !handed_in {
             self.clock = self.clock.max(meta.clock_ns);
         }
-        let info = PacketInfo {
-            timestamp: meta.ts_ns,
-            clock: meta.clock_ns,
-            order: meta.order,
-            link: LinkType::from_dlt(u32::from(meta.link)),
-            wire_len: meta.wire_len,
-            ignore_checksums: meta.flags & META_IGNORE_CHECKSUMS != 0,
-        };
+        let info = info_of(&meta);
+        let lane = lane.unwrap_or(LANES);
         let caught = catch_unwind(AssertUnwindSafe(|| {
             if mbuf.is_contiguous() {
                 let (buffer, len) = mbuf.data_with_tail();
-                self.core.packet(buffer, len, info, handed_in)
+                self.core.prepared(lane, buffer, len, info, handed_in)
             } else {
                 let mut joined = self.core.take_joined();
                 joined.clear();
@@ -440,7 +479,7 @@ impl Loop<'_> {
                     joined.extend_from_slice(segment);
                 }
                 let len = joined.len();
-                let fate = self.core.packet(&joined, len, info, handed_in);
+                let fate = self.core.prepared(lane, &joined, len, info, handed_in);
                 self.core.give_joined(joined);
                 fate
             }
@@ -509,7 +548,7 @@ impl Loop<'_> {
         match parcel {
             Parcel::Packet(mbuf, meta) => {
                 self.core.counters().handed_in.add(1);
-                self.one(&mbuf, meta, true)?;
+                self.one(&mbuf, meta, None)?;
             }
             Parcel::Datagram(datagram) => {
                 self.guarded(|this| {

@@ -54,7 +54,7 @@ impl Timeouts {
 /// Settings of a [`crate::FlowTable`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowConfig {
-    /// The most flows at a time: a hard bound, from 1 to about 4 billion. Address space for all of
+    /// The most flows at a time: a hard bound, from 1 to 2^30. Address space for all of
     /// them is reserved at the start, memory is used as flows come.
     pub capacity: usize,
     /// Seed of the hash. `None`: by chance, once per process, so that nobody who sends packets can

@@ -21,15 +21,13 @@ pub enum FlowState {
 }
 
 /// A flow, with the engine's own state `T` beside it.
+///
+/// In this order: the key is what a look-up compares, what every packet changes comes next.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Flow<T> {
     /// Both ends, the same for both directions.
     pub key: FlowKey,
-    /// A number for EVE's `flow_id`: 53 bits, made of the key, the time of the first packet and how
-    /// many flows of the same key began at that time, hence the same with one worker or many.
-    pub id: u64,
-    /// Time of the first packet.
-    pub start: Nanos,
     /// Time of the latest packet.
     pub last: Nanos,
     /// Packets by direction.
@@ -38,13 +36,18 @@ pub struct Flow<T> {
     pub bytes: [u64; 2],
     /// The TCP connection.
     pub tcp: Option<Box<TcpSession>>,
-    /// What the engine keeps.
-    pub user: T,
     /// Whether the client is the key's first side.
     pub client_first: bool,
     state: FlowState,
     /// How many flows of this key began in the same nanosecond before it.
     order: u32,
+    /// Time of the first packet.
+    pub start: Nanos,
+    /// A number for EVE's `flow_id`: 53 bits, made of the key, the time of the first packet and how
+    /// many flows of the same key began at that time, hence the same with one worker or many.
+    pub id: u64,
+    /// What the engine keeps.
+    pub user: T,
 }
 
 impl<T> Flow<T> {

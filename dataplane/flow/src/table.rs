@@ -41,14 +41,25 @@ pub struct Lookup<T> {
     pub evicted: bool,
 }
 
+/// Whether a slot holds a flow: a bit of its hash, which picks no bucket.
+const LIVE: u32 = 1 << 31;
+/// The most slots that there can be: buckets are picked by what is left of the hash.
+const MOST: usize = 1 << 30;
+
+/// What a look-up compares, and the flow's key with it, is one line of the cache.
 #[derive(Debug)]
+#[repr(C, align(64))]
 struct Slot<T> {
+    /// The key's hash with [`LIVE`]; 0: free.
     hash: u32,
     /// The next slot of the chain, or of the free list; plus one.
     next: u32,
-    live: bool,
     flow: Flow<T>,
 }
+
+/// Where a key's flow would be, see [`FlowTable::hint`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hint(u32);
 
 /// The flows of one core, with the engine's state `T` in each.
 ///
@@ -74,7 +85,7 @@ pub struct FlowTable<T> {
 impl<T: Default> FlowTable<T> {
     /// An empty table.
     pub fn new(config: &FlowConfig) -> Self {
-        let capacity = config.capacity.clamp(1, u32::MAX as usize - 1);
+        let capacity = config.capacity.clamp(1, MOST);
         let hasher = match config.hash_seed {
             Some(seed) => SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()),
             None => SeedableRandomState::random(),
@@ -238,7 +249,7 @@ impl<T: Default> FlowTable<T> {
     /// that of their first, then their ids.
     pub fn drain(&mut self, mut each: impl FnMut(Flow<T>)) {
         let mut order: Vec<u32> =
-            (0..self.slots.len() as u32).filter(|at| self.slots[*at as usize].live).collect();
+            (0..self.slots.len() as u32).filter(|at| self.slots[*at as usize].hash != 0).collect();
         order.sort_unstable_by_key(|at| {
             let flow = &self.slots[*at as usize].flow;
             (flow.last, flow.start, flow.id)
@@ -257,11 +268,11 @@ impl<T: Default> FlowTable<T> {
             Some(index) => {
                 let slot = &mut self.slots[index as usize];
                 self.free = slot.next;
-                *slot = Slot { hash, next, live: true, flow };
+                *slot = Slot { hash, next, flow };
                 index
             }
             None => {
-                self.slots.push(Slot { hash, next, live: true, flow });
+                self.slots.push(Slot { hash, next, flow });
                 (self.slots.len() - 1) as u32
             }
         };
@@ -274,7 +285,8 @@ impl<T: Default> FlowTable<T> {
     /// Takes a live flow out of its slot, which goes to the free list.
     fn take(&mut self, index: u32) -> Flow<T> {
         let slot = &self.slots[index as usize];
-        let (hash, next, live) = (slot.hash, slot.next, slot.live);
+        let (hash, next) = (slot.hash, slot.next);
+        let live = hash != 0;
         let blank = Flow::new(slot.flow.key, false, 0, 0, T::default());
         if live {
             let bucket = self.bucket(hash);
@@ -296,7 +308,7 @@ impl<T: Default> FlowTable<T> {
         let free = self.free;
         let slot = &mut self.slots[index as usize];
         if live {
-            slot.live = false;
+            slot.hash = 0;
             slot.next = free;
             self.free = index + 1;
         }
@@ -314,6 +326,10 @@ impl<T: Default> FlowTable<T> {
 }
 
 impl<T> FlowTable<T> {
+    /// Bytes that a flow takes in the table: its slot, its timer and its share of the index, which has no more
+    /// than twice as many places as there may be flows. What it points to comes on top.
+    pub const FLOW_BYTES: usize = size_of::<Slot<T>>() + Wheel::ENTRY_BYTES + 2 * size_of::<u32>();
+
     /// How many flows there are.
     pub fn len(&self) -> usize {
         self.len
@@ -341,9 +357,34 @@ impl<T> FlowTable<T> {
             + self.wheel.memory_bytes(self.slots.len())
     }
 
+    /// Brings the place of a key's bucket towards the cache, long before it is looked up. Of many flows
+    /// nearly none is there: a burst's look-ups wait for memory together, not one after the other.
+    #[inline]
+    pub fn hint(&self, key: &FlowKey) -> Hint {
+        let hash = self.hash(key);
+        prefetch::first(&self.heads[self.bucket(hash)]);
+        Hint(hash)
+    }
+
+    /// Brings the first flow of the bucket, which is there by now.
+    #[inline]
+    pub fn hint_flow(&self, hint: Hint) {
+        let head = self.heads[self.bucket(hint.0)];
+        if let Some(slot) = head.checked_sub(1).and_then(|index| self.slots.get(index as usize)) {
+            prefetch::whole(slot);
+        }
+    }
+
+    /// The flow of the key, timed out or not, which is there by now: for bringing what it points to.
+    #[inline]
+    pub fn hinted(&self, hint: Hint, key: &FlowKey) -> Option<&Flow<T>> {
+        let index = self.find(hint.0, key)?;
+        self.slots.get(index as usize).map(|slot| &slot.flow)
+    }
+
     #[inline]
     fn hash(&self, key: &FlowKey) -> u32 {
-        (self.hasher.hash_one(key) >> 32) as u32
+        (self.hasher.hash_one(key) >> 32) as u32 | LIVE
     }
 
     #[inline]

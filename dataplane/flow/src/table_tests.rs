@@ -210,6 +210,24 @@ impl Known {
     }
 }
 
+#[test]
+fn a_hint_leads_to_the_flow_that_a_look_up_finds() {
+    let mut table = table(8);
+    for number in 0..8 {
+        let (key, forward) = key(number, false);
+        let hint = table.hint(&key);
+        assert!(table.hinted(hint, &key).is_none());
+        let id = table.lookup_or_insert(&key, forward, START).id;
+        table.get_mut(id).user = u32::from(number);
+    }
+    for number in 0..8 {
+        let (key, _) = key(number, false);
+        let hint = table.hint(&key);
+        table.hint_flow(hint);
+        assert_eq!(table.hinted(hint, &key).map(|flow| flow.user), Some(u32::from(number)));
+    }
+}
+
 proptest! {
     #[test]
     fn it_behaves_as_a_map_with_time_outs_and_a_bound(

@@ -34,6 +34,9 @@ pub struct Wheel {
 }
 
 impl Wheel {
+    /// Bytes of an entry.
+    pub(crate) const ENTRY_BYTES: usize = size_of::<Link>();
+
     /// A wheel for `capacity` entries, all unfiled. Its memory is untouched until used.
     pub fn new(capacity: usize) -> Self {
         Self {

@@ -156,7 +156,8 @@ pub(crate) struct Conn {
     transport: Transport,
     max_live: usize,
     max_names: usize,
-    streams: [Stream; 2],
+    /// Of TCP; datagrams are whole.
+    streams: Option<Box<[Stream; 2]>>,
     dead: bool,
 }
 
@@ -177,7 +178,7 @@ impl Conn {
             transport,
             max_live: limits.dns_transactions.max(1),
             max_names: limits.dns_name_bytes,
-            streams: [Stream::default(), Stream::default()],
+            streams: (transport == Transport::Tcp).then(Box::default),
             dead: false,
         }
     }
@@ -193,7 +194,7 @@ impl Conn {
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let stream = &mut self.streams[dir.index()];
+            let stream = self.stream(dir);
             if stream.skip > 0 {
                 let n = stream.skip.min(rest.len() as u64);
                 stream.skip -= n;
@@ -230,7 +231,7 @@ impl Conn {
                     pending.clear();
                 }
             }
-            self.streams[dir.index()].pending = pending;
+            self.stream(dir).pending = pending;
         }
         Outcome::Ok
     }
@@ -287,8 +288,12 @@ impl Conn {
         Ok(())
     }
 
+    fn stream(&mut self, dir: Direction) -> &mut Stream {
+        &mut self.streams.get_or_insert_default()[dir.index()]
+    }
+
     pub(crate) fn gap(&mut self, dir: Direction, len: u64) {
-        let stream = &mut self.streams[dir.index()];
+        let stream = self.stream(dir);
         let mut missing = len;
         if stream.skip > 0 {
             let n = stream.skip.min(missing);
@@ -307,7 +312,7 @@ impl Conn {
     }
 
     pub(crate) fn buffered(&self) -> usize {
-        self.streams.iter().map(|s| s.pending.len()).sum()
+        self.streams.iter().flat_map(|both| both.iter()).map(|s| s.pending.len()).sum()
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn tag(
         let host = match tag.scope {
             TagScope::Session => {
                 if let Some(flow) = flow.as_deref_mut() {
-                    flow.tags.get_or_insert_default().add(rule, tag, now);
+                    flow.tags_mut().add(rule, tag, now);
                 }
                 continue;
             }
@@ -98,13 +98,8 @@ pub(crate) fn is_tagged(
 ) -> bool {
     let (now, bytes) = (unit.now / SECOND, u64::try_from(bytes).unwrap_or(u64::MAX));
     let mut tagged = false;
-    if let Some(flow) = flow
-        && let Some(tags) = &mut flow.tags
-    {
+    if let Some(tags) = flow.and_then(FlowState::running_tags) {
         tagged = tags.packet(bytes, now);
-        if tags.is_empty() {
-            flow.tags = None;
-        }
     }
     if !table.is_empty() {
         let (src, dst) = ends(unit);

@@ -267,7 +267,7 @@ impl Tools {
                 }
             }
         }
-        if flow.as_ref().is_some_and(|flow| !flow.events.is_empty()) {
+        if flow.as_ref().is_some_and(|flow| !flow.events().is_empty()) {
             candidates.extend_from_slice(snapshot.flow_events());
         }
         self.profiler.enter(Stage::Verify);
@@ -318,7 +318,7 @@ impl Tools {
             return None;
         }
         if !signature.events.is_empty() {
-            let recorded = flow?.events;
+            let recorded = flow?.events();
             if !signature.events.iter().all(|&event| recorded.contains(event)) {
                 return None;
             }
@@ -431,7 +431,7 @@ impl Tools {
         if !signature.flowbit_tests.is_empty() || !signature.flowint_tests.is_empty() {
             let Some(flow) = flow else { return false };
             let empty = vars::FlowVars::default();
-            let vars = flow.vars.as_deref().unwrap_or(&empty);
+            let vars = flow.vars().unwrap_or(&empty);
             return signature.flowbit_tests.iter().all(|test| vars.bit_holds(test))
                 && signature.flowint_tests.iter().all(|test| vars.int_holds(test));
         }

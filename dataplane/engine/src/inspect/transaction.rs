@@ -57,11 +57,18 @@ enum Answer {
 impl Inspections {
     /// Makes the list fit the session's open transactions.
     fn align(&mut self, session: &Session, generation: u64) {
+        if self.open.is_empty() {
+            self.first = session.first_tx();
+        }
         while self.first < session.first_tx() {
             self.first += 1;
             self.open.pop_front();
         }
         let wanted = usize::try_from(session.next_tx() - session.first_tx()).unwrap_or(OPEN_LIMIT);
+        if wanted > self.open.len() && wanted < 4 {
+            // Few at a time is the rule.
+            self.open.reserve_exact(wanted - self.open.len());
+        }
         self.open.resize_with(wanted, TxState::default);
         if self.generation != generation {
             // Candidates are numbers of the old generation: look at what is open again. What has
@@ -350,4 +357,8 @@ pub(crate) fn release(flow: &mut FlowState) {
         inspections.first += 1;
     }
     session.free_before(inspections.first);
+    if inspections.open.is_empty() {
+        // A flow that waits for more holds nothing.
+        flow.inspections = None;
+    }
 }

@@ -290,6 +290,20 @@ impl TcpSession {
         self.halves[direction.index()].stream.clear(&mut self.debt);
     }
 
+    /// Brings all of it towards the cache, see [`crate::FlowTable::hint`].
+    #[inline]
+    pub fn prefetch(&self) {
+        prefetch::whole(self);
+    }
+
+    /// Brings the first of what is stored of both streams, once it is there itself.
+    #[inline]
+    pub fn prefetch_stored(&self) {
+        for half in &self.halves {
+            half.stream.prefetch_stored();
+        }
+    }
+
     /// Its state.
     #[inline]
     pub fn state(&self) -> TcpState {

@@ -122,6 +122,14 @@ impl Stream {
         }
     }
 
+    /// Brings the first block towards the cache.
+    #[inline]
+    pub(crate) fn prefetch_stored(&self) {
+        if let Some(block) = self.blocks.first() {
+            prefetch::first(block);
+        }
+    }
+
     /// Sets the sequence number of the stream's first byte. What is stored stays where it is.
     pub(crate) fn set_base(&mut self, seq: u32) {
         self.base = seq;
@@ -308,6 +316,10 @@ impl Stream {
         }
         let block = Block::new(start, bytes, segment);
         settle(cost, block.held(), debt, memory);
+        if self.blocks.capacity() == 0 {
+            // Nearly always it stays the only one.
+            self.blocks.reserve_exact(1);
+        }
         self.blocks.insert(*index, block);
         true
     }
