@@ -14,6 +14,8 @@ mod table;
 #[cfg(test)]
 mod table_tests;
 pub mod tcp;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod wheel;
 
 pub use config::{FlowConfig, ProtocolTimeouts, Timeouts};
@@ -21,7 +23,7 @@ pub use defrag::{
     DefragConfig, DefragOutcome, DefragStats, Defragmenter, FragmentPolicy, OpenFates,
 };
 pub use flow::{Flow, FlowState};
-pub use table::{FlowId, FlowTable, Lookup};
+pub use table::{FlowId, FlowTable, Hint, Lookup};
 pub use tcp::{
     Chunk, Memory, Policy, RawWindow, Segment, StreamConfig, TcpOutcome, TcpSession, TcpState,
     UrgentPolicy,

@@ -3,11 +3,12 @@
 //! bytes gives, however the segments are cut.
 #![no_main]
 
-use dataplane_fuzz::{Choices, Talk};
+use dataplane_fuzz::Choices;
+use flow::testing::Talk;
 use flow::{Policy, StreamConfig};
 use libfuzzer_sys::fuzz_target;
 use wire::tcp_flag::ACK;
-use wire::{Direction, TcpOptions};
+use wire::Direction;
 
 const LENGTH: usize = 600;
 
@@ -69,16 +70,16 @@ fn stream(
     cut: usize,
 ) -> Vec<u8> {
     let config = StreamConfig { policy, max_segments: 1 << 16, ..StreamConfig::default() };
-    let mut talk = Talk::established(config, isn);
+    let mut talk = Talk::of(config, isn).shaken();
     for piece in pieces {
         let bytes: Vec<u8> =
             payload[piece.at..piece.at + piece.length].iter().map(|b| b ^ piece.differs).collect();
         for (i, part) in bytes.chunks(cut.min(LENGTH)).enumerate() {
             let at = 1 + (piece.at + i * cut.min(LENGTH)) as u32;
-            talk.send(Direction::ToServer, ACK, (at, 1), TcpOptions::default(), part);
+            talk.packet(Direction::ToServer, ACK, (at, 1), part);
         }
     }
-    talk.send(Direction::ToClient, ACK, (1, 1 + LENGTH as u32), TcpOptions::default(), b"");
+    talk.packet(Direction::ToClient, ACK, (1, 1 + LENGTH as u32), b"");
     talk.take_app();
     let [to_server, _] = talk.finish();
     to_server

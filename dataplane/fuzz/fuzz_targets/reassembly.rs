@@ -2,10 +2,11 @@
 //! stays behind.
 #![no_main]
 
-use dataplane_fuzz::{Choices, Talk};
+use dataplane_fuzz::Choices;
+use flow::testing::Talk;
 use flow::{Policy, StreamConfig};
 use libfuzzer_sys::fuzz_target;
-use wire::{Direction, TcpOptions};
+use wire::Direction;
 
 fuzz_target!(|input: &[u8]| {
     let mut choices = Choices::new(input);
@@ -26,17 +27,16 @@ fuzz_target!(|input: &[u8]| {
         depth: u64::from(choices.byte()) * 64,
         ..StreamConfig::default()
     };
-    let mut talk = Talk::new(config, [0xffff_ff00, 77]);
+    let mut talk = Talk::of(config, [0xffff_ff00, 77]);
     while !choices.is_empty() {
         let step = choices.byte();
         let way = if step & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
         let flags = choices.byte();
         let places = (u32::from(choices.word()), u32::from(choices.word()));
-        let mut options = TcpOptions::default();
-        options.timestamps =
+        talk.options.timestamps =
             (step & 2 != 0).then(|| (choices.byte().into(), choices.byte().into()));
         let payload = choices.take(usize::from(step >> 3) * 8);
-        let done = talk.send(way, flags, places, options, payload);
+        let done = talk.packet(way, flags, places, payload);
         assert!(!done.added || done.valid, "what is not valid is not added: {done:?}");
         if done.reuse {
             talk.session = flow::TcpSession::new();

@@ -12,7 +12,7 @@ fn data_is_offered_once_acknowledged_and_at_the_end() {
     talk.c(ACK | PSH, 6, 1, b" world");
     assert!(talk.session.has_pending(ToServer));
     talk.session.flush();
-    talk.take();
+    talk.take_app();
     assert_eq!(talk.to_server(), "hello world");
 }
 
@@ -207,20 +207,7 @@ fn a_direction_that_nobody_wants_is_not_stored() {
 impl Talk {
     /// The client sends data of which the urgent pointer names the byte before `pointer`.
     fn urgent(&mut self, seq: u32, pointer: u16, payload: &[u8]) -> TcpOutcome {
-        let tcp = Tcp {
-            src_port: 1,
-            dst_port: 2,
-            seq: self.isn[0].wrapping_add(seq),
-            ack: self.isn[1].wrapping_add(1),
-            flags: ACK | PSH | wire::tcp_flag::URG,
-            header_len: 20,
-            window: self.window,
-            urgent: pointer,
-            header: 0,
-        };
-        self.now += 1_000_000;
-        let segment = Segment { tcp: &tcp, options: self.options, payload };
-        self.session.packet(&segment, ToServer, self.now, &self.config, &self.memory)
+        self.segment(ToServer, ACK | PSH | wire::tcp_flag::URG, (seq, 1), pointer, payload)
     }
 }
 

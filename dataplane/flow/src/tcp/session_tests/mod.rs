@@ -6,35 +6,17 @@ mod opening;
 
 use proptest::prelude::*;
 use wire::tcp_flag::{ACK, FIN, PSH, RST, SYN};
-use wire::{Direction, Event, Tcp, TcpOptions};
+use wire::{Direction, Event};
 
-use super::{Chunk, Memory, Segment, StreamConfig, TcpOutcome, TcpSession, TcpState, seq};
+use super::{Memory, StreamConfig, TcpOutcome, TcpSession, TcpState, seq};
+use crate::testing::Talk;
 use Direction::{ToClient, ToServer};
-
-/// A conversation. Sequence numbers are relative to each side's first.
-struct Talk {
-    session: TcpSession,
-    config: StreamConfig,
-    memory: Memory,
-    options: TcpOptions,
-    window: u16,
-    isn: [u32; 2],
-    now: u64,
-    app: [Vec<u8>; 2],
-}
 
 impl Talk {
     fn new() -> Self {
-        Self {
-            session: TcpSession::new(),
-            config: StreamConfig::default(),
-            memory: Memory::new(1 << 20),
-            options: TcpOptions::default(),
-            window: 8192,
-            isn: [0xffff_ff00, 77],
-            now: 1_700_000_000_000_000_000,
-            app: [Vec::new(), Vec::new()],
-        }
+        let mut talk = Self::of(StreamConfig::default(), [0xffff_ff00, 77]);
+        (talk.window, talk.gap) = (8192, Some(b'_'));
+        talk
     }
 
     fn send(
@@ -45,22 +27,8 @@ impl Talk {
         ack: u32,
         payload: &[u8],
     ) -> TcpOutcome {
-        let (mine, theirs) = (self.isn[direction.index()], self.isn[direction.flip().index()]);
-        let tcp = Tcp {
-            src_port: 1,
-            dst_port: 2,
-            seq: mine.wrapping_add(seq),
-            ack: if flags & ACK != 0 { theirs.wrapping_add(ack) } else { 0 },
-            flags,
-            header_len: 20,
-            window: self.window,
-            urgent: 0,
-            header: 0,
-        };
-        self.now += 1_000_000;
-        let segment = Segment { tcp: &tcp, options: self.options, payload };
-        let done = self.session.packet(&segment, direction, self.now, &self.config, &self.memory);
-        self.take();
+        let done = self.packet(direction, flags, (seq, ack), payload);
+        self.take_app();
         done
     }
 
@@ -70,27 +38,6 @@ impl Talk {
 
     fn s(&mut self, flags: u8, seq: u32, ack: u32, payload: &[u8]) -> TcpOutcome {
         self.send(ToClient, flags, seq, ack, payload)
-    }
-
-    /// The parser takes all that there is; of a gap it writes an underscore.
-    fn take(&mut self) {
-        for direction in Direction::BOTH {
-            loop {
-                let app = &mut self.app[direction.index()];
-                let taken = match self.session.app_next(direction) {
-                    Chunk::Data(data) => {
-                        app.extend_from_slice(data);
-                        data.len() as u64
-                    }
-                    Chunk::Gap(missing) => {
-                        app.push(b'_');
-                        missing
-                    }
-                    Chunk::Nothing => break,
-                };
-                self.session.app_consumed(direction, taken);
-            }
-        }
     }
 
     fn to_server(&self) -> &str {
@@ -150,7 +97,7 @@ proptest! {
             }
         }
         talk.session.flush();
-        talk.take();
+        talk.take_app();
         for direction in Direction::BOTH {
             loop {
                 let window = talk.session.raw_window(direction);

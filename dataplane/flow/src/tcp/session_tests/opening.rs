@@ -177,7 +177,7 @@ fn a_side_that_is_alone_is_followed_if_configured() {
         if oneside {
             assert_eq!((state, talk.to_server()), (TcpState::Established, "one two "));
             talk.session.flush();
-            talk.take();
+            talk.take_app();
             assert_eq!(talk.to_server(), "one two three");
         } else {
             assert_eq!((state, talk.to_server()), (TcpState::SynSent, ""));

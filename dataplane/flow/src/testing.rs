@@ -1,13 +1,12 @@
-//! A TCP connection as the reassembly sees it, with sequence numbers relative to each side's first.
+//! A conversation over a TCP connection, for tests and fuzz targets (feature `testing`): it panics where a
+//! connection breaks its promises.
 
-use flow::{Chunk, Memory, Segment, StreamConfig, TcpOutcome, TcpSession};
 use wire::tcp_flag::{ACK, SYN};
 use wire::{Direction, Tcp, TcpOptions};
 
-/// Bytes that a conversation may buffer.
-pub const MEMORY: u64 = 1 << 20;
+use crate::tcp::{Chunk, Memory, Segment, StreamConfig, TcpOutcome, TcpSession};
 
-/// A conversation and what has come of it.
+/// A conversation and what has come of it. Sequence numbers are relative to each side's first.
 #[derive(Debug)]
 pub struct Talk {
     /// The connection.
@@ -16,41 +15,63 @@ pub struct Talk {
     pub config: StreamConfig,
     /// What it buffers is counted here.
     pub memory: Memory,
-    /// By direction: what the application parser got; a gap is as many NULs.
+    /// The next segments' options.
+    pub options: TcpOptions,
+    /// The next segments' window.
+    pub window: u16,
+    /// Each side's first sequence number.
+    pub isn: [u32; 2],
+    /// When the latest segment came; the next one comes a millisecond later.
+    pub now: u64,
+    /// By direction: what the application parser got.
     pub app: [Vec<u8>; 2],
-    isn: [u32; 2],
-    now: u64,
+    /// What stands for a gap in that; None: as many NULs as bytes are missing, up to a million.
+    pub gap: Option<u8>,
 }
 
 impl Talk {
     /// A connection of which nothing was seen.
-    pub fn new(config: StreamConfig, isn: [u32; 2]) -> Self {
+    pub fn of(config: StreamConfig, isn: [u32; 2]) -> Self {
         Self {
             session: TcpSession::new(),
             config,
-            memory: Memory::new(MEMORY),
-            app: [Vec::new(), Vec::new()],
+            memory: Memory::new(1 << 20),
+            options: TcpOptions::default(),
+            window: 0xffff,
             isn,
             now: 1_700_000_000_000_000_000,
+            app: [Vec::new(), Vec::new()],
+            gap: None,
         }
     }
 
     /// After a three-way handshake.
-    pub fn established(config: StreamConfig, isn: [u32; 2]) -> Self {
-        let mut talk = Self::new(config, isn);
-        talk.send(Direction::ToServer, SYN, (0, 0), TcpOptions::default(), b"");
-        talk.send(Direction::ToClient, SYN | ACK, (0, 1), TcpOptions::default(), b"");
-        talk.send(Direction::ToServer, ACK, (1, 1), TcpOptions::default(), b"");
-        talk
+    #[must_use]
+    pub fn shaken(mut self) -> Self {
+        self.packet(Direction::ToServer, SYN, (0, 0), b"");
+        self.packet(Direction::ToClient, SYN | ACK, (0, 1), b"");
+        self.packet(Direction::ToServer, ACK, (1, 1), b"");
+        self
     }
 
     /// Sends a segment with sequence and acknowledgment `(seq, ack)`.
-    pub fn send(
+    pub fn packet(
+        &mut self,
+        direction: Direction,
+        flags: u8,
+        places: (u32, u32),
+        payload: &[u8],
+    ) -> TcpOutcome {
+        self.segment(direction, flags, places, 0, payload)
+    }
+
+    /// The same with an urgent pointer.
+    pub fn segment(
         &mut self,
         direction: Direction,
         flags: u8,
         (seq, ack): (u32, u32),
-        options: TcpOptions,
+        urgent: u16,
         payload: &[u8],
     ) -> TcpOutcome {
         let (mine, theirs) = (self.isn[direction.index()], self.isn[direction.flip().index()]);
@@ -61,12 +82,12 @@ impl Talk {
             ack: if flags & ACK != 0 { theirs.wrapping_add(ack) } else { 0 },
             flags,
             header_len: 20,
-            window: 0xffff,
-            urgent: 0,
+            window: self.window,
+            urgent,
             header: 0,
         };
         self.now += 1_000_000;
-        let segment = Segment { tcp: &tcp, options, payload };
+        let segment = Segment { tcp: &tcp, options: self.options, payload };
         self.session.packet(&segment, direction, self.now, &self.config, &self.memory)
     }
 
@@ -75,16 +96,20 @@ impl Talk {
         for direction in Direction::BOTH {
             loop {
                 let app = &mut self.app[direction.index()];
-                let taken = match self.session.app_next(direction) {
-                    Chunk::Data(data) => {
+                let taken = match (self.session.app_next(direction), self.gap) {
+                    (Chunk::Data(data), _) => {
                         app.extend_from_slice(data);
                         data.len() as u64
                     }
-                    Chunk::Gap(missing) => {
+                    (Chunk::Gap(missing), Some(mark)) => {
+                        app.push(mark);
+                        missing
+                    }
+                    (Chunk::Gap(missing), None) => {
                         app.resize(app.len() + missing.min(1 << 20) as usize, 0);
                         missing
                     }
-                    Chunk::Nothing => break,
+                    (Chunk::Nothing, _) => break,
                 };
                 self.session.app_consumed(direction, taken);
             }
