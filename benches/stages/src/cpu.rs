@@ -40,13 +40,20 @@ fn usage(who: UsageWho) -> nix::Result<Duration> {
 /// The most memory that this process held since it started or since [`forget_peak`], in bytes;
 /// 0 if the kernel does not tell.
 pub fn peak_rss() -> u64 {
+    status("VmHWM:")
+}
+
+fn status(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     status
         .lines()
-        .find_map(|line| {
-            line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok()
-        })
+        .find_map(|line| line.strip_prefix(field)?.trim().strip_suffix("kB")?.trim().parse().ok())
         .map_or(0, |kibibytes: u64| kibibytes * 1024)
+}
+
+/// The memory that this process holds now, in bytes; 0 if the kernel does not tell.
+pub fn rss() -> u64 {
+    status("VmRSS:")
 }
 
 /// Lets [`peak_rss`] begin anew at what is held now (proc(5), `clear_refs`).

@@ -40,76 +40,104 @@ pub struct Feeder<'a> {
     pub turns: &'a Turns,
 }
 
-impl Feeder<'_> {
+/// What goes into the ring: packet by packet, in the feeder's turn.
+#[derive(Debug)]
+pub struct Lane<'a> {
+    feeder: Feeder<'a>,
+    batch: Burst<BATCH>,
+    clock: u64,
+    fed: Fed,
+}
+
+impl<'a> Feeder<'a> {
     /// Feeds the capture and lets the worker take the last of it. Checksums are not to be looked at,
     /// as with Suricata's `-k none`.
     ///
     /// # Errors
     /// The capture's. A worker that gave up is one too.
-    pub fn feed(mut self, capture: &Path) -> anyhow::Result<Fed> {
-        let mut fed = Fed::default();
-        let mut batch = Burst::new();
-        let mut clock = 0;
-        let start = cpu::of_thread()?;
-        let end =
-            capture::read(capture, |frame| self.frame(&frame, &mut batch, &mut clock, &mut fed));
-        self.flush(&mut batch, clock);
-        self.turns.worker_next();
-        fed.cpu = cpu::of_thread()?.saturating_sub(start);
-        end?;
-        if self.turns.is_over() {
-            anyhow::bail!("the worker gave up after {} packets", fed.packets);
-        }
-        self.clock.store(u64::MAX, Ordering::Release);
-        self.turns.worker_next();
-        Ok(fed)
+    pub fn feed(self, capture: &Path) -> anyhow::Result<Fed> {
+        self.feed_from(|lane| {
+            capture::read(capture, |frame| lane.frame(&frame))?;
+            Ok(())
+        })
     }
 
-    fn frame(
-        &mut self,
-        frame: &Frame<'_>,
-        batch: &mut Burst<BATCH>,
-        clock: &mut u64,
-        fed: &mut Fed,
-    ) -> bool {
-        *clock = (*clock).max(frame.timestamp);
-        fed.packets += 1;
-        fed.bytes += frame.data.len() as u64;
+    /// Feeds whatever `source` puts into the lane, and lets the worker take the last of it.
+    ///
+    /// # Errors
+    /// The source's. A worker that gave up is one too.
+    pub fn feed_from(
+        self,
+        source: impl FnOnce(&mut Lane<'a>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Fed> {
+        let mut lane = Lane { feeder: self, batch: Burst::new(), clock: 0, fed: Fed::default() };
+        let start = cpu::of_thread()?;
+        let end = source(&mut lane);
+        lane.settle();
+        lane.fed.cpu = cpu::of_thread()?.saturating_sub(start);
+        end?;
+        let Lane { feeder, fed, .. } = lane;
+        if feeder.turns.is_over() {
+            anyhow::bail!("the worker gave up after {} packets", fed.packets);
+        }
+        feeder.clock.store(u64::MAX, Ordering::Release);
+        feeder.turns.worker_next();
+        Ok(fed)
+    }
+}
+
+impl Lane<'_> {
+    /// CPU time of the worker up to its last turn.
+    pub fn spent(&self) -> Duration {
+        self.feeder.turns.spent()
+    }
+
+    /// Lets the worker take all that was put in.
+    pub fn settle(&mut self) {
+        self.flush();
+        self.feeder.turns.worker_next();
+    }
+
+    /// Puts a packet in; false if the worker is gone.
+    pub fn frame(&mut self, frame: &Frame<'_>) -> bool {
+        self.clock = self.clock.max(frame.timestamp);
+        self.fed.packets += 1;
+        self.fed.bytes += frame.data.len() as u64;
         let meta = PacketMeta {
             ts_ns: frame.timestamp,
-            clock_ns: *clock,
-            order: fed.packets,
+            clock_ns: self.clock,
+            order: self.fed.packets,
             wire_len: frame.wire_len,
             link: u16::try_from(frame.link).unwrap_or(u16::MAX),
             flags: META_IGNORE_CHECKSUMS,
         };
         let mut mbuf = loop {
-            if let Some(mbuf) = Mbuf::from_bytes(self.pool, frame.data) {
+            if let Some(mbuf) = Mbuf::from_bytes(self.feeder.pool, frame.data) {
                 break mbuf;
             }
-            if !self.flush(batch, *clock) {
+            if !self.flush() {
                 return false;
             }
-            self.turns.worker_next();
+            self.feeder.turns.worker_next();
         };
-        self.meta.set(&mut mbuf, meta);
-        let full = batch.push(mbuf).is_err() || batch.len() == BATCH;
-        !full || self.flush(batch, *clock)
+        self.feeder.meta.set(&mut mbuf, meta);
+        let full = self.batch.push(mbuf).is_err() || self.batch.len() == BATCH;
+        !full || self.flush()
     }
 
     /// Puts the batch into the ring; false if the worker is gone.
-    fn flush(&mut self, batch: &mut Burst<BATCH>, clock: u64) -> bool {
+    fn flush(&mut self) -> bool {
         loop {
-            self.ring.push_burst(batch);
-            if batch.is_empty() {
+            self.feeder.ring.push_burst(&mut self.batch);
+            if self.batch.is_empty() {
                 break;
             }
-            if self.turns.is_over() {
+            if self.feeder.turns.is_over() {
                 return false;
             }
-            self.turns.worker_next();
+            self.feeder.turns.worker_next();
         }
-        self.clock.store(clock, Ordering::Release);
+        self.feeder.clock.store(self.clock, Ordering::Release);
         true
     }
 }

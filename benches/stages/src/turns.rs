@@ -1,6 +1,7 @@
 //! Feeder and worker take turns: the ring is filled while the worker stands still, and emptied while
 //! the feeder does. So each thread's CPU time is that of its work, on a busy machine too.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,11 +24,13 @@ enum Turn {
 pub struct Turns {
     turn: Mutex<Turn>,
     changed: Condvar,
+    /// Nanoseconds of CPU time that the worker has taken in its turns.
+    spent: AtomicU64,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { turn: Mutex::new(Turn::Feeder), changed: Condvar::new() }
+        Self { turn: Mutex::new(Turn::Feeder), changed: Condvar::new(), spent: AtomicU64::new(0) }
     }
 }
 
@@ -40,6 +43,11 @@ impl Turns {
     /// Lets the feeder fill the ring, and waits until it has.
     fn feeder_next(&self) {
         self.pass(Turn::Worker, Turn::Feeder);
+    }
+
+    /// CPU time of the worker up to its last turn.
+    pub fn spent(&self) -> Duration {
+        Duration::from_nanos(self.spent.load(Ordering::Acquire))
     }
 
     /// Nobody waits any more.
@@ -106,6 +114,8 @@ impl Meter {
     fn stop_clock(&mut self) {
         if let (Some(began), Ok(now)) = (self.began.take(), cpu::of_thread()) {
             self.cpu += now.saturating_sub(began);
+            let spent = u64::try_from(self.cpu.as_nanos()).unwrap_or(u64::MAX);
+            self.turns.spent.store(spent, Ordering::Release);
         }
     }
 }
@@ -137,7 +147,7 @@ impl Drop for Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::AtomicU32;
 
     #[test]
     fn only_one_works_at_a_time_and_only_work_is_charged() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dpdk::{Burst, Eal, RxQueue};
+use engine::counters::Counters;
 use engine::emit::WhenFull;
 use engine::scope::{Address, Scope};
 use engine::threshold::{Decision, Thresholds};
@@ -57,12 +58,28 @@ pub fn pass(
     rules: &Arc<Ruleset>,
     scope: Scope,
 ) -> anyhow::Result<Pass> {
+    let settings = Settings::default();
+    run(eal, rules, scope, (settings, FlowConfig::default()), |feeder, _| feeder.feed(capture))
+}
+
+/// The worker loop of the sensor over what `feed` makes of the feeder; it may look at the worker's
+/// ledger meanwhile.
+///
+/// # Errors
+/// DPDK's, the worker's, those of `feed`.
+pub fn run(
+    eal: &'static Eal,
+    rules: &Arc<Ruleset>,
+    scope: Scope,
+    (settings, flows): (Settings, FlowConfig),
+    feed: impl FnOnce(Feeder<'_>, &Counters) -> anyhow::Result<Fed>,
+) -> anyhow::Result<Pass> {
     let mut fed_port = port::open(eal)?;
-    let snapshot = Arc::new(Snapshot::new(1, scope, Arc::clone(rules), Settings::default()));
+    let snapshot = Arc::new(Snapshot::new(1, scope, Arc::clone(rules), settings));
     let clock = Arc::new(AtomicU64::new(0));
     let seat = Seat::new(Some(fed_port.queue), 0);
     let config = CrewConfig {
-        flows: FlowConfig::default(),
+        flows,
         time: TimeSource::Packets(Arc::clone(&clock)),
         when_full: WhenFull::Wait,
         exchange_capacity: 64,
@@ -108,8 +125,11 @@ pub fn pass(
             clock: &clock,
             turns: &turns,
         };
-        let fed = feeder.feed(capture);
         let ledgers = Arc::clone(crew.ledgers());
+        let fed = match ledgers.first() {
+            Some(ledger) => feed(feeder, ledger),
+            None => Err(anyhow::anyhow!("there is no worker")),
+        };
         crew.shared().stop.store(true, Ordering::Release);
         turns.end();
         let stopped = crew.stop();

@@ -102,6 +102,10 @@ pub struct Flows {
     choice: Vec<u16>,
     slots: Vec<Slot>,
     turn: usize,
+    /// Turns of all flows so far, while some have not begun.
+    round: u64,
+    /// Flows begin spread over so many rounds.
+    stagger: u64,
 }
 
 impl Flows {
@@ -138,11 +142,37 @@ impl Flows {
             choice,
             slots: vec![Slot::default(); shape.flows.max(1) as usize],
             turn: 0,
+            round: 0,
+            stagger: 0,
         };
         for at in 0..flows.slots.len() {
             flows.slots[at].script = flows.script_of(at as u64);
         }
         flows
+    }
+
+    /// Flows begin spread over so many rounds, in each of which every flow that has begun has its turn:
+    /// so they are not all at the same place of their conversations.
+    #[must_use]
+    pub fn staggered(mut self, rounds: u32) -> Self {
+        self.stagger = u64::from(rounds);
+        self
+    }
+
+    /// Whose turn it is.
+    fn next_slot(&mut self) -> usize {
+        loop {
+            let at = self.turn;
+            self.turn = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+            self.round += u64::from(self.turn == 0 && self.round < self.stagger);
+            // The first flow never waits, so that there is always one whose turn it is.
+            if at == 0
+                || self.round >= self.stagger
+                || mixed(at as u64) % self.stagger <= self.round
+            {
+                return at;
+            }
+        }
     }
 
     /// The number of a slot's flow among all flows.
@@ -152,14 +182,12 @@ impl Flows {
 
     fn script_of(&self, number: u64) -> u16 {
         // Neighbours are not alike.
-        let mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        self.choice[mixed as usize % self.choice.len()]
+        self.choice[mixed(number) as usize % self.choice.len()]
     }
 
     /// Writes the next packet into `out`, which must have room for a frame.
     pub fn next_into(&mut self, out: &mut [u8]) -> Made {
-        let at = self.turn;
-        self.turn = if at + 1 == self.slots.len() { 0 } else { at + 1 };
+        let at = self.next_slot();
         let number = self.number(at);
         let slot = &mut self.slots[at];
         let script = &self.scripts[usize::from(slot.script)];
@@ -181,6 +209,10 @@ impl Flows {
         let server = if scoped { SCOPED_SERVER } else { UNSCOPED_SERVER };
         Made { length, scoped, addresses: (client.into(), server) }
     }
+}
+
+const fn mixed(number: u64) -> u64 {
+    number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40
 }
 
 /// Puts a client in the place of the first one; checksums follow (RFC 1624, equation 3).
@@ -340,6 +372,25 @@ mod tests {
         assert!((4_000..14_000).contains(&scoped), "{scoped}");
         // Ten packets a flow or so.
         assert!((1_000..8_000).contains(&keys.len()), "{}", keys.len());
+    }
+
+    #[test]
+    fn staggered_flows_begin_over_so_many_rounds_and_all_begin() {
+        let shape = Shape { mix: Mix { http: 1, dns: 0, tls: 0 }, ..shape() };
+        let mut flows = Flows::new(&shape).staggered(10);
+        let mut frame = [0; 2048];
+        let mut after = Vec::new();
+        for _ in 0..10 {
+            let round = flows.round;
+            while flows.round == round && round < 10 {
+                flows.next_into(&mut frame);
+            }
+            after.push(
+                flows.slots.iter().filter(|slot| slot.next > 0 || slot.generation > 0).count(),
+            );
+        }
+        assert_eq!(after.last(), Some(&50), "{after:?}");
+        assert!(after[0] < 15 && (15..40).contains(&after[4]), "{after:?}");
     }
 
     #[test]
