@@ -6,9 +6,11 @@
 //! waiting for the other.
 #![forbid(unsafe_code)]
 
+pub mod attacks;
 pub mod cpu;
 pub mod feed;
 pub mod load;
+pub mod many_flows;
 pub mod material;
 pub mod memory;
 pub mod peer;
