@@ -21,6 +21,11 @@ uint16_t pollux_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out,
 	return rte_eth_rx_burst(port, queue, out, n);
 }
 
+int pollux_rx_queue_count(uint16_t port, uint16_t queue)
+{
+	return rte_eth_rx_queue_count(port, queue);
+}
+
 uint16_t pollux_rx_burst_clear(uint16_t port, uint16_t queue,
 			       struct rte_mbuf **out, uint16_t n,
 			       uint16_t offset, uint16_t size)

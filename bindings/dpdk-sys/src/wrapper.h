@@ -45,6 +45,7 @@ static const uint64_t POLLUX_RSS_LEVEL_INNERMOST = RTE_ETH_RSS_LEVEL_INNERMOST;
 uint16_t pollux_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **out,
 			 uint16_t n);
 /* The same, and clears `size` bytes at `offset` of every packet's mbuf. */
+int pollux_rx_queue_count(uint16_t port, uint16_t queue);
 uint16_t pollux_rx_burst_clear(uint16_t port, uint16_t queue,
 			       struct rte_mbuf **out, uint16_t n,
 			       uint16_t offset, uint16_t size);

@@ -154,6 +154,22 @@ impl Device {
         !self.rings.is_empty()
     }
 
+    /// The ring of a ring port's queue.
+    #[inline]
+    pub(crate) fn ring(&self, queue: u16) -> Option<&Ring> {
+        self.rings.get(usize::from(queue)).map(Arc::as_ref)
+    }
+
+    /// The packets that a receive queue holds, as the driver sized it.
+    pub(crate) fn rx_desc(&self, queue: u16) -> Option<u16> {
+        let mut info = MaybeUninit::<dpdk_sys::rte_eth_rxq_info>::zeroed();
+        // SAFETY: the port is open and info is writable; the call checks the number.
+        let result =
+            unsafe { dpdk_sys::rte_eth_rx_queue_info_get(self.id, queue, info.as_mut_ptr()) };
+        // SAFETY: plain data, zeroed before the call.
+        (result == 0).then(|| unsafe { info.assume_init() }.nb_desc)
+    }
+
     pub(crate) fn info(&self) -> Result<rte_eth_dev_info, PortError> {
         let mut info = MaybeUninit::<rte_eth_dev_info>::zeroed();
         // SAFETY: the port is open and info is writable.

@@ -351,7 +351,7 @@ impl Port {
     }
 
     /// The kernel interface behind it, if there is one.
-    pub(crate) fn interface(&self) -> Option<&str> {
+    pub fn interface(&self) -> Option<&str> {
         self.device.interface.as_deref()
     }
 
@@ -364,12 +364,7 @@ impl Port {
     /// The packets that a receive queue holds, as the driver sized it; `None` where it
     /// does not tell, or the queue is not set up.
     pub fn rx_desc(&self, queue: u16) -> Option<u16> {
-        let mut info = std::mem::MaybeUninit::<dpdk_sys::rte_eth_rxq_info>::zeroed();
-        // SAFETY: the port is open and info is writable; the call checks the number.
-        let result =
-            unsafe { dpdk_sys::rte_eth_rx_queue_info_get(self.id(), queue, info.as_mut_ptr()) };
-        // SAFETY: plain data, zeroed before the call.
-        (result == 0).then(|| unsafe { info.assume_init() }.nb_desc)
+        self.device.rx_desc(queue)
     }
 
     /// The queue of each entry of the NIC's redirection table, which the low bits of the

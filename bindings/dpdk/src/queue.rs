@@ -58,6 +58,27 @@ impl RxQueue {
         }
     }
 
+    /// How many packets wait to be received, where that can be told without taking them: of a
+    /// ring port exactly, of a NIC as its driver has it. Most walk the descriptors for it: ask once a
+    /// burst at the most. `None` from the drivers over kernel interfaces.
+    #[inline]
+    pub fn waiting(&self) -> Option<u32> {
+        if let Some(ring) = self.device.ring(self.queue) {
+            return Some(ring.waiting());
+        }
+        // SAFETY: the port is started and lives while self does, and self is its queue's only
+        // poller.
+        u32::try_from(unsafe { dpdk_sys::pollux_rx_queue_count(self.device.id, self.queue) }).ok()
+    }
+
+    /// How many packets it holds at the most; `None` where the driver does not tell.
+    pub fn capacity(&self) -> Option<u32> {
+        match self.device.ring(self.queue) {
+            Some(ring) => Some(ring.size()),
+            None => self.device.rx_desc(self.queue).map(u32::from),
+        }
+    }
+
     /// Sleeps until a packet comes, at most `milliseconds`. For the queue's only polling
     /// thread, after a poll that brought nothing. Returns `false`, at once, if the driver
     /// has no interrupts or [`PortConfig::interrupts`](crate::PortConfig) did not ask for them.

@@ -100,8 +100,7 @@ impl RingFeeder {
     /// How many packets wait in it at most.
     #[inline]
     pub fn waiting(&self) -> u32 {
-        // SAFETY: as in free_slots.
-        unsafe { dpdk_sys::pollux_ring_count(self.ring.as_ptr()) }
+        self.ring.waiting()
     }
 }
 
@@ -116,7 +115,11 @@ impl fmt::Debug for RingFeeder {
 
 /// A single-producer, single-consumer ring of mbufs. The producer is its
 /// feeder, the consumer the port's queue of the same number.
-pub(crate) struct Ring(NonNull<rte_ring>);
+pub(crate) struct Ring {
+    raw: NonNull<rte_ring>,
+    /// How many packets it holds.
+    size: u32,
+}
 
 // SAFETY: an rte_ring is for use between threads; that there is one producer
 // and one consumer follows from &mut on the feeder and on the queue.
@@ -132,7 +135,7 @@ impl Ring {
         control::clear_errno();
         // SAFETY: the name is NUL-terminated and copied; -1 is any NUMA node.
         let raw = unsafe { dpdk_sys::rte_ring_create(name.as_ptr(), size, -1, flags) };
-        NonNull::new(raw).map(Self).ok_or_else(|| {
+        NonNull::new(raw).map(|raw| Self { raw, size }).ok_or_else(|| {
             format!(
                 "a ring of {size} packets could not be made: {}; give DPDK more memory, \
                  or make the ring smaller",
@@ -142,7 +145,19 @@ impl Ring {
     }
 
     pub(crate) fn as_ptr(&self) -> *mut rte_ring {
-        self.0.as_ptr()
+        self.raw.as_ptr()
+    }
+
+    /// How many packets it holds.
+    pub(crate) fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// How many packets wait in it.
+    #[inline]
+    pub(crate) fn waiting(&self) -> u32 {
+        // SAFETY: the ring lives while self does; reads two counters.
+        unsafe { dpdk_sys::pollux_ring_count(self.as_ptr()) }
     }
 }
 

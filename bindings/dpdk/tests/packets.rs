@@ -205,6 +205,7 @@ fn a_ring_port_keeps_the_order_and_gives_back_what_does_not_fit() {
         feeder.push(Mbuf::from_bytes(&pool, &[i]).unwrap()).unwrap();
     }
     assert_eq!((feeder.free_slots(), feeder.waiting()), (0, 100));
+    assert_eq!((queue.waiting(), queue.capacity()), (Some(100), Some(100)));
     let back = feeder.push(Mbuf::from_bytes(&pool, b"late").unwrap()).unwrap_err();
     assert_eq!(back.data(), b"late");
     drop(back);
