@@ -96,6 +96,17 @@ impl FlowKey {
         ((self.rest >> 48) as u16, (self.rest >> 32) as u16)
     }
 
+    /// The same ends, in VLANs of other ids (outer-most first, three at the most); those within a
+    /// tunnel stay.
+    #[must_use]
+    pub fn with_vlans(&self, vlans: &[u16]) -> Self {
+        let inside = (self.rest & 0xf) as u32;
+        let kept = self.vlans & ((1 << (12 * inside)) - 1);
+        let outside = vlans.iter().fold(0, |packed, id| (packed << 12) | u64::from(*id));
+        let rest = self.rest & !0xf0 | (vlans.len() as u64) << 4;
+        Self { rest, vlans: outside << (12 * inside) | kept, ..*self }
+    }
+
     #[inline]
     fn new(ends: &Ends, vlans: &[u16], tunnel: &TunnelId, use_vlan: bool) -> (Self, KeyOrder) {
         let (addresses, version, order) = match (ends.src, ends.dst) {
@@ -399,6 +410,16 @@ mod tests {
                 assert_eq!(hashes.0 == hashes.1, i == j, "{i} {j}");
             }
         }
+        let (key_of_tagged, key_of_inner) = (key(&tagged).0, key(&inner).0);
+        assert_eq!(key_of_tagged.with_vlans(&[]), key_of_inner);
+        assert_eq!(key_of_inner.with_vlans(&[5]), key_of_tagged);
+        assert_eq!(key_of_tagged.with_vlans(&[0, 5]), key(&frames[3]).0);
+        let inside = builder::vlan(0x8100, 7, &inner);
+        let vxlan = builder::vxlan(1, &inside);
+        let carrier = builder::frame(&Ip::new("192.168.0.1", "192.168.0.2").udp(9, 4789, &vxlan));
+        let around = builder::vlan(0x8100, 5, &carrier);
+        assert_eq!(key(&carrier).0.with_vlans(&[5]), key(&around).0);
+        assert_eq!(key(&around).0.with_vlans(&[]), key(&carrier).0);
         assert_eq!(read(&tagged).flow_key(false), read(&inner).flow_key(false));
         assert_ne!(read(&outer(1)).flow_key(false), read(&inner).flow_key(false));
     }

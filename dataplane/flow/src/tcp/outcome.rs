@@ -29,6 +29,8 @@ pub struct TcpOutcome {
     pub beyond_depth: u32,
     /// There was no memory for its payload, or for a part.
     pub memcap_dropped: bool,
+    /// Its payload, or a part, was acknowledged by the other side before it was seen.
+    pub late: bool,
     /// A keep-alive or its acknowledgment.
     pub keep_alive: bool,
     /// A probe of a closed window.

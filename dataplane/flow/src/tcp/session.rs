@@ -6,9 +6,10 @@ use super::config::StreamConfig;
 use super::half::Half;
 use super::handshake::Handshake;
 use super::memory::{Debt, Memory};
+use super::offer::{Chunk, RawWindow};
 use super::outcome::TcpOutcome;
 use super::state::TcpState;
-use super::stream::{Bounds, Chunk, RawWindow};
+use super::stream::Bounds;
 use super::urgent::UrgentPolicy;
 
 /// A TCP packet as the connection sees it.
@@ -87,6 +88,8 @@ pub struct TcpSession {
     has_packets: bool,
     /// Bytes of inspected data that are kept.
     raw_overlap: u32,
+    /// Bytes that [`Self::take_missed`] has told of.
+    missed_told: u64,
     debt: Debt,
 }
 
@@ -106,6 +109,7 @@ impl TcpSession {
             handshake: Handshake::default(),
             has_packets: false,
             raw_overlap: StreamConfig::default().raw_overlap,
+            missed_told: 0,
             debt: Debt::default(),
         }
     }
@@ -268,6 +272,7 @@ impl TcpSession {
         outcome.added |= stored.accepted;
         outcome.beyond_depth += stored.beyond_depth;
         outcome.memcap_dropped |= stored.refused;
+        outcome.late |= stored.late && !self.handshake.one_sided;
         if stored.overlap {
             outcome.events.insert(Event::StreamPktRetransmission);
         }
@@ -321,6 +326,29 @@ impl TcpSession {
     #[inline]
     pub fn sizes(&self) -> [u32; 2] {
         self.halves.each_ref().map(|half| half.next_seq.wrapping_sub(half.isn))
+    }
+
+    /// An estimate of the payload bytes that the other side has acknowledged and that were never
+    /// seen, and how many were carried, seen or not; both directions together. Of a side that was
+    /// never seen nothing is said.
+    pub fn missed(&self) -> (u64, u64) {
+        let of = |half: &Half| if half.seen { half.stream.missed() } else { (0, 0) };
+        let [client, server] = self.halves.each_ref().map(of);
+        (client.0 + server.0, client.1 + server.1)
+    }
+
+    /// What [`Self::missed`] estimates beyond what this has answered before.
+    pub fn take_missed(&mut self) -> u64 {
+        let (missed, _) = self.missed();
+        let news = missed.saturating_sub(self.missed_told);
+        self.missed_told += news;
+        news
+    }
+
+    /// Whether this is what the server answers to the client's SYN: its acknowledgment fits.
+    pub fn awaits_answer(&self, ack: u32) -> bool {
+        let client = &self.halves[Direction::ToServer.index()];
+        self.state == TcpState::SynSent && client.seen && ack == client.isn.wrapping_add(1)
     }
 
     /// Bytes of memory that it holds in buffers.

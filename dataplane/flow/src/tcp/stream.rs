@@ -5,49 +5,13 @@
 
 use super::block::{Block, Overlay, SLACK};
 use super::memory::{Debt, Memory};
+use super::offer::{Chunk, RawWindow};
 use super::policy::{Extent, Policy};
+use super::seen::Seen;
 use super::seq;
 
 /// The most memory that an overlap's new runs ask for.
 const OVERLAY_COST: u64 = 1 << 15;
-
-/// What comes next for the application parser.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chunk<'a> {
-    /// Bytes, at least one.
-    Data(&'a [u8]),
-    /// So many bytes are missing and will not come: they were acknowledged but not seen.
-    Gap(u64),
-    /// Nothing yet.
-    Nothing,
-}
-
-/// A window of the stream for raw inspection.
-#[derive(Debug, Clone, Copy)]
-pub struct RawWindow<'a> {
-    /// Old bytes, kept for what straddles, then new ones.
-    pub data: &'a [u8],
-    /// The same bytes with at least 16 more readable ones behind them.
-    pub padded: &'a [u8],
-    /// Index in `data` of the first byte that was not in a window consumed before.
-    pub new_from: usize,
-    /// Offset in the stream of `data`'s first byte.
-    pub stream_offset: u64,
-    /// Whether bytes are missing right before the first new one.
-    pub gap_before: bool,
-}
-
-impl RawWindow<'_> {
-    /// Offset in the stream of the first byte after the window: what to hand to `raw_consumed`.
-    pub fn end(&self) -> u64 {
-        self.stream_offset + self.data.len() as u64
-    }
-
-    /// Whether there is nothing new in it.
-    pub fn is_empty(&self) -> bool {
-        self.new_from >= self.data.len()
-    }
-}
 
 /// What became of a segment's bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +30,8 @@ pub(crate) struct Inserted {
     pub(crate) beyond_depth: u32,
     /// There was no memory for all of it, or too many pieces wait.
     pub(crate) refused: bool,
+    /// Bytes that were not there before had been acknowledged already.
+    pub(crate) late: bool,
 }
 
 /// The bounds within which bytes are stored.
@@ -101,6 +67,7 @@ pub(crate) struct Stream {
     high: u64,
     /// Offset of the end that a FIN announced.
     fin: Option<u64>,
+    seen: Seen,
 }
 
 impl Stream {
@@ -119,6 +86,7 @@ impl Stream {
             floor: 0,
             high: 0,
             fin: None,
+            seen: Seen::default(),
         }
     }
 
@@ -170,9 +138,40 @@ impl Stream {
         debt: &mut Debt,
         memory: &Memory,
     ) -> Inserted {
-        let mut done = Inserted::default();
         let start = self.offset(seq);
         let end = start + bytes.len() as i64;
+        let acked = self.acked as i64;
+        let behind = self.seen.note(start, end);
+        let mut done = self.take(start, end, bytes, bounds, debt, memory);
+        done.late = done.fresh > 0 && end <= acked;
+        if behind > 0 && self.seen.has_holes() {
+            // Of bytes that are not kept nobody knows whether they were there before.
+            let ahead = bytes.len() as u64 - behind;
+            let is_kept = self.app_enabled || self.raw_enabled;
+            self.seen.fill(if is_kept {
+                u64::from(done.fresh).saturating_sub(ahead)
+            } else {
+                behind
+            });
+        }
+        done
+    }
+
+    /// Bytes that were acknowledged and never seen, and bytes that were carried, seen or not.
+    pub(crate) fn missed(&self) -> (u64, u64) {
+        (self.seen.missed(self.acked, self.fin), self.seen.carried(self.acked, self.fin))
+    }
+
+    fn take(
+        &mut self,
+        start: i64,
+        end: i64,
+        bytes: &[u8],
+        bounds: &Bounds,
+        debt: &mut Debt,
+        memory: &Memory,
+    ) -> Inserted {
+        let mut done = Inserted::default();
         // What both consumers have passed nobody would look at.
         let floor = match (self.app_enabled, self.raw_enabled) {
             (true, true) => self.app.min(self.raw),

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::memory::{Debt, Memory};
+use super::offer::Chunk;
 use super::policy::{Extent, Policy};
-use super::stream::{Bounds, Chunk, Inserted, Stream};
+use super::stream::{Bounds, Inserted, Stream};
 
 const BOUNDS: Bounds = Bounds { depth: 0, max_blocks: 64, policy: Policy::Bsd };
 

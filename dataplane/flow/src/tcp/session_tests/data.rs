@@ -240,3 +240,30 @@ fn an_urgent_byte_before_what_is_stored_already_stays() {
     talk.s(ACK, 1, 7, b"");
     assert_eq!(talk.to_server(), "abcdef");
 }
+
+#[test]
+fn what_the_other_side_acknowledges_and_was_never_seen_is_missed_until_it_comes() {
+    let mut talk = Talk::established();
+    talk.c(ACK, 1, 1, b"first");
+    // "lost-one" and the end of the answer are not in the mirror.
+    talk.c(ACK, 14, 1, b"third");
+    assert_eq!(talk.session.missed(), (0, 18), "nobody has acknowledged it");
+    talk.s(ACK, 1, 19, b"answer");
+    assert_eq!((talk.session.missed(), talk.session.take_missed()), ((8, 24), 8));
+    assert_eq!(talk.session.take_missed(), 0);
+    talk.c(ACK, 19, 107, b"");
+    assert_eq!(talk.session.missed(), (108, 124));
+    // Retransmissions of what was seen change nothing.
+    talk.c(ACK, 14, 107, b"third");
+    assert_eq!((talk.session.missed().0, talk.session.take_missed()), (108, 100));
+}
+
+#[test]
+fn an_acknowledgment_that_comes_before_what_it_acknowledges_is_told() {
+    let mut talk = Talk::established();
+    assert!(!talk.c(ACK, 1, 1, b"in time").late);
+    talk.s(ACK, 1, 16, b"");
+    assert!(talk.c(ACK, 8, 1, b"too late").late);
+    assert_eq!((talk.to_server(), talk.session.missed().0), ("in timetoo late", 0));
+    assert!(!talk.c(ACK, 8, 1, b"too late").late, "only once");
+}
