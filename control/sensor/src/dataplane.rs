@@ -250,7 +250,10 @@ impl Dataplane {
     /// Looks whether links have come or gone, and says so.
     pub fn watch_links(&mut self) {
         for (facts, port, _) in &mut self.ports {
-            let Ok(link) = port.link().map(LinkState::from) else { continue };
+            let Ok(mut link) = port.link().map(LinkState::from) else { continue };
+            // The driver of an interface that is gone says what it said last.
+            link.up &=
+                port.interface().is_none_or(|it| facts.interface_index == interface_index(it));
             match (facts.link.up, link.up) {
                 (true, false) => tracing::warn!("{}: the link went down", facts.name),
                 (false, true) => tracing::info!("{}: link {link}", facts.name),
@@ -273,11 +276,17 @@ impl Dataplane {
     pub fn links(&self) -> Vec<PortFact> {
         let of = |(facts, port, _): &(PortFacts, Port, _)| PortFact {
             name: facts.name.clone(),
-            up: link_is_up(&facts.name).or_else(|| {
-                // Virtual drivers say "up" or "down" whatever it is that they stand for.
-                let is_told = self.nic_counters && !port.name().starts_with("net_");
-                is_told.then_some(facts.link.up)
-            }),
+            up: match port.interface() {
+                // One of the same name that was made anew is another one.
+                Some(interface) if facts.interface_index != interface_index(interface) => {
+                    Some(false)
+                }
+                _ => link_is_up(&facts.name).or_else(|| {
+                    // Virtual drivers say "up" or "down" whatever it is that they stand for.
+                    let is_told = self.nic_counters && !port.name().starts_with("net_");
+                    is_told.then_some(facts.link.up)
+                }),
+            },
         };
         self.ports.iter().map(of).collect()
     }
@@ -345,6 +354,12 @@ impl Dataplane {
 fn nonzero(port: &Port) -> BTreeMap<String, u64> {
     let all = port.xstats().unwrap_or_default();
     all.into_iter().filter(|&(_, count)| count > 0).collect()
+}
+
+/// The kernel's number for an interface; `None`: there is none of this name.
+pub(crate) fn interface_index(interface: &str) -> Option<u32> {
+    let path = std::path::Path::new("/sys/class/net").join(interface).join("ifindex");
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 /// Is a kernel interface up, and its link? `None`: there is no such interface.

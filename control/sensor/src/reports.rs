@@ -113,7 +113,11 @@ impl Reports {
             alerts_by_signature: SignatureAlerts::all(&alerts),
             ambiguous_sides: alerts.ambiguous_sides,
             rules: view.rules.clone(),
-            conditions: conditions.iter().map(|it| it.message.clone()).collect(),
+            conditions: conditions
+                .iter()
+                .filter(|it| it.only.is_none())
+                .map(|it| it.message.clone())
+                .collect(),
             is_stopped: conditions.iter().any(|it| it.stops_inspection),
             ports: dataplane.links().into_iter().map(|port| (port.name, port.up)).collect(),
             watches: Vec::new(),

@@ -1,6 +1,6 @@
 //! The packet path's settings, out of the configuration.
 
-use engine::{DuplicateMode, Settings};
+use engine::{DuplicateMode, Overload, Settings};
 
 use crate::config::{Checksums, Config};
 
@@ -14,6 +14,7 @@ pub fn settings(config: &Config) -> Settings {
         decoder,
         streams: config.streams.clone(),
         host_policies: config.host_policies.clone(),
+        learn_slices: config.live,
         checksums_auto: config.live && config.effective_checksums() == Checksums::Auto,
         defrag: flow::DefragConfig { use_vlan: config.vlan_tracking, ..config.defrag.clone() },
         app: config.protocols,
@@ -23,6 +24,7 @@ pub fn settings(config: &Config) -> Settings {
             DuplicateMode::Off
         }),
         duplicate_window: u64::try_from(config.duplicate_window.as_nanos()).unwrap_or(u64::MAX),
+        overload: Overload { shed: config.live && config.overload.shed, ..config.overload },
         vlan_tracking: config.vlan_tracking,
         alerts_per_packet: config.packet_alert_max,
         guess_transaction: config.guess_applayer_tx,

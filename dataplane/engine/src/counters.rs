@@ -4,7 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::lost::LostAlerts;
+use crate::mirror::vlans::TagPair;
 use crate::opaque::OpaquePairs;
+use crate::tally::TallyBox;
 use std::sync::{Mutex, PoisonError};
 
 use rules::signature::Origin;
@@ -65,6 +67,10 @@ pub enum Drop {
     FragmentMemcap,
     /// The stream memory is full: the segment's payload was not reassembled.
     StreamMemcap,
+    /// A long flow's packet, while the core was overloaded.
+    ShedElephant,
+    /// A packet of a flow that began while the core was overloaded.
+    ShedNewFlow,
     /// The ring to the core that owns the packet's flow was full.
     HandOverFull,
     /// Processing the packet panicked.
@@ -75,7 +81,7 @@ pub enum Drop {
 
 impl Drop {
     /// How many there are.
-    pub const COUNT: usize = 11;
+    pub const COUNT: usize = 13;
 
     /// All, in the order of their numbers.
     pub const ALL: [Self; Self::COUNT] = [
@@ -87,6 +93,8 @@ impl Drop {
         Self::FragmentTimeout,
         Self::FragmentMemcap,
         Self::StreamMemcap,
+        Self::ShedElephant,
+        Self::ShedNewFlow,
         Self::HandOverFull,
         Self::Panic,
         Self::Shutdown,
@@ -103,6 +111,8 @@ impl Drop {
             Self::FragmentTimeout => "fragment_timeout",
             Self::FragmentMemcap => "fragment_memcap",
             Self::StreamMemcap => "stream_memcap",
+            Self::ShedElephant => "shed_elephant",
+            Self::ShedNewFlow => "shed_new_flow",
             Self::HandOverFull => "hand_over_full",
             Self::Panic => "worker_panic",
             Self::Shutdown => "shutdown",
@@ -128,6 +138,10 @@ pub struct Counters {
     pub unscoped: Counter,
     /// Packets that were neither, by [`Drop`].
     pub dropped: [Counter; Drop::COUNT],
+    /// Bytes of packets that were shed: of elephants, of new flows.
+    pub shed_bytes: [Counter; 2],
+    /// Flows that were shed from their beginning on.
+    pub flows_shed: Counter,
     /// Flows made.
     pub flows: Counter,
     /// Flows that are in the table now.
@@ -145,6 +159,24 @@ pub struct Counters {
     pub bad_transport_checksum: Counter,
     /// Packets of overlays that cannot be looked into, whosever scope they are in.
     pub opaque: OpaquePairs,
+    /// 1: checksums are no longer looked at, too many were wrong.
+    pub checksums_untrusted: Counter,
+    /// The length at which the mirror cuts packets; 0: it does not.
+    pub slice: Counter,
+    /// VLAN tags that one direction of connections has in place of the other's, as far as known.
+    pub vlan_pairs: [Counter; 8],
+    /// Packets that belong to flows in the VLANs of the other direction.
+    pub vlan_joined: Counter,
+    /// TCP flows of which enough was seen to tell whether both sides are mirrored.
+    pub tcp_flows_judged: Counter,
+    /// Those of which one side only was seen.
+    pub tcp_flows_one_sided: Counter,
+    /// TCP segments that were acknowledged before they were seen.
+    pub late_segments: Counter,
+    /// Payload bytes that TCP has carried, seen or not, of flows that have ended.
+    pub tcp_bytes: Counter,
+    /// Payload bytes that the other side has acknowledged, and that were never seen.
+    pub missed_bytes: Counter,
     /// Packets that were captured in part: inspected as far as they go.
     pub truncated: Counter,
     /// Payload bytes beyond a stream's depth: inspected as packets only.
@@ -177,6 +209,8 @@ pub struct Counters {
     pub rules_set_aside: Counter,
     /// Those rules, until the control side takes note.
     asides: Mutex<Vec<AsideNote>>,
+    /// What became of resources' traffic.
+    pub tallies: TallyBox,
     /// The generation in force on this core.
     pub generation: Counter,
     /// Every packet with a clock before this was received, and handed over if it is another core's.
@@ -211,6 +245,11 @@ impl Counters {
         }
     }
 
+    /// VLAN tags that one direction of connections has in place of the other's.
+    pub fn vlan_pairs(&self) -> impl Iterator<Item = TagPair> + '_ {
+        self.vlan_pairs.iter().filter_map(|place| TagPair::from_bits(place.get()))
+    }
+
     /// Takes the notes of rules that were set aside.
     pub fn take_asides(&self) -> Vec<AsideNote> {
         std::mem::take(&mut *self.asides.lock().unwrap_or_else(PoisonError::into_inner))
@@ -228,6 +267,13 @@ impl Counters {
         if let Some(counter) = self.dropped.get(reason as usize) {
             counter.add(n);
         }
+    }
+
+    /// Counts a packet that was shed.
+    pub(crate) fn shed(&self, reason: Drop, bytes: u64) {
+        self.discard(reason);
+        let [elephants, new_flows] = &self.shed_bytes;
+        if reason == Drop::ShedElephant { elephants.add(bytes) } else { new_flows.add(bytes) }
     }
 
     /// Sum over all drop reasons.

@@ -28,6 +28,14 @@ pub struct FlowState {
     pub ip_only_done: [bool; 2],
     /// A `bypass` rule has matched: nothing more of the flow is looked at.
     pub bypassed: bool,
+    /// The core was overloaded when the flow began: none of its packets is looked at.
+    pub shed: bool,
+    /// Segments of it were left out of its streams here: holes in them say nothing of the mirror.
+    pub holed: bool,
+    /// A segment of it acknowledges something: somebody answers.
+    pub answered: bool,
+    /// It was decided whether both of its sides are mirrored.
+    pub judged: bool,
     /// A pass rule let the rest of the flow go.
     pub passed: bool,
     /// The session is encrypted from here on.

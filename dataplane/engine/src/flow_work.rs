@@ -16,10 +16,12 @@ use crate::emit::{Emitter, Origin};
 use crate::flow_state::FlowState;
 use crate::inspect::header::Headers;
 use crate::inspect::{Life, Tools, Unit, Window, extra, transaction};
+use crate::mirror;
 use crate::part::{PacketInfo, Part};
 use crate::profile::Stage;
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
+use crate::tally::Tallies;
 
 /// The parts of a core that work on a flow, borrowed beside the flow table.
 pub(crate) struct Work<'a> {
@@ -28,6 +30,7 @@ pub(crate) struct Work<'a> {
     pub(crate) tools: &'a mut Tools,
     pub(crate) emitter: &'a mut Emitter,
     pub(crate) counters: &'a Counters,
+    pub(crate) tallies: &'a mut Tallies,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -63,6 +66,13 @@ impl Work<'_> {
         let mut outcome = FlowOutcome { stored: true, phase: None, swapped: false };
         let bad_checksum = part.decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
         self.counters.bad_transport_checksum.add(u64::from(bad_checksum));
+        flow.user.holed |= bad_checksum;
+        if let Transport::Tcp(tcp) = &part.decoded.transport {
+            flow.user.answered |= tcp.has(tcp_flag::ACK);
+            if mirror::is_to_be_judged(flow, false) {
+                self.judge(flow, hits);
+            }
+        }
         let established;
         let mut events = wire::EventSet::EMPTY;
         let mut in_stream = false;
@@ -86,6 +96,7 @@ impl Work<'_> {
                 established = done.was_established;
                 events.extend(done.events);
                 outcome.stored = !done.memcap_dropped;
+                self.counters.late_segments.add(u64::from(done.late));
                 if done.swapped {
                     outcome.swapped = true;
                     direction = direction.flip();
@@ -370,8 +381,12 @@ impl Work<'_> {
     /// Inspects what the flow still holds: everything contiguous, acknowledged or not, then what is
     /// behind gaps.
     pub(crate) fn flow_end(&mut self, flow: &mut Flow<FlowState>, clock: Nanos) {
-        let Some(session) = &mut flow.tcp else { return };
+        if flow.tcp.is_none() {
+            return;
+        }
         self.tools.profiler.enter(Stage::Application);
+        self.account(flow);
+        let Some(session) = &mut flow.tcp else { return };
         session.flush();
         let (client, server) = ends(flow);
         for way in Direction::BOTH {
@@ -490,7 +505,7 @@ pub(crate) fn ends(flow: &Flow<FlowState>) -> (End, End) {
 }
 
 /// A header that stands in for a packet of the flow at its end.
-fn stand_in(flow: &Flow<FlowState>, direction: Direction) -> Decoded {
+pub(crate) fn stand_in(flow: &Flow<FlowState>, direction: Direction) -> Decoded {
     let (client, server) = ends(flow);
     let (src, dst) = match direction {
         Direction::ToServer => (client, server),

@@ -4,6 +4,7 @@ use dpdk::{Mbuf, PacketMeta};
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
 use crate::part::Datagram;
+use crate::pressure::{Occupancy, share};
 
 /// What one core hands to another.
 #[derive(Debug)]
@@ -60,6 +61,14 @@ impl Exchange {
     /// The next parcel from a peer.
     pub fn receive(&mut self, peer: usize) -> Option<Parcel> {
         self.from.get_mut(peer)?.pop().ok()
+    }
+
+    /// How full the fullest ring to this core is.
+    #[inline]
+    pub fn occupancy(&self) -> Occupancy {
+        let of =
+            |ring: &Consumer<Parcel>| share(ring.slots() as u32, ring.buffer().capacity() as u32);
+        self.from.iter().map(of).max().unwrap_or(0)
     }
 
     /// Has nobody sent anything?

@@ -1,11 +1,15 @@
 //! The way of one packet through a core: decode, hand over, scope, defragment, flow, reassembly,
 //! application parser, detection. It takes bytes and times, so that tests drive it as the worker does.
 
+mod ending;
+mod mirrored;
+mod shedding;
+
 use std::sync::Arc;
 
 use flow::{DefragOutcome, Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::PaddedBuf;
-use wire::{Decoded, Direction, KeyOrder, Nanos, Reject, Transport};
+use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
 
 use crate::ahead::{self, Ahead, LANES};
 use crate::alert::Source;
@@ -16,12 +20,15 @@ use crate::flow_state::FlowState;
 use crate::flow_work::Work;
 use crate::inspect::{Tools, extra};
 use crate::mailbox::Delivery;
+use crate::mirror::{Checksums, Slices, Vlans};
 use crate::part::{Datagram, PacketInfo, Part, Whole, carriers, source_of};
 use crate::profile::{Profiler, Stage};
 use crate::scope::Hits;
 use crate::settings::Settings;
+use crate::shed::{Shedder, begins_anew};
 use crate::snapshot::Snapshot;
 use crate::spread::Spread;
+use crate::tally::Tallies;
 
 /// Where the worker is to send a packet.
 #[derive(Debug)]
@@ -76,29 +83,6 @@ pub struct CoreConfig {
     pub profile_every: u32,
 }
 
-/// Packets whose checksums are looked at before `checksums_auto` decides.
-const CHECKSUM_SAMPLE: u32 = 1000;
-
-/// Whether checksums mean anything where these packets come from: where a NIC fills them in after the
-/// mirror has taken its copy, they do not.
-#[derive(Debug, Default)]
-struct ChecksumSample {
-    seen: u32,
-    wrong: u32,
-    untrusted: bool,
-}
-
-impl ChecksumSample {
-    #[inline]
-    fn note(&mut self, settings: &Settings, wrong: bool) {
-        if settings.checksums_auto && self.seen < CHECKSUM_SAMPLE {
-            self.seen += 1;
-            self.wrong += u32::from(wrong);
-            self.untrusted = self.seen == CHECKSUM_SAMPLE && self.wrong > CHECKSUM_SAMPLE / 10;
-        }
-    }
-}
-
 /// Everything one core owns.
 #[derive(Debug)]
 pub struct Core {
@@ -116,8 +100,12 @@ pub struct Core {
     padded: PaddedBuf,
     datagram: Vec<u8>,
     joined: Vec<u8>,
-    checksums: ChecksumSample,
+    checksums: Checksums,
+    slices: Slices,
+    vlans: Vlans,
     duplicates: Duplicates,
+    shed: Shedder,
+    tallies: Tallies,
     /// Where packets are decoded; out of here while one is worked on. One after the other for those that
     /// are looked at before their turn, and one more.
     slots: [Option<Box<Ahead>>; LANES + 1],
@@ -130,8 +118,19 @@ enum Verdict {
     Inspected,
     Unscoped,
     Dropped(Drop),
+    /// Dropped because the core is overloaded.
+    Shed(Drop),
     /// It waits in the defragmenter; its fate comes with the datagram's.
     Waits,
+}
+
+/// What came of offering a packet to its flow.
+enum Offer {
+    Taken,
+    /// Its payload found no room in the stream's memory.
+    NoRoom,
+    /// Nothing was done with it: the core is overloaded.
+    Shed(Drop),
 }
 
 impl Core {
@@ -151,8 +150,12 @@ impl Core {
             padded: PaddedBuf::with_capacity(1 << 16),
             datagram: Vec::with_capacity(1 << 16),
             joined: Vec::new(),
-            checksums: ChecksumSample::default(),
+            checksums: Checksums::default(),
+            slices: Slices::default(),
+            vlans: Vlans::default(),
             duplicates: Duplicates::default(),
+            shed: Shedder::default(),
+            tallies: Tallies::default(),
             slots: std::array::from_fn(|_| None),
             outbox: Vec::new(),
             snapshot: None,
@@ -175,6 +178,7 @@ impl Core {
     pub fn adopt(&mut self) {
         self.snapshot = Some(Arc::clone(&self.delivery.snapshot));
         self.tools.profiler.adopt(&self.delivery.snapshot);
+        self.tallies.adopt(self.delivery.snapshot.generation, &self.counters.tallies);
         self.counters.generation.publish(self.delivery.snapshot.generation);
     }
 
@@ -308,16 +312,27 @@ impl Core {
         };
         self.tools.profiler.enter(Stage::Decode);
         let mut slot = self.slots.get_mut(lane).and_then(Option::take).unwrap_or_default();
-        self.counters.truncated.add(u64::from(ahead::is_cut(bytes, info)));
+        self.slices.note(bytes.len());
         let done = match slot.take_done(info) {
             Some(done) => done,
             None => ahead::decode(snapshot, bytes, (link, info), &mut slot.decoded),
         };
+        let done = match done {
+            Err(reject) if snapshot.settings.learn_slices && self.is_sliced(bytes, reject) => {
+                let config = snapshot.decoder(info.ignore_checksums);
+                wire::decode_cut_into(link, bytes, config, &mut slot.decoded)
+            }
+            done => done,
+        };
         let decoded = &mut slot.decoded;
+        if ahead::is_cut(bytes, info) || decoded.has(wire::flag::TRUNCATED) {
+            self.counters.truncated.add(1);
+        }
         let fate = match done {
             Ok(()) => self.owned(snapshot, decoded, buffer, bytes, info, handed_in),
             Err(reject) => {
-                self.checksums.note(&snapshot.settings, reject == Reject::BadChecksum);
+                let wrong = reject == Reject::BadChecksum;
+                self.checksums.note(&snapshot.settings, wrong, &self.counters);
                 self.counters.discard(drop_of(reject));
                 let source = source_of(decoded);
                 self.refused(snapshot, decoded, source, bytes, info);
@@ -378,6 +393,9 @@ impl Core {
             self.counters.opaque.count(kind, ip.src, ip.dst);
         }
         let hits = snapshot.scope.lookup(decoded);
+        if decoded.has(wire::flag::TRUNCATED) && hits.scoped() {
+            self.was_cut(snapshot, &hits);
+        }
         let Settings { duplicates, duplicate_window, .. } = snapshot.settings;
         let verdict = if duplicates != DuplicateMode::Off
             && hits.scoped()
@@ -390,7 +408,7 @@ impl Core {
             if !info.ignore_checksums && snapshot.settings.decoder.verify_checksums {
                 wire::mark_transport_checksum(decoded, bytes);
                 let wrong = decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
-                self.checksums.note(&snapshot.settings, wrong);
+                self.checksums.note(&snapshot.settings, wrong, &self.counters);
             }
             self.scoped(snapshot, decoded, buffer, bytes, info, hits)
         } else {
@@ -400,6 +418,7 @@ impl Core {
             Verdict::Inspected => self.counters.inspected.add(1),
             Verdict::Unscoped => self.counters.unscoped.add(1),
             Verdict::Dropped(reason) => self.counters.discard(reason),
+            Verdict::Shed(reason) => self.was_shed(snapshot, reason, &hits, bytes.len()),
             Verdict::Waits => {}
         }
         Fate::Done
@@ -447,8 +466,11 @@ impl Core {
         let source = source_of(decoded);
         let payload = true;
         let part = Part { decoded, buffer, bytes, frame_len, source, payload, link_header: &[] };
-        let stored = self.inspect(snapshot, &part, info, hits);
-        if stored { Verdict::Inspected } else { Verdict::Dropped(Drop::StreamMemcap) }
+        match self.inspect(snapshot, &part, info, hits) {
+            Offer::Taken => Verdict::Inspected,
+            Offer::NoRoom => Verdict::Dropped(Drop::StreamMemcap),
+            Offer::Shed(reason) => Verdict::Shed(reason),
+        }
     }
 
     fn fragment(
@@ -544,23 +566,14 @@ impl Core {
         }
     }
 
-    /// Counts fragments of which the defragmenter has decided without a datagram.
-    fn open_fates(&mut self) {
-        let fates = self.defrag.take_fates();
-        self.counters.discard_many(Drop::FragmentTimeout, fates.timed_out);
-        self.counters.discard_many(Drop::FragmentMemcap, fates.memcap);
-        self.counters.discard_many(Drop::Malformed, fates.refused);
-    }
-
-    /// Flow, stream, application and detection of one packet. False: its payload found no room
-    /// in the stream's memory.
+    /// Flow, stream, application and detection of one packet.
     fn inspect(
         &mut self,
         snapshot: &Arc<Snapshot>,
         part: &Part<'_>,
         info: &PacketInfo,
         hits: Hits,
-    ) -> bool {
+    ) -> Offer {
         self.tools.profiler.enter(Stage::Flow);
         let key = if has_flows(part.decoded.inner().protocol) {
             part.decoded.flow_key(snapshot.settings.vlan_tracking)
@@ -569,19 +582,21 @@ impl Core {
         };
         let Some((key, order)) = key else {
             self.without_flow(snapshot, part, info, hits);
-            return true;
+            return Offer::Taken;
         };
         let forward = order == KeyOrder::SrcFirst;
-        let Self { flows, memory, tools, emitter, counters, padded, delivery, .. } = self;
-        let mut work =
-            Work { snapshot, memory, tools, emitter, counters, scratch: &mut delivery.scratch };
+        let key = if self.vlans.has_pairs() { self.joined_key(key, part, info) } else { key };
+        let Self { flows, memory, tools, emitter, counters, padded, delivery, shed, .. } = self;
+        let (tallies, scratch) = (&mut self.tallies, &mut delivery.scratch);
+        let mut work = Work { snapshot, memory, tools, emitter, counters, tallies, scratch };
         let found = flows.lookup_or_insert(&key, forward, info.clock);
         if let Some(mut ended) = found.expired {
             work.flow_end(&mut ended, found.expired_at);
         }
         let (mut id, mut direction, mut fresh) = (found.id, found.direction, found.fresh);
         if let Transport::Tcp(tcp) = &part.decoded.transport
-            && flows.get(id).tcp.as_ref().is_some_and(|session| session.is_reuse(tcp, direction))
+            && (flows.get(id).tcp.as_ref().is_some_and(|it| it.is_reuse(tcp, direction))
+                || begins_anew(flows.get(id), part))
         {
             let (again, mut old) = flows.renew(id, forward, info.clock);
             work.flow_end(&mut old, info.clock);
@@ -589,8 +604,21 @@ impl Core {
         }
         if fresh {
             counters.flows.add(1);
+            let shed = shed.refuses(&key);
+            flows.get_mut(id).user.shed = shed;
+            counters.flows_shed.add(u64::from(shed));
+            if let Transport::Tcp(tcp) = &part.decoded.transport
+                && snapshot.settings.vlan_tracking
+            {
+                let vlans = part.decoded.vlans();
+                self.vlans.fresh(&key, vlans, tcp, flows, info.clock, counters);
+            }
         }
         flows.record(id, direction, u64::from(part.frame_len), info.clock);
+        if let Some(reason) = shed.of(flows.get(id), part) {
+            flows.get_mut(id).user.holed = true;
+            return Offer::Shed(reason);
+        }
         let outcome = work.packet(flows.get_mut(id), part, info, hits, direction, padded);
         if outcome.swapped {
             let flow = flows.get_mut(id);
@@ -600,7 +628,7 @@ impl Core {
         if let Some(phase) = outcome.phase {
             flows.set_state(id, phase);
         }
-        outcome.stored
+        if outcome.stored { Offer::Taken } else { Offer::NoRoom }
     }
 
     /// Detection on a packet that stands for itself.
@@ -624,46 +652,5 @@ impl Core {
             self.emitter.tagged(snapshot, &unit, &origin, None, &self.counters);
         }
         self.emitter.follow(None, &origin, &self.counters);
-    }
-
-    /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can
-    /// come up any more.
-    pub fn pass_time(&mut self, now: Nanos) -> Nanos {
-        let snapshot = self.take_snapshot();
-        self.tools.profiler.enter(Stage::Flow);
-        let Self { flows, memory, tools, emitter, counters, delivery, .. } = self;
-        let scratch = &mut delivery.scratch;
-        let mut work = Work { snapshot: &snapshot, memory, tools, emitter, counters, scratch };
-        flows.expire(now, |mut flow, deadline| work.flow_end(&mut flow, deadline));
-        self.snapshot = Some(snapshot);
-        self.defrag.expire(now);
-        self.open_fates();
-        self.gauges();
-        self.flows.swept_until().min(now)
-    }
-
-    /// Nothing more will come: every flow ends, whatever it holds is inspected.
-    pub fn finish(&mut self) {
-        let snapshot = Arc::clone(&self.delivery.snapshot);
-        let Self { flows, memory, tools, emitter, counters, delivery, .. } = self;
-        let scratch = &mut delivery.scratch;
-        let mut work = Work { snapshot: &snapshot, memory, tools, emitter, counters, scratch };
-        flows.drain(|mut flow| {
-            // After everything else, in an order that does not depend on how flows were spread.
-            let clock = Nanos::MAX - 1;
-            work.flow_end(&mut flow, clock);
-        });
-        self.defrag.drain();
-        self.open_fates();
-        self.gauges();
-    }
-
-    fn gauges(&mut self) {
-        self.counters.flows_active.set(self.flows.len() as u64);
-        self.counters.flows_evicted.set(self.flows.evicted());
-        self.counters.stream_memory.set(self.memory.used());
-        let exceeded = self.tools.take_exceeded();
-        self.counters.budget_exceeded.add(exceeded);
-        self.counters.note_aside(self.tools.set_aside());
     }
 }

@@ -136,6 +136,19 @@ impl Scope {
         self.lookup_layers(packet.ip_layers())
     }
 
+    /// Calls for each resource in whose scope these addresses are, once.
+    pub fn each_resource(&self, hits: &Hits, mut each: impl FnMut(u32)) {
+        let known = |id: &u32| self.address(*id).map_or(&[][..], |it| it.resources.as_slice());
+        for (at, id) in hits.ids.iter().enumerate() {
+            for &resource in known(id) {
+                let earlier = hits.ids.get(..at).unwrap_or(&[]);
+                if !earlier.iter().any(|id| known(id).contains(&resource)) {
+                    each(resource);
+                }
+            }
+        }
+    }
+
     /// Looks these layers up, outer-most first.
     #[inline]
     pub fn lookup_layers(&self, layers: &[IpLayer]) -> Hits {

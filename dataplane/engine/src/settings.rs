@@ -7,6 +7,7 @@ use flow::{DefragConfig, FragmentPolicy, Policy, StreamConfig};
 use wire::Nanos;
 
 use crate::duplicates::DuplicateMode;
+use crate::shed::Overload;
 
 /// How the hosts of a network resolve overlapping segments and fragments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,9 @@ pub struct Settings {
     /// Checksums are no longer looked at once more than one in ten of the first thousand packets
     /// of a core is wrong. For live traffic; a replay's feeder decides for all cores.
     pub checksums_auto: bool,
+    /// Packets that say they are longer are taken for cut by the mirror, once that has shown. For live
+    /// traffic; captures tell the length on the wire.
+    pub learn_slices: bool,
     /// Defragmentation's.
     pub defrag: DefragConfig,
     /// The application parsers'.
@@ -57,6 +61,8 @@ pub struct Settings {
     pub duplicates: DuplicateMode,
     /// How long after the first the second may come.
     pub duplicate_window: Nanos,
+    /// What is shed where a core cannot keep up.
+    pub overload: Overload,
     /// VLAN ids are part of a flow's identity.
     pub vlan_tracking: bool,
     /// The most alerts of one packet, as Suricata's `packet-alert-max`.
@@ -80,10 +86,12 @@ impl Default for Settings {
             streams: StreamConfig::default(),
             host_policies: Vec::new(),
             checksums_auto: false,
+            learn_slices: false,
             defrag: DefragConfig::default(),
             app: Limits::default(),
             duplicates: DuplicateMode::Off,
             duplicate_window: 10_000_000,
+            overload: Overload::default(),
             vlan_tracking: true,
             alerts_per_packet: 15,
             guess_transaction: false,

@@ -17,6 +17,7 @@ use crate::handover::{Exchange, Parcel};
 use crate::mailbox::Receiver;
 use crate::part::PacketInfo;
 use crate::pipeline::{Core, CoreConfig, Fate};
+use crate::pressure::Pressure;
 use crate::profile::Profile;
 
 /// Packets whose headers are brought towards the cache before they are looked at.
@@ -188,6 +189,7 @@ pub fn spawn(
         let peers = exchange.peers();
         let mut looped = Loop {
             core,
+            pressure: Pressure::new(config.queue.as_ref()),
             config,
             mailbox,
             exchange,
@@ -247,6 +249,7 @@ fn info_of(meta: &PacketMeta) -> PacketInfo {
 
 struct Loop<'a> {
     core: Core,
+    pressure: Pressure,
     config: WorkerConfig,
     mailbox: Receiver,
     exchange: Exchange,
@@ -290,6 +293,9 @@ impl Loop<'_> {
                     watch.burst(received, dpdk::rdtsc().wrapping_sub(begin));
                 }
             }
+            let occupancy =
+                self.pressure.read(self.config.queue.as_ref(), received, &self.exchange);
+            self.core.press(occupancy, promised);
             let idle = received == 0;
             if idle {
                 self.core.profiler().cancel();

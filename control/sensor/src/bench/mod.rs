@@ -53,6 +53,8 @@ pub fn run(args: &BenchArgs, mut config: Config) -> anyhow::Result<()> {
     let flows = (args.flows as usize).saturating_add(args.flows as usize / 8);
     config.flows.capacity = config.flows.capacity.max(flows);
     config.live = true;
+    // What is looked for is the rate without loss.
+    config.overload.shed = false;
     let state = State::start(&config, true)?;
     let mut bench = Bench::start(args, &config, state, &site)?;
     let measured = bench.measure(args, &site);

@@ -60,6 +60,8 @@ pub struct Config {
     pub duplicates: Option<engine::DuplicateMode>,
     /// `decoder.duplicate-window`.
     pub duplicate_window: std::time::Duration,
+    /// `[overload]`: what is shed where a core cannot keep up; live only.
+    pub overload: engine::Overload,
     /// `streams.checksum-validation`: where false, no checksum is looked at.
     pub checksum_validation: bool,
     /// `[defrag]`
@@ -97,6 +99,7 @@ impl Default for Config {
             host_policies: Vec::new(),
             duplicates: None,
             duplicate_window: std::time::Duration::from_millis(10),
+            overload: engine::Overload { shed: true, ..engine::Overload::default() },
             checksum_validation: true,
             defrag: flow::DefragConfig::default(),
             protocols: app::Limits::default(),

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::{Health, Sample};
-use crate::output::ledger::{PortLedger, QueueLedger};
+use crate::output::ledger::{MirrorLedger, PortLedger, QueueLedger, ResourceLedger};
 
 /// A registry of everything.
 pub(super) fn registry(health: Arc<Health>) -> Registry {
@@ -41,6 +41,7 @@ impl Page<'_> {
         self.queues(sample)?;
         self.ports(sample)?;
         self.flows_and_alerts(sample)?;
+        self.resources(sample)?;
         self.generations(sample)?;
         self.cluster(sample)
     }
@@ -95,7 +96,48 @@ impl Page<'_> {
         let links = sample.ports.iter().filter_map(|(name, up)| {
             Some((vec![("port", name.clone())], f64::from(u8::from((*up)?))))
         });
-        self.gauge("port_up", "Whether the port's link is up", links)
+        self.gauge("port_up", "Whether the port's link is up", links)?;
+        self.mirrors(sample)
+    }
+
+    /// What mirrors do to the traffic that they copy.
+    fn mirrors(&mut self, sample: &Sample) -> fmt::Result {
+        type Of = fn(&MirrorLedger) -> u64;
+        let counters: [(&str, &str, Of); 9] = [
+            ("mirror_tcp_flows", "TCP flows of which enough was seen to judge the mirror", |it| {
+                it.tcp_flows
+            }),
+            ("mirror_one_sided_flows", "TCP flows of which one side only is mirrored", |it| {
+                it.one_sided_flows
+            }),
+            ("mirror_late_segments", "TCP segments acknowledged before they were seen", |it| {
+                it.late_segments
+            }),
+            ("mirror_bad_transport_checksum", "Packets with a wrong transport checksum", |it| {
+                it.bad_transport_checksum
+            }),
+            (
+                "mirror_checksums_ignored",
+                "1: checksums are not looked at, too many were wrong",
+                |it| u64::from(it.checksums_ignored),
+            ),
+            ("mirror_cut_packets", "Packets captured in part", |it| it.cut_packets),
+            ("mirror_vlan_joined", "Packets given to flows in the other direction's VLANs", |it| {
+                it.vlan_joined
+            }),
+            ("mirror_tcp_bytes", "Payload bytes of TCP flows that have ended", |it| it.tcp_bytes),
+            ("mirror_missed_bytes", "Bytes acknowledged but never seen", |it| it.missed_bytes),
+        ];
+        for (name, help, of) in counters {
+            let ports = sample.ledger.ports.iter();
+            let rows = ports.map(|port| (vec![("port", port.name.clone())], of(&port.mirror)));
+            if name.ends_with("ignored") {
+                self.gauge(name, help, rows.map(|(labels, value)| (labels, value as f64)))?;
+            } else {
+                self.counter(name, help, rows)?;
+            }
+        }
+        Ok(())
     }
 
     fn flows_and_alerts(&mut self, sample: &Sample) -> fmt::Result {
@@ -135,6 +177,38 @@ impl Page<'_> {
             "Sides of alerts that could be more than one pod, and so name none",
             sample.ambiguous_sides,
         )
+    }
+
+    /// What resources lost, or could not have inspected whole.
+    fn resources(&mut self, sample: &Sample) -> fmt::Result {
+        let flows = &sample.ledger.flows;
+        self.total("flows_shed", "Flows shed, whole, by overloaded cores", flows.shed)?;
+        let bytes =
+            flows.shed_bytes.iter().map(|(reason, n)| (vec![("reason", reason.clone())], *n));
+        self.counter("shed_bytes", "Bytes of packets shed by overloaded cores, by reason", bytes)?;
+        type Of = fn(&ResourceLedger) -> u64;
+        let counters: [(&str, &str, Of); 7] = [
+            ("resource_shed_packets", "Packets shed by overloaded cores", |it| it.shed_packets),
+            ("resource_shed_bytes", "Bytes shed by overloaded cores", |it| it.shed_bytes),
+            ("resource_cut_packets", "Packets captured in part", |it| it.cut_packets),
+            (
+                "resource_tcp_flows",
+                "TCP flows of which enough was seen to judge the mirror",
+                |it| it.tcp_flows,
+            ),
+            ("resource_one_sided_flows", "TCP flows of which one side only is mirrored", |it| {
+                it.one_sided_flows
+            }),
+            ("resource_tcp_bytes", "Payload bytes of TCP flows that have ended", |it| it.tcp_bytes),
+            ("resource_missed_bytes", "Bytes acknowledged but never seen", |it| it.missed_bytes),
+        ];
+        for (name, help, of) in counters {
+            let rows = sample.ledger.resources.iter().map(|it| {
+                (vec![("namespace", it.namespace.clone()), ("name", it.name.clone())], of(it))
+            });
+            self.counter(name, help, rows.filter(|&(_, count)| count > 0))?;
+        }
+        Ok(())
     }
 
     fn generations(&mut self, sample: &Sample) -> fmt::Result {

@@ -8,6 +8,12 @@ use std::path::Path;
 use engine::counters::{Counters, Drop};
 use serde::{Deserialize, Serialize};
 
+mod mirror;
+mod resources;
+
+pub use mirror::MirrorLedger;
+pub use resources::ResourceLedger;
+
 use super::atomic;
 use super::pcap::PcapTotals;
 use super::totals::{AlertTotals, Loss};
@@ -38,6 +44,8 @@ pub struct PortFacts {
     pub link: LinkState,
     /// Who spreads its packets over the workers, in words.
     pub spread: String,
+    /// The kernel's number for the interface that it was opened on; None: it is on none.
+    pub interface_index: Option<u32>,
 }
 
 impl PortFacts {
@@ -114,6 +122,9 @@ pub struct Ledger {
     /// Overlays that cannot be looked into, by the addresses that they are between.
     #[serde(default)]
     pub opaque: Vec<OpaqueLedger>,
+    /// What resources lost, or could not have inspected whole; only those of which there is something to say.
+    #[serde(default)]
+    pub resources: Vec<ResourceLedger>,
     /// Alerts.
     pub alerts: AlertLedger,
     /// Packets of alerting flows, where they are written.
@@ -160,6 +171,9 @@ pub struct PortLedger {
     /// Everything that its driver counted, by its own names; only what is not 0.
     #[serde(default)]
     pub xstats: BTreeMap<String, u64>,
+    /// What its mirror does to the traffic that it copies.
+    #[serde(default)]
+    pub mirror: MirrorLedger,
     /// By queue.
     pub queues: Vec<QueueLedger>,
 }
@@ -192,6 +206,12 @@ pub struct QueueLedger {
 pub struct FlowLedger {
     /// Flows made.
     pub created: u64,
+    /// Flows that were shed, whole, because a core was overloaded.
+    #[serde(default)]
+    pub shed: u64,
+    /// Bytes of packets that were shed, by the drop's reason; only reasons that occurred.
+    #[serde(default)]
+    pub shed_bytes: BTreeMap<String, u64>,
     /// Flows in the tables now.
     pub active: u64,
     /// Flows put out of full tables, inspected before.
@@ -308,11 +328,14 @@ impl Ledger {
         let mut ledger = Self { seconds, alerts: AlertLedger::of(alerts), ..Self::default() };
         let aside = alerts.set_aside.iter().map(|((gid, sid), n)| (format!("{gid}:{sid}"), *n));
         ledger.trouble.rules_set_aside = aside.collect();
+        ledger.resources = ResourceLedger::all(&alerts.tallies);
         let mut generation = None::<u64>;
         let mut opaque = BTreeMap::new();
         for port in ports {
+            let mut mirror = MirrorLedger::default();
             for queue in &port.queues {
                 let counters = queue.counters;
+                mirror.add(counters);
                 let its = counters.generation.get();
                 generation = Some(generation.map_or(its, |least| least.min(its)));
                 ledger.flows.add(counters);
@@ -325,7 +348,7 @@ impl Ledger {
             }
             let queues: Vec<_> = port.queues.iter().map(QueueLedger::of).collect();
             queues.iter().for_each(|queue| ledger.totals.add(queue));
-            let PortFacts { name, driver, numa_node, link, spread } = port.facts.clone();
+            let PortFacts { name, driver, numa_node, link, spread, .. } = port.facts.clone();
             let (nic, xstats) = (port.nic, port.xstats.clone());
             ledger.ports.push(PortLedger {
                 name,
@@ -335,6 +358,7 @@ impl Ledger {
                 spread,
                 nic,
                 xstats,
+                mirror,
                 queues,
             });
         }
@@ -450,6 +474,15 @@ impl QueueLedger {
 impl FlowLedger {
     fn add(&mut self, counters: &Counters) {
         self.created += counters.flows.get();
+        self.shed += counters.flows_shed.get();
+        for (reason, bytes) in
+            [Drop::ShedElephant, Drop::ShedNewFlow].iter().zip(&counters.shed_bytes)
+        {
+            let bytes = bytes.get();
+            if bytes > 0 {
+                *self.shed_bytes.entry(reason.name().to_owned()).or_default() += bytes;
+            }
+        }
         self.active += counters.flows_active.get();
         self.evicted += counters.flows_evicted.get();
         self.midstream += counters.flows_midstream.get();

@@ -63,6 +63,13 @@ impl NameBook {
         }
     }
 
+    /// Who is who in a generation.
+    pub(crate) fn table(&self, generation: u64) -> Option<Arc<ScopeTable>> {
+        let editions = self.editions.read().unwrap_or_else(PoisonError::into_inner);
+        let edition = editions.iter().find(|edition| edition.generation == generation)?;
+        Some(Arc::clone(&edition.table))
+    }
+
     /// How many generations it holds.
     pub fn len(&self) -> usize {
         self.editions.read().unwrap_or_else(PoisonError::into_inner).len()

@@ -10,6 +10,7 @@ use api::documents::{Document, Documents, to_yaml};
 use api::dpi::{DeepPacketInspectionStatus, NodeStatus, Time};
 
 use super::atomic;
+use crate::status::standing::ByResource;
 use crate::status::{Condition, Said};
 
 /// A resource, and why it selects nothing if its selector is invalid.
@@ -74,6 +75,7 @@ impl StatusFile {
         conditions: &[Condition],
         now: Time,
     ) -> io::Result<bool> {
+        let conditions = ByResource::new(conditions);
         let mut sorted: Vec<_> = resources.iter().collect();
         // Stable: of two of the same name the first counts, as it does for the scope.
         sorted.sort_by_key(|input| key(input.resource));
@@ -87,7 +89,8 @@ impl StatusFile {
                 .remove(&key)
                 .or_else(|| own_entry(input.resource, &self.node))
                 .unwrap_or_else(|| NodeStatus::new(&*self.node));
-            Said::new(input.error, acknowledged, conditions).say_in(&mut entry, now);
+            let its = conditions.of(&key);
+            Said::new(input.error, acknowledged, its).say_in(&mut entry, now);
             let mut document = input.resource.clone();
             let status = document.status.get_or_insert_with(DeepPacketInspectionStatus::default);
             *status.entry(&self.node) = entry.clone();

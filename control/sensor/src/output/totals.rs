@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use api::ScopeTable;
 use engine::counters::Counters;
+use engine::tally::{GenerationTallies, Tally};
 use rules::signature::Signature;
 
 use super::names::Identity;
@@ -99,6 +101,8 @@ pub struct AlertTotals {
     pub set_aside: BTreeMap<(u32, u32), u64>,
     /// What the cores lost before the writer saw it, by gid and sid, as far as they tell it apart.
     pub lost_by_cores: BTreeMap<(u32, u32), u64>,
+    /// What became of resources' traffic, by namespace and name.
+    pub tallies: BTreeMap<(String, String), Tally>,
     signatures: HashMap<(u32, u32), SignatureTotal>,
     resources: NameCounts,
 }
@@ -139,6 +143,18 @@ impl AlertTotals {
     /// Alerts by resource: namespace, name, count; sorted by name.
     pub fn resources(&self) -> impl Iterator<Item = (&str, &str, u64)> {
         self.resources.iter()
+    }
+
+    /// Adds what cores have told of resources, of the generation that this is the table of.
+    pub(crate) fn tally(&mut self, tallies: &GenerationTallies, table: &ScopeTable) {
+        for (resource, tally) in table.resources.iter().zip(&tallies.resources) {
+            let key = (resource.namespace.to_string(), resource.name.to_string());
+            if *tally != Tally::default()
+                && (self.tallies.len() < RESOURCES || self.tallies.contains_key(&key))
+            {
+                self.tallies.entry(key).or_default().add(tally);
+            }
+        }
     }
 
     /// Counts losses.

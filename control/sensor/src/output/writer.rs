@@ -145,6 +145,7 @@ impl Writer {
             last_flush: Instant::now(),
             last_log: None,
             pcap,
+            oldest: 0,
             config,
         };
         let ledgers: Vec<_> = ledgers.into_iter().collect();
@@ -201,6 +202,8 @@ struct Desk {
     last_flush: Instant,
     last_log: Option<Instant>,
     pcap: Option<PcapNotes>,
+    /// The oldest generation that a core had at the last look.
+    oldest: u64,
 }
 
 impl Desk {
@@ -225,6 +228,14 @@ impl Desk {
                 let held = self.held.front().map_or(Nanos::MAX, |(_, alert)| alert.key.clock);
                 pcap.settle(held.min(collector.settled()));
             }
+            // Before the generations that they are of are forgotten.
+            if oldest != self.oldest
+                || self.last_flush.elapsed() >= self.config.flush_every
+                || is_last
+            {
+                self.oldest = oldest;
+                self.note_tallies(ledgers);
+            }
             if collector.waiting() == 0 {
                 let held = self.held_by_generation.first_key_value();
                 self.names.forget_before(held.map_or(oldest, |(&held, _)| held.min(oldest)));
@@ -243,6 +254,15 @@ impl Desk {
             }
             if moved == 0 {
                 std::thread::park_timeout(REST);
+            }
+        }
+    }
+
+    /// Gives names to what cores tell of resources.
+    fn note_tallies(&mut self, ledgers: &[Arc<Counters>]) {
+        for tallies in ledgers.iter().flat_map(|ledger| ledger.tallies.take()) {
+            if let Some(table) = self.names.table(tallies.generation) {
+                self.totals.tally(&tallies, &table);
             }
         }
     }

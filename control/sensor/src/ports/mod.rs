@@ -108,6 +108,7 @@ fn open_one(
         numa_node: node,
         link,
         spread: told,
+        interface_index: port.interface().and_then(crate::dataplane::interface_index),
     };
     tell(&facts, &port, &cpus, &helpers);
     let queues = port.rx_queues().into_iter().zip(cpus).collect();

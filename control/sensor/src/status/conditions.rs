@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use api::dpi::Time;
 
+use super::blinded::Blinded;
+use super::mirrors::Mirrors;
 use crate::output::ledger::Ledger;
 
 /// Something that is wrong with the sensor as a whole.
@@ -15,17 +17,29 @@ pub struct Condition {
     pub message: String,
     /// No traffic can be inspected: no resource is active.
     pub stops_inspection: bool,
+    /// The only resource that it is told of, by namespace and name; `None`: all are.
+    pub only: Option<(String, String)>,
 }
 
 impl Condition {
     /// A condition beside which inspection goes on.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), stops_inspection: false }
+        Self { message: message.into(), stops_inspection: false, only: None }
     }
 
     /// A condition that keeps traffic from being inspected.
     pub fn stopping(message: impl Into<String>) -> Self {
-        Self { message: message.into(), stops_inspection: true }
+        Self { stops_inspection: true, ..Self::new(message) }
+    }
+
+    /// A condition of one resource.
+    pub fn of(resource: (String, String), message: impl Into<String>) -> Self {
+        Self { only: Some(resource), ..Self::new(message) }
+    }
+
+    /// Is it told of this resource?
+    pub fn concerns(&self, namespace: &str, name: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only.0 == namespace && only.1 == name)
     }
 }
 
@@ -75,6 +89,8 @@ impl Checks {
         let mut checks = Self::default();
         checks.add(StateFaults);
         checks.add(Overlays);
+        checks.add(Mirrors::default());
+        checks.add(Blinded::default());
         checks.add(Losses::default());
         checks.add(PortsDown);
         checks
@@ -136,7 +152,8 @@ impl Check for PortsDown {
             let name = &port.name;
             Condition::stopping(format!(
                 "port {name} is down: no traffic reaches the sensor; check its cable, the switch's \
-                 mirror session, and `ip link set {name} up`"
+                 mirror session, and `ip link set {name} up`; an interface that was made anew needs \
+                 the sensor started anew"
             ))
         })
         .collect()

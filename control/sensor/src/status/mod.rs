@@ -6,11 +6,14 @@
 //!                                         └→ ClusterStatus → PUT …/status
 //! ```
 
+mod blinded;
 pub mod cluster;
 pub mod conditions;
 pub(crate) mod entry;
+mod mirrors;
 pub(crate) mod object;
 pub(crate) mod pace;
+mod share;
 pub mod standing;
 
 pub use cluster::{ClusterStatus, StatusCounts};

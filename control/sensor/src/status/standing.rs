@@ -18,7 +18,12 @@ pub struct Said {
 
 impl Said {
     /// Of more than ten errors the resource's own and the last conditions stay.
-    pub fn new(error: Option<&str>, active: bool, conditions: &[Condition]) -> Self {
+    pub fn new<'a>(
+        error: Option<&str>,
+        active: bool,
+        conditions: impl IntoIterator<Item = &'a Condition>,
+    ) -> Self {
+        let conditions: Vec<_> = conditions.into_iter().collect();
         let room = MAX_ERROR_CONDITIONS - usize::from(error.is_some());
         let general = conditions.get(conditions.len().saturating_sub(room)..).unwrap_or(&[]);
         let stopped = conditions.iter().any(|condition| condition.stops_inspection);
@@ -49,6 +54,33 @@ impl Said {
     }
 }
 
+/// Conditions, found by the resource that they are told of.
+#[derive(Debug)]
+pub(crate) struct ByResource<'a> {
+    general: Vec<&'a Condition>,
+    own: HashMap<&'a (String, String), Vec<&'a Condition>>,
+}
+
+impl<'a> ByResource<'a> {
+    /// Sorts them.
+    pub(crate) fn new(conditions: &'a [Condition]) -> Self {
+        let mut sorted = Self { general: Vec::new(), own: HashMap::new() };
+        for condition in conditions {
+            match &condition.only {
+                None => sorted.general.push(condition),
+                Some(key) => sorted.own.entry(key).or_default().push(condition),
+            }
+        }
+        sorted
+    }
+
+    /// Those of a resource: the sensor's, then its own.
+    pub(crate) fn of(&self, key: &(String, String)) -> impl Iterator<Item = &'a Condition> {
+        let own = self.own.get(key).map_or(&[][..], Vec::as_slice);
+        self.general.iter().chain(own).copied()
+    }
+}
+
 /// What is said of every resource.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
@@ -75,9 +107,11 @@ impl Standing {
         if built.is_loading {
             return Self::loading();
         }
+        let conditions = ByResource::new(conditions);
         let resources = built.resource_errors().map(|(resource, error)| {
             let key = (resource.namespace().to_owned(), resource.name().to_owned());
-            (key, Said::new(error.as_deref(), acknowledged, conditions))
+            let said = Said::new(error.as_deref(), acknowledged, conditions.of(&key));
+            (key, said)
         });
         Self { resources: resources.collect(), others: None }
     }

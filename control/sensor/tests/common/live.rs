@@ -77,8 +77,9 @@ impl Net {
         command
     }
 
+    /// Runs a command in the namespace, which must do well; what it says.
     #[track_caller]
-    fn must(&self, words: &[&str]) -> String {
+    pub(crate) fn must(&self, words: &[&str]) -> String {
         finish(self.command(words[0]).args(&words[1..])).expect(0).stdout
     }
 

@@ -1,0 +1,44 @@
+//! What a flow shows of its mirror: whether both sides are copied, and what was lost.
+
+use flow::Flow;
+use wire::Direction;
+
+use crate::flow_state::FlowState;
+use crate::flow_work::{Work, stand_in};
+use crate::mirror;
+use crate::scope::Hits;
+
+impl Work<'_> {
+    /// Enough of a flow was seen to say whether both of its sides are mirrored.
+    #[cold]
+    pub(crate) fn judge(&mut self, flow: &mut Flow<FlowState>, hits: Hits) {
+        flow.user.judged = true;
+        let one_sided = u64::from(!flow.both_seen());
+        self.counters.tcp_flows_judged.add(1);
+        self.counters.tcp_flows_one_sided.add(one_sided);
+        self.tallies.change(&self.snapshot.scope, &hits, |tally| {
+            tally.tcp_flows += 1;
+            tally.one_sided_flows += one_sided;
+        });
+    }
+
+    /// What a TCP flow that ends has carried, and what of it was never seen.
+    pub(crate) fn account(&mut self, flow: &mut Flow<FlowState>) {
+        let hits = self.snapshot.scope.lookup(&stand_in(flow, Direction::ToServer));
+        if mirror::is_to_be_judged(flow, true) {
+            self.judge(flow, hits);
+        }
+        let Some(session) = &flow.tcp else { return };
+        let (missed, carried) = session.missed();
+        // What was left out here says nothing of the mirror.
+        let missed = if flow.user.holed { 0 } else { missed };
+        if carried > 0 {
+            self.counters.tcp_bytes.add(carried);
+            self.counters.missed_bytes.add(missed);
+            self.tallies.change(&self.snapshot.scope, &hits, |tally| {
+                tally.tcp_bytes += carried;
+                tally.missed_bytes += missed;
+            });
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a core does when time passes or nothing more comes: flows end, fragments are forgotten, and
+//! what it has counted for itself is told.
+
+use std::sync::Arc;
+
+use wire::Nanos;
+
+use super::Core;
+use crate::counters::Drop;
+use crate::flow_work::Work;
+use crate::profile::Stage;
+
+impl Core {
+    /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can
+    /// come up any more.
+    pub fn pass_time(&mut self, now: Nanos) -> Nanos {
+        let snapshot = self.take_snapshot();
+        self.tools.profiler.enter(Stage::Flow);
+        let Self { flows, memory, tools, emitter, counters, delivery, tallies, .. } = self;
+        let (borrowed, scratch) = (&snapshot, &mut delivery.scratch);
+        let mut work =
+            Work { snapshot: borrowed, memory, tools, emitter, counters, tallies, scratch };
+        flows.expire(now, |mut flow, deadline| work.flow_end(&mut flow, deadline));
+        self.snapshot = Some(snapshot);
+        self.defrag.expire(now);
+        self.open_fates();
+        self.tallies.pass_time(now, &self.counters.tallies);
+        self.gauges();
+        self.flows.swept_until().min(now)
+    }
+
+    /// Nothing more will come: every flow ends, whatever it holds is inspected.
+    pub fn finish(&mut self) {
+        let snapshot = Arc::clone(&self.delivery.snapshot);
+        let Self { flows, memory, tools, emitter, counters, delivery, tallies, .. } = self;
+        let (borrowed, scratch) = (&snapshot, &mut delivery.scratch);
+        let mut work =
+            Work { snapshot: borrowed, memory, tools, emitter, counters, tallies, scratch };
+        flows.drain(|mut flow| {
+            // After everything else, in an order that does not depend on how flows were spread.
+            let clock = Nanos::MAX - 1;
+            work.flow_end(&mut flow, clock);
+        });
+        self.defrag.drain();
+        self.open_fates();
+        self.tallies.hand_over(&self.counters.tallies);
+        self.gauges();
+    }
+
+    fn gauges(&mut self) {
+        self.counters.flows_active.set(self.flows.len() as u64);
+        self.counters.flows_evicted.set(self.flows.evicted());
+        self.counters.stream_memory.set(self.memory.used());
+        let exceeded = self.tools.take_exceeded();
+        self.counters.budget_exceeded.add(exceeded);
+        self.counters.note_aside(self.tools.set_aside());
+    }
+
+    /// Counts fragments of which the defragmenter has decided without a datagram.
+    pub(super) fn open_fates(&mut self) {
+        let fates = self.defrag.take_fates();
+        self.counters.discard_many(Drop::FragmentTimeout, fates.timed_out);
+        self.counters.discard_many(Drop::FragmentMemcap, fates.memcap);
+        self.counters.discard_many(Drop::Malformed, fates.refused);
+    }
+}
