@@ -96,7 +96,9 @@ impl Work<'_> {
                 established = done.was_established;
                 events.extend(done.events);
                 outcome.stored = !done.memcap_dropped;
-                self.counters.late_segments.add(u64::from(done.late));
+                if done.late {
+                    self.counters.late_segments.add(1);
+                }
                 if done.swapped {
                     outcome.swapped = true;
                     direction = direction.flip();

@@ -11,8 +11,9 @@ pub type Occupancy = u16;
 /// A queue without room.
 pub const FULL: Occupancy = 1000;
 
-/// Packets that a queue is taken to hold where the driver does not tell.
-const ASSUMED: u32 = 1024;
+/// Packets that a queue is taken to hold where the driver does not tell: those over kernel
+/// interfaces, whose rings the sensor asks for 4096 frames at the least.
+const ASSUMED: u32 = 4096;
 
 /// How many times what a queue holds must have come in full bursts until it is taken for full, where
 /// the driver does not tell what waits.

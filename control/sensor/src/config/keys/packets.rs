@@ -70,6 +70,17 @@ pub(super) const KEYS: &[Key] = keys! {
     "decoder.duplicate-window", "how long after the first the second may come; default: 10ms",
         |c, v| { c.duplicate_window = v.duration()?; Ok(()) };
 
+    "overload.shed", "where a core cannot keep up, leave uninspected what long flows carry beyond elephant-depth, then \
+        whole new flows, each counted, before the port's queue overflows; default: true",
+        |c, v| { c.overload.shed = v.boolean()?; Ok(()) };
+    "overload.elephant-depth", "bytes of a flow, both directions together, after which it is long; default: 1mb",
+        |c, v| { c.overload.elephant_depth = v.size(ANY)?; Ok(()) };
+    "overload.high-watermark", "percent of a core's fullest queue from which on long flows are shed, and new flows from \
+        half of the way to full; default: 50",
+        |c, v| { c.overload.high_watermark = 10 * v.number::<u16>(50..=95)?; Ok(()) };
+    "overload.low-watermark", "percent of it at which less is shed again; default: 25",
+        |c, v| { c.overload.low_watermark = 10 * v.number::<u16>(1..=49)?; Ok(()) };
+
     "flows.max", "the most flows of a core; default: 262144",
         |c, v| { c.flows.capacity = v.number(1..=1 << 31)?; Ok(()) };
     "flows.vlan.use-for-tracking", "VLAN ids tell flows apart; default: true",
