@@ -251,9 +251,11 @@ impl Dataplane {
     pub fn watch_links(&mut self) {
         for (facts, port, _) in &mut self.ports {
             let Ok(mut link) = port.link().map(LinkState::from) else { continue };
-            // The driver of an interface that is gone says what it said last.
-            link.up &=
-                port.interface().is_none_or(|it| facts.interface_index == interface_index(it));
+            // The driver over an interface says what it said last.
+            if let Some(interface) = port.interface() {
+                let is_same = facts.interface_index == interface_index(interface);
+                link.up = is_same && link_is_up(interface).unwrap_or(false);
+            }
             match (facts.link.up, link.up) {
                 (true, false) => tracing::warn!("{}: the link went down", facts.name),
                 (false, true) => tracing::info!("{}: link {link}", facts.name),
