@@ -37,7 +37,7 @@ impl Flood {
         Self { random: Random::new(7), number: 0, target, bombs }
     }
 
-    fn from_anywhere(&mut self) -> Ip {
+    fn anywhere(&mut self) -> Ip {
         let source = Ipv4Addr::from(0x6440_0000 | self.random.number() as u32 & 0x003f_ffff);
         Ip::new(&source.to_string(), &self.target)
     }
@@ -45,14 +45,14 @@ impl Flood {
     /// A SYN of somebody else.
     fn syn(&mut self) -> Vec<u8> {
         let (port, seq) = (self.random.number() as u16 | 1024, self.random.number() as u32);
-        builder::frame(&self.from_anywhere().tcp(&Tcp::new(port, 8080, seq, 0).flags(SYN), b""))
+        builder::frame(&self.anywhere().tcp(&Tcp::new(port, 8080, seq, 0).flags(SYN), b""))
     }
 
     /// A fragment whose datagram never becomes complete.
     fn fragment(&mut self) -> Vec<u8> {
         let (id, which) = (self.random.number() as u32 & 0xffff, self.number as usize % 2);
         let body = builder::udp(9, 9, &[0x41; 88]);
-        builder::frame(&self.from_anywhere().fragments(id, 17, &body, 32)[which])
+        builder::frame(&self.anywhere().fragments(id, 17, &body, 32)[which])
     }
 
     /// One byte of a stream, with holes between them.
@@ -66,7 +66,7 @@ impl Flood {
     /// A flow of one packet.
     fn single(&mut self) -> Vec<u8> {
         let port = self.random.number() as u16;
-        builder::frame(&self.from_anywhere().udp(port, 5353, b"to nobody in particular"))
+        builder::frame(&self.anywhere().udp(port, 5353, b"to nobody in particular"))
     }
 
     fn next(&mut self) -> Vec<u8> {

@@ -172,7 +172,9 @@ fn what_the_mirror_loses_is_estimated_to_the_byte_where_the_other_side_acknowled
     // Of every other connection the second message, which is the server's, is lost.
     let lose = |number: u16, frames: Vec<Frame>| {
         let is_lost = |(client, frame): &Frame| {
-            number % 2 == 0 && !client && frame.windows(10).any(|part| part == b"the-answer")
+            number.is_multiple_of(2)
+                && !client
+                && frame.windows(10).any(|part| part == b"the-answer")
         };
         frames.into_iter().filter(|frame| !is_lost(frame)).collect()
     };
