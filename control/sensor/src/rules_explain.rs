@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use rules::parse::{Names, parse_rules};
+use rules::parse::{Names, buffer_name, parse_rules};
 use rules::ruleset::{Candidate, Explanation, explain};
 use rules::signature::Kind;
 
@@ -79,12 +79,16 @@ pub fn write(explanation: &Explanation, mut out: impl Write) -> io::Result<()> {
     writeln!(out, "rule sets  {sets:?} (0 is the default one)")?;
     for tests in &rule.buffers {
         let changed = if tests.transforms.is_empty() { "" } else { ", transformed" };
-        writeln!(out, "looks at   {:?}{changed}: {} tests", tests.buffer, tests.tests.len())?;
+        let buffer = buffer_name(tests.buffer);
+        writeln!(out, "looks at   {buffer}{changed}: {} tests", tests.tests.len())?;
     }
     if rule.needs_packet && rule.needs_stream {
         writeln!(out, "           the payload of packets and the stream")?;
     }
     match &explanation.ports {
+        _ if rule.kind == Kind::Transaction => {
+            writeln!(out, "group      its protocol's transactions, on every server port")?;
+        }
         None => writeln!(out, "group      the one of all server ports")?,
         Some(ports) => {
             let ports: Vec<_> = ports
@@ -134,7 +138,8 @@ fn kind(kind: Kind) -> &'static str {
 fn described(candidate: &Candidate) -> String {
     let nocase = if candidate.nocase { " in any case" } else { "" };
     let bytes = candidate.bytes.escape_ascii();
-    format!("\"{bytes}\"{nocase} in {:?}, about {} bits", candidate.buffer, candidate.bits)
+    let buffer = buffer_name(candidate.buffer);
+    format!("\"{bytes}\"{nocase} in {buffer}, about {} bits", candidate.bits)
 }
 
 #[cfg(test)]

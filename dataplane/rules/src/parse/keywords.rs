@@ -298,9 +298,29 @@ fn missing(name: &str) -> String {
     }
 }
 
+/// What rules call a buffer.
+pub fn buffer_name(buffer: Buffer) -> &'static str {
+    let sticky = |keyword: &Keyword| match keyword.does {
+        Does::Sticky(made) | Does::StickyOf(_, made) if made == buffer => Some(keyword.name),
+        _ => None,
+    };
+    EVALUATED.iter().find_map(sticky).unwrap_or(match buffer {
+        Buffer::Base64Data => "base64_data",
+        Buffer::FileSize => "filesize",
+        _ => "payload",
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buffers_are_called_what_rules_call_them() {
+        let named = [Buffer::HttpUri, Buffer::DnsQuery, Buffer::Payload, Buffer::Base64Data];
+        let expected = ["http.uri", "dns.query", "payload", "base64_data"];
+        assert_eq!(named.map(buffer_name), expected);
+    }
 
     fn reason(name: &str) -> String {
         find(name).map(|keyword| keyword.name.to_owned()).expect_err(name)

@@ -52,6 +52,7 @@ use std::sync::Arc;
 
 pub use classification::Classifications;
 pub use files::{FileError, Loaded, load};
+pub use keywords::buffer_name;
 pub use known::{KnownKeyword, known_keywords};
 pub use names::{Interner, Names};
 pub use rejection::Rejection;

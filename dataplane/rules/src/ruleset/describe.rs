@@ -3,6 +3,7 @@
 use super::Ruleset;
 use super::groups::GroupTable;
 use super::prefilter::Prefilter;
+use crate::parse::buffer_name;
 
 /// What there is to tell about a prefilter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ impl Ruleset {
         all.extend(self.transactions.lists.iter().map(|list| PrefilterInfo {
             protocol: String::from("transaction"),
             direction: list.direction,
-            ..PrefilterInfo::of(&list.prefilter, &format!("{:?}", list.buffer))
+            ..PrefilterInfo::of(&list.prefilter, buffer_name(list.buffer))
         }));
         all.sort_by_key(|info| info.number);
         all

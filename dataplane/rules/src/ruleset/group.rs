@@ -10,6 +10,7 @@ use super::classify::TCP;
 use super::describe::PrefilterInfo;
 use super::fast_pattern;
 use super::prefilter::{Data, Draft, PatternStore, Prefilter};
+use crate::parse::buffer_name;
 use crate::signature::{Buffer, Signature};
 
 /// Signatures by what is scanned for them. A signature stands in the group for every way in
@@ -43,7 +44,7 @@ impl RuleGroup {
         let headers = self
             .headers
             .iter()
-            .map(|(buffer, prefilter)| PrefilterInfo::of(prefilter, &format!("{buffer:?}")));
+            .map(|(buffer, prefilter)| PrefilterInfo::of(prefilter, buffer_name(*buffer)));
         raw.chain(headers).map(|info| PrefilterInfo { always: self.always.len(), ..info }).collect()
     }
 }
