@@ -163,7 +163,7 @@ mod tests {
         for part in [
             "sid 7",
             "kind       stream",
-            "Payload: 2 tests",
+            "payload: 2 tests",
             "server ports 8080",
             "prefilter  \"needle\" in any case",
             "rather than \"hay\"",
