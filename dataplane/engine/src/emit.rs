@@ -84,7 +84,7 @@ impl Emitter {
     ) {
         if let Some(recorder) = &mut self.recorder {
             let parts = [part.link_header, part.bytes];
-            recorder.record(&mut flow.user.followed, flow.id, parts, info, counters);
+            recorder.record(flow.user.followed_mut(), flow.id, parts, info, counters);
         }
     }
 
@@ -102,7 +102,7 @@ impl Emitter {
         let Some(recorder) = &mut self.recorder else { return };
         let clock = origin.info.clock;
         match flow {
-            Some(flow) => recorder.alerted(&mut flow.user.followed, flow.id, clock, counters),
+            Some(flow) => recorder.alerted(flow.user.followed_mut(), flow.id, clock, counters),
             None => {
                 let parts = [origin.link_header, origin.bytes];
                 recorder.give(clock, None, parts, &origin.info, counters);
@@ -266,7 +266,7 @@ impl Emitter {
             key: self.key(origin),
             snapshot: Arc::clone(snapshot),
             pcap: self.recorder.is_some().then(|| match (origin.class, state) {
-                (0, Some(state)) => state.followed.as_ref().map_or((0, 0), |it| it.last()),
+                (0, Some(state)) => state.followed().map_or((0, 0), |it| it.last()),
                 _ => (origin.info.clock, origin.info.order),
             }),
             signature: hit.number,

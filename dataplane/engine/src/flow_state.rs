@@ -5,6 +5,7 @@ use app::{AppProto, EventSet, FlowEvent, Session, Transport};
 use rules::state::Tags;
 use wire::{Direction, IpLayer};
 
+use crate::inspect::scanned::Scanned;
 use crate::inspect::transaction::Inspections;
 use crate::inspect::vars::FlowVars;
 use crate::pcap::Followed;
@@ -22,6 +23,8 @@ pub struct FlowState {
     pub session: Option<Box<Session>>,
     /// How far the session's transactions have been inspected.
     pub inspections: Option<Box<Inspections>>,
+    /// How far its streams were scanned ahead of their windows.
+    pub scanned: Option<Box<Scanned>>,
     /// What few flows have.
     rare: Option<Box<Rare>>,
     /// IP-only rules have been applied, per direction.
@@ -44,8 +47,6 @@ pub struct FlowState {
     pub midstream: bool,
     /// Transactions moved on since the direction was last inspected.
     pub dirty: [bool; 2],
-    /// What `pcap-log` knows of its packets.
-    pub followed: Option<Box<Followed>>,
     /// Number of the packet that made the flow.
     pub first_packet: u64,
 }
@@ -57,6 +58,7 @@ struct Rare {
     vars: FlowVars,
     outer: Box<[IpLayer]>,
     events: EventSet,
+    followed: Option<Box<Followed>>,
 }
 
 impl FlowState {
@@ -82,6 +84,16 @@ impl FlowState {
     /// Tags of the flow's packets, to add one.
     pub fn tags_mut(&mut self) -> &mut Tags {
         &mut self.rare_mut().tags
+    }
+
+    /// What `pcap-log` knows of the flow's packets.
+    pub(crate) fn followed(&self) -> Option<&Followed> {
+        self.rare.as_ref()?.followed.as_deref()
+    }
+
+    /// Where `pcap-log` keeps what it knows of the flow's packets.
+    pub(crate) fn followed_mut(&mut self) -> &mut Option<Box<Followed>> {
+        &mut self.rare_mut().followed
     }
 
     /// Layers around the flow's own, of a flow in a tunnel, as in packets to the server.

@@ -34,6 +34,9 @@ pub(crate) struct Work<'a> {
     pub(crate) scratch: &'a mut Scratch,
 }
 
+/// Bytes before a segment in its stream that are scanned with it: more than any fast pattern has.
+const REACH: u64 = 64;
+
 /// What a packet left of its flow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlowOutcome {
@@ -75,7 +78,7 @@ impl Work<'_> {
         }
         let established;
         let mut events = wire::EventSet::EMPTY;
-        let mut in_stream = false;
+        let (mut in_stream, mut appended) = (false, false);
         match &part.decoded.transport {
             Transport::Tcp(tcp) if part.payload && !bad_checksum => {
                 let session = flow.tcp.get_or_insert_default();
@@ -109,6 +112,15 @@ impl Work<'_> {
                     self.counters.flows_midstream.add(1);
                 }
                 in_stream = done.added;
+                appended = done.appended;
+                if let Some(scanned) = &mut flow.user.scanned {
+                    if done.added && !done.appended {
+                        scanned.forget(direction);
+                    }
+                    if done.swapped {
+                        Direction::BOTH.into_iter().for_each(|way| scanned.forget(way));
+                    }
+                }
                 self.counters.beyond_depth.add(u64::from(done.beyond_depth));
                 outcome.phase = Some(if done.closed {
                     Phase::Closed
@@ -159,18 +171,19 @@ impl Work<'_> {
         unit.established = established;
         unit.server_port = server_port;
         let origin = part.origin(info, hits, Some(direction));
-        self.detect(flow, unit, &origin, direction, false);
+        self.detect(flow, unit, &origin, direction, (false, appended));
         outcome
     }
 
-    /// Detection for a packet or a flow's end, with the stream data that is ready.
+    /// Detection for a packet or a flow's end, with the stream data that is ready. `ending`: nothing
+    /// more comes; `appended`: the payload is the end of what its stream has.
     fn detect(
         &mut self,
         flow: &mut Flow<FlowState>,
         unit: Unit<'_>,
         origin: &Origin<'_>,
         direction: Direction,
-        ending: bool,
+        (ending, appended): (bool, bool),
     ) {
         let snapshot = self.snapshot;
         self.tools.profiler.enter(Stage::Stream);
@@ -188,7 +201,14 @@ impl Work<'_> {
             let missing = if window.gap_before { new_offset.saturating_sub(inspected) } else { 0 };
             Some(Window { data, new_from, stream_offset, missing })
         });
-        let unit = Unit { window: ready, now: origin.info.timestamp, life: life(flow), ..unit };
+        let tail = flow.tcp.as_ref().filter(|_| appended).and_then(|session| {
+            let tail = session.raw_tail(direction, unit.payload.len(), REACH)?;
+            let data = Padded::prefix(tail.padded, tail.data.len())?;
+            let (new_from, stream_offset) = (tail.new_from, tail.stream_offset);
+            Some(Window { data, new_from, stream_offset, missing: 0 })
+        });
+        let unit =
+            Unit { window: ready, tail, now: origin.info.timestamp, life: life(flow), ..unit };
         let consumed = window.map(|window| window.end());
         self.tools.begin();
         self.tools.inspect(&unit, snapshot, self.scratch, Some(&mut flow.user));
@@ -437,6 +457,7 @@ impl Work<'_> {
                 payload: nothing.as_padded(),
                 window: None,
                 in_stream: true,
+                tail: None,
                 opaque: false,
                 direction: Some(direction),
                 established,
@@ -465,7 +486,7 @@ impl Work<'_> {
                 bytes: &[],
                 link_header: &[],
             };
-            self.detect(flow, unit, &origin, direction, true);
+            self.detect(flow, unit, &origin, direction, (true, false));
         }
     }
 }

@@ -168,6 +168,7 @@ impl<'a> Part<'a> {
             payload: self.padded(spare),
             window: None,
             in_stream: false,
+            tail: None,
             opaque: false,
             direction: None,
             established: false,

@@ -8,13 +8,14 @@ pub mod content;
 pub(crate) mod extra;
 pub mod header;
 mod numbers;
+pub(crate) mod scanned;
 mod session;
 pub mod transaction;
 mod transform;
 pub mod vars;
 
 use hyperscan::{MatchQueue, Padded, PaddedBuf, Scratch};
-use rules::ruleset::{Groups, Prefilter};
+use rules::ruleset::{Groups, Prefilter, RuleGroup};
 use rules::signature::{Action, AppProtocolTest, Buffer, BufferTests, Kind, Signature, Test};
 use wire::{Direction, Nanos, Transport, flag};
 
@@ -51,6 +52,8 @@ pub struct Unit<'a> {
     pub window: Option<Window<'a>>,
     /// The payload went into the stream and is seen there.
     pub in_stream: bool,
+    /// The payload as the stream has it, if it is the end of that.
+    pub tail: Option<Window<'a>>,
     /// The payload is ciphertext: no rule looks at it.
     pub opaque: bool,
     /// Which way it goes in its flow.
@@ -97,6 +100,8 @@ pub struct Tools {
     aside: Aside,
     queue: MatchQueue,
     candidates: Vec<u32>,
+    /// Candidates in a stream whose window is not there yet.
+    ahead: Vec<u32>,
     spare: PaddedBuf,
     matches: Vec<Match>,
     scan_errors: u64,
@@ -117,6 +122,7 @@ impl Tools {
             aside: Aside::default(),
             queue: MatchQueue::growing(4096, QUEUE_LIMIT),
             candidates: Vec::with_capacity(4096),
+            ahead: Vec::with_capacity(64),
             spare: PaddedBuf::with_capacity(4096),
             matches: Vec::with_capacity(64),
             scan_errors: 0,
@@ -221,50 +227,36 @@ impl Tools {
             snapshot.rules.groups(protocol, way, unit.server_port)
         };
         self.profiler.enter(Stage::Scan);
-        for group in [groups.common, groups.port].into_iter().flatten() {
+        let groups = [groups.common, groups.port];
+        let mut reach = 0;
+        for group in groups.into_iter().flatten() {
             candidates.extend_from_slice(&group.always);
-            // With the beginning, where one place only is possible for a pattern, of the buffer that
-            // it counts from.
-            let mut scan = |prefilter: &Prefilter, begin: Option<&[u8]>, data: Padded<'_>| {
-                let (began, before) = (self.profiler.now(), candidates.len());
-                if let Some(begin) = begin {
-                    prefilter.heads(begin, &mut candidates);
-                }
-                let done = prefilter.scan_on(data, scratch, &mut self.queue, &mut candidates);
-                self.scan_errors += u64::from(done.is_err());
-                let found = candidates.len() - before;
-                self.profiler.scanned(began, prefilter.number(), data.len(), found);
-            };
-            let readable = !unit.payload.is_empty() && !unit.opaque;
-            if let Some(prefilter) = &group.packet
-                && readable
-            {
-                scan(prefilter, Some(unit.payload.as_bytes()), unit.payload);
-            }
-            if let Some(prefilter) = &group.stream {
-                if let Some(window) = unit.window {
-                    // Old bytes only as far as a pattern may straddle.
-                    let from = (window.new_from + 1).saturating_sub(prefilter.max_len().max(1));
-                    if let Some(data) = window.data.get(from..window.data.len()) {
-                        let whole = window.data.as_bytes();
-                        scan(prefilter, (window.stream_offset == 0).then_some(whole), data);
-                    }
-                }
-                if is_tcp && !unit.in_stream && readable {
-                    scan(prefilter, Some(unit.payload.as_bytes()), unit.payload);
-                }
+            reach = reach.max(group.stream.as_ref().map_or(0, Prefilter::max_len));
+            if !unit.payload.is_empty() && !unit.opaque {
+                self.payload(unit, group, is_tcp, scratch, &mut candidates);
             }
             for (buffer, prefilter) in &group.headers {
                 if let Some(bytes) = unit.headers.buffer(*buffer, &mut [0; 16]) {
-                    self.spare.clear();
-                    self.spare.extend_from_slice(bytes);
-                    let (began, before) = (self.profiler.now(), candidates.len());
-                    let spare = self.spare.as_padded();
-                    let done = prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
-                    self.scan_errors += u64::from(done.is_err());
-                    let found = candidates.len() - before;
-                    self.profiler.scanned(began, prefilter.number(), spare.len(), found);
+                    let mut spare = std::mem::take(&mut self.spare);
+                    spare.clear();
+                    spare.extend_from_slice(bytes);
+                    let data = spare.as_padded();
+                    self.scan(prefilter, Some(bytes), data, scratch, &mut candidates);
+                    self.spare = spare;
                 }
+            }
+        }
+        if let (Some(flow), Some(direction)) = (flow.as_deref_mut(), unit.direction) {
+            if let Some(tail) = unit.tail {
+                let scanned = flow.scanned.get_or_insert_default();
+                scanned.note(direction, snapshot.generation, tail, reach, &self.ahead);
+                self.ahead.clear();
+            }
+            if let Some(window) = unit.window {
+                let scanned = flow.scanned.as_mut().is_some_and(|scanned| {
+                    scanned.take(direction, snapshot.generation, window, reach, &mut candidates)
+                });
+                self.window(groups, window, scanned, scratch, &mut candidates);
             }
         }
         if flow.as_ref().is_some_and(|flow| !flow.events().is_empty()) {
@@ -292,6 +284,97 @@ impl Tools {
         }
         candidates.clear();
         self.candidates = candidates;
+    }
+
+    /// Looks for fast patterns in the payload; in one that is the end of its stream, for those that
+    /// are looked for in the stream too.
+    fn payload(
+        &mut self,
+        unit: &Unit<'_>,
+        group: &RuleGroup,
+        is_tcp: bool,
+        scratch: &mut Scratch,
+        candidates: &mut Vec<u32>,
+    ) {
+        let payload = unit.payload;
+        let begin = Some(payload.as_bytes());
+        // What is no part of a stream is looked at as if it were one.
+        let alone = is_tcp && !unit.in_stream;
+        let whole = Window { data: payload, new_from: 0, stream_offset: 0, missing: 0 };
+        let tail = if alone { Some(whole) } else { unit.tail };
+        let (Some(stream), Some(tail)) = (&group.stream, tail) else {
+            if let Some(packet) = &group.packet {
+                self.scan(packet, begin, payload, scratch, candidates);
+            }
+            return;
+        };
+        // Old bytes only as far as a pattern may straddle.
+        let from = (tail.new_from + 1).saturating_sub(stream.max_len().max(1));
+        let Some(data) = tail.data.get(from..tail.data.len()) else { return };
+        let mut ahead = std::mem::take(&mut self.ahead);
+        match &group.packet {
+            Some(packet) if packet.shares(stream) => {
+                packet.heads(payload.as_bytes(), candidates);
+                let (began, before) = (self.profiler.now(), candidates.len());
+                let both = (&mut *candidates, &mut ahead);
+                let data = (payload.as_bytes(), data);
+                let done = packet.scan_both(stream, data, scratch, &mut self.queue, both);
+                self.scan_errors += u64::from(done.is_err());
+                let found = candidates.len() - before;
+                self.profiler.scanned(began, packet.number(), data.1.len(), found);
+            }
+            packet => {
+                if let Some(packet) = packet {
+                    self.scan(packet, begin, payload, scratch, candidates);
+                }
+                self.scan(stream, None, data, scratch, &mut ahead);
+            }
+        }
+        if alone {
+            stream.heads(payload.as_bytes(), candidates);
+            candidates.append(&mut ahead);
+        }
+        self.ahead = ahead;
+    }
+
+    /// Looks for fast patterns in a window of the stream, if its segments were not `scanned`.
+    fn window(
+        &mut self,
+        groups: [Option<&RuleGroup>; 2],
+        window: Window<'_>,
+        scanned: bool,
+        scratch: &mut Scratch,
+        candidates: &mut Vec<u32>,
+    ) {
+        for stream in groups.into_iter().flatten().filter_map(|group| group.stream.as_ref()) {
+            if window.stream_offset == 0 {
+                stream.heads(window.data.as_bytes(), candidates);
+            }
+            let from = (window.new_from + 1).saturating_sub(stream.max_len().max(1));
+            if !scanned && let Some(data) = window.data.get(from..window.data.len()) {
+                self.scan(stream, None, data, scratch, candidates);
+            }
+        }
+    }
+
+    /// Appends what a prefilter makes of the data. With the beginning, where one place only is
+    /// possible for a pattern, of the buffer that it counts from.
+    fn scan(
+        &mut self,
+        prefilter: &Prefilter,
+        begin: Option<&[u8]>,
+        data: Padded<'_>,
+        scratch: &mut Scratch,
+        out: &mut Vec<u32>,
+    ) {
+        let (began, before) = (self.profiler.now(), out.len());
+        if let Some(begin) = begin {
+            prefilter.heads(begin, out);
+        }
+        let done = prefilter.scan_on(data, scratch, &mut self.queue, out);
+        self.scan_errors += u64::from(done.is_err());
+        let found = out.len() - before;
+        self.profiler.scanned(began, prefilter.number(), data.len(), found);
     }
 
     /// Does the signature match? Says whether in stream data.

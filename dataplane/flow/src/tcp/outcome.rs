@@ -11,6 +11,10 @@ pub struct TcpOutcome {
     pub valid: bool,
     /// Its payload, or a part of it, is in the stream (Suricata's `PKT_STREAM_ADD`).
     pub added: bool,
+    /// All of its payload is, and ends what is stored: [`TcpSession::raw_tail`] shows it.
+    ///
+    /// [`TcpSession::raw_tail`]: super::TcpSession::raw_tail
+    pub appended: bool,
     /// It begins a new connection with the same ends, and has changed nothing yet: the flow is to
     /// be flushed and begun anew with this packet.
     pub reuse: bool,

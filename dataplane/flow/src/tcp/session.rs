@@ -210,7 +210,7 @@ impl TcpSession {
         if is_urgent || self.halves[context.direction.index()].urgent.is_some() {
             self.store_around(seq, segment, is_urgent, context);
         } else {
-            self.put(seq, segment.payload, context);
+            self.put(seq, segment.payload, segment.payload.len(), context);
         }
     }
 
@@ -253,14 +253,14 @@ impl TcpSession {
             let to = (from..payload.len()).find(|at| is_out(*at)).unwrap_or(payload.len());
             let place = half.placed(seq.wrapping_add(from as u32));
             if from < to {
-                self.put(place, &payload[from..to], context);
+                self.put(place, &payload[from..to], payload.len(), context);
             }
             from = to + 1;
         }
     }
 
-    /// Stores bytes at `seq`, as the stream counts.
-    fn put(&mut self, seq: u32, payload: &[u8], context: &mut Context<'_>) {
+    /// Stores bytes at `seq`, as the stream counts; `whole`: so many the packet has.
+    fn put(&mut self, seq: u32, payload: &[u8], whole: usize, context: &mut Context<'_>) {
         let bounds = Bounds {
             depth: context.config.depth,
             max_blocks: context.config.max_segments.max(1),
@@ -270,6 +270,7 @@ impl TcpSession {
         let stored = stream.insert(seq, payload, &bounds, &mut self.debt, context.memory);
         let outcome = &mut context.outcome;
         outcome.added |= stored.accepted;
+        outcome.appended = stored.appended && payload.len() == whole;
         outcome.beyond_depth += stored.beyond_depth;
         outcome.memcap_dropped |= stored.refused;
         outcome.late |= stored.late && !self.handshake.one_sided;
@@ -387,6 +388,13 @@ impl TcpSession {
     /// What there is to inspect; empty if nothing is new.
     pub fn raw_window(&self, direction: Direction) -> RawWindow<'_> {
         self.halves[direction.index()].stream.raw_window(u64::from(self.raw_overlap))
+    }
+
+    /// The last `new` bytes that are stored, acknowledged or not, after a packet that was
+    /// [`appended`](TcpOutcome::appended), with up to `before` bytes in front of them; None where
+    /// raw inspection wants nothing any more.
+    pub fn raw_tail(&self, direction: Direction, new: usize, before: u64) -> Option<RawWindow<'_>> {
+        self.halves[direction.index()].stream.raw_tail(new, before)
     }
 
     /// Whether it is worth inspecting now: a chunk is full, was asked for, or nothing more comes.

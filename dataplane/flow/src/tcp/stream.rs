@@ -32,6 +32,8 @@ pub(crate) struct Inserted {
     pub(crate) refused: bool,
     /// Bytes that were not there before had been acknowledged already.
     pub(crate) late: bool,
+    /// All of it is new, and nothing is stored behind it.
+    pub(crate) appended: bool,
 }
 
 /// The bounds within which bytes are stored.
@@ -199,6 +201,8 @@ impl Stream {
         let bytes = &bytes[skipped..skipped + (to - from) as usize];
         self.place(from, bytes, segment, bounds, debt, memory, &mut done);
         self.join_front(debt, memory);
+        let is_last = self.blocks.last().is_some_and(|last| last.end() == segment.end);
+        done.appended = is_last && i64::from(done.fresh) == end - start;
         done.overlap |= done.accepted && done.fresh == 0;
         done
     }
@@ -455,6 +459,21 @@ impl Stream {
             return empty;
         }
         RawWindow { data, padded, new_from, stream_offset: start, gap_before: from != self.raw }
+    }
+
+    /// The last `new` bytes that are stored, acknowledged or not, and up to `overlap` before them.
+    pub(crate) fn raw_tail(&self, new: usize, overlap: u64) -> Option<RawWindow<'_>> {
+        let block = self.blocks.last().filter(|_| self.raw_enabled)?;
+        let from = block.end().checked_sub(new as u64).filter(|&from| from >= block.start())?;
+        let start = from.saturating_sub(overlap).max(block.start());
+        let padded = block.padded(start, block.end());
+        Some(RawWindow {
+            data: &padded[..padded.len() - SLACK],
+            padded,
+            new_from: (from - start) as usize,
+            stream_offset: start,
+            gap_before: false,
+        })
     }
 
     /// How many new bytes the next window has, and whether they should not wait for more.

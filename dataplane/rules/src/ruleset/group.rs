@@ -24,7 +24,7 @@ pub struct RuleGroup {
     pub packet: Option<Prefilter>,
     /// TCP only: fast patterns of signatures with [`needs_stream`](Signature::needs_stream),
     /// looked for in the reassembled stream, and in the payload of packets that are not part of
-    /// one.
+    /// one. It shares its database with `packet`: see [`Prefilter::scan_both`].
     pub stream: Option<Prefilter>,
     /// Fast patterns in a header of the packet, from its first byte on.
     pub headers: Vec<(Buffer, Prefilter)>,
@@ -84,9 +84,10 @@ impl GroupDraft {
                 Some(header) => headers.entry(header).or_default().push(number),
             }
         }
+        let (packet, stream) = store.draft_pair((&packet, &stream), signatures);
         Self {
-            packet: store.draft(&packet, signatures, Data::Whole),
-            stream: store.draft(&stream, signatures, Data::Window),
+            packet,
+            stream,
             headers: headers
                 .into_iter()
                 .filter_map(|(buffer, numbers)| {
