@@ -2,7 +2,9 @@
  * Symbols for what DPDK only offers as inline functions, so that Rust can link
  * to them. A call costs about a nanosecond per burst, not per packet.
  */
+#include <arpa/inet.h>
 #include <linux/ethtool.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -216,22 +218,35 @@ bool pollux_packet_drops(int interface, uint64_t *drops)
 }
 
 /*
- * The driver net_af_packet asks for a fanout group whose IPv4 fragments the
- * kernel puts together, also for a single queue, and has no argument against it.
- * A sensor would then see what was never sent: datagrams longer than any frame,
- * cut off by the ring's slots, and none of the fragments that stay incomplete.
+ * The driver net_af_packet opens its sockets for every protocol, and binds them
+ * to its interface when their rings are mapped, tens of milliseconds later. Until
+ * then the kernel puts what all interfaces of the network namespace carry, also
+ * the loopback's, into the ring, to be received as if it had come to the port. A
+ * socket without a protocol takes nothing before it is bound; bind() names the
+ * protocol again. (Later versions of the driver do so by themselves.)
  * The process's own definition goes before libc's, for drivers too.
+ */
+int socket(int domain, int type, int protocol)
+{
+	if (domain == AF_PACKET && protocol == htons(ETH_P_ALL))
+		protocol = 0;
+	return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+/*
+ * The driver net_af_packet puts its sockets, also a single one, into a fanout
+ * group, and has no argument against it. The group puts IPv4 fragments together:
+ * a sensor would see what was never sent, datagrams longer than any frame, cut off
+ * by the ring's slots, and none of the fragments that stay incomplete. And its
+ * number is made of the process's and the interface's: two pods of a node, each of
+ * them process 1 in its own eyes, would share one, and each get a part of the
+ * packets. A port has one socket (Port::vdev sees to it), which needs no group.
  */
 int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
-	int fanout;
-
-	if (level == SOL_PACKET && name == PACKET_FANOUT &&
-	    length == sizeof(fanout)) {
+	if (level == SOL_PACKET && name == PACKET_FANOUT) {
 		remember_packet_socket(fd);
-		memcpy(&fanout, value, sizeof(fanout));
-		fanout &= (int)~((unsigned int)PACKET_FANOUT_FLAG_DEFRAG << 16);
-		value = &fanout;
+		return 0;
 	}
 	return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }

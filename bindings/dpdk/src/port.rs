@@ -195,6 +195,15 @@ impl Port {
                 present: vdev::interfaces(),
             });
         }
+        if let Some(queues) = spec.packet_sockets().filter(|queues| *queues != "1") {
+            return Err(PortError::Shape {
+                port: spec.to_string(),
+                problem: format!(
+                    "qpairs={queues}: the kernel moves flows between several packet sockets; leave \
+                     it out, and let the workers hand packets over"
+                ),
+            });
+        }
         let interface = spec.interface().map(str::to_owned);
         Device::plug(eal, c"vdev", spec.name(), spec.args(), interface).map(Self::over)
     }

@@ -128,6 +128,11 @@ impl VdevSpec {
             _ => None,
         }
     }
+
+    /// How many packet sockets `net_af_packet` is asked to open, if it is asked.
+    pub(crate) fn packet_sockets(&self) -> Option<&str> {
+        (self.driver() == "net_af_packet").then(|| self.arg("qpairs")).flatten()
+    }
 }
 
 impl fmt::Display for VdevSpec {

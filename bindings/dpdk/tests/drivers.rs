@@ -171,3 +171,50 @@ fn what_is_sent_over_an_interface_arrives_through_a_packet_socket() {
     drop((port, queue, burst));
     assert_eq!(pool.in_use(), 0);
 }
+
+#[test]
+fn two_packet_sockets_of_one_interface_each_see_every_packet() {
+    // Their driver would put both into one fanout group, named by process and interface: as two
+    // pods on one node have them, each of which is process 1 in its own eyes.
+    let pool = pool("afpkt2", 2047);
+    let mut queues = Vec::new();
+    for _ in 0..2 {
+        let mut port = match Port::vdev(eal(), &VdevSpec::af_packet("lo")) {
+            Ok(port) => port,
+            Err(error) if error.to_string().contains("CAP_NET_RAW") => {
+                println!("skipped: {error}");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        port.configure(PortConfig { promiscuous: false, ..PortConfig::new(pool.clone()) }).unwrap();
+        port.start().unwrap();
+        queues.append(&mut port.rx_queues());
+    }
+    let needle = format!("pollux-{}-{:?}", std::process::id(), Instant::now());
+    for _ in 0..32 {
+        let Ok(sender) = UdpSocket::bind("127.0.0.1:0") else {
+            println!("skipped: the loopback interface is down");
+            return;
+        };
+        sender.send_to(needle.as_bytes(), sender.local_addr().unwrap()).unwrap();
+    }
+    for queue in &mut queues {
+        let mut burst: Burst = Burst::new();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let mut found = 0;
+        while found < 64 && Instant::now() < deadline {
+            queue.receive(&mut burst);
+            found += burst.iter().filter(|it| it.data().ends_with(needle.as_bytes())).count();
+        }
+        assert_eq!(found, 64, "each datagram as it leaves and as it comes in");
+    }
+}
+
+#[test]
+fn several_queues_of_a_packet_socket_are_refused() {
+    let spec = VdevSpec::new("net_af_packet78", "iface=lo,qpairs=2");
+    let error = Port::vdev(eal(), &spec).unwrap_err();
+    assert!(matches!(error, PortError::Shape { .. }), "{error}");
+    assert!(error.to_string().contains("qpairs=2"), "{error}");
+}

@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -381,6 +382,38 @@ fn an_idle_sensor_ends_at_once() {
     let ledger = sensor.results.ledger();
     assert_eq!((ledger.total("received"), ledger.alert("raised")), (0, 0));
     assert_eq!(net.taken(), 0);
+}
+
+#[test]
+fn what_other_interfaces_carry_while_a_port_opens_is_not_received() {
+    let Some(net) = Net::new() else { return };
+    let site = Site::new();
+    net.must(&["ip", "link", "set", "lo", "up"]);
+    let capture = site.path("elsewhere.pcap");
+    write_capture(&capture, &attacks(40_000..40_010, cluster::FRONTEND_1.at(8080)));
+    let mut sender = net.command("tcpreplay");
+    sender.args(["-q", "-i", "lo", "--loop", "100000", "--pps", "20000"]).arg(&capture);
+    let mut elsewhere = Elsewhere(sender.stdout(Stdio::null()).spawn().expect("it starts"));
+    for _ in 0..3 {
+        let before = net.taken();
+        let mut sensor = Sensor::start(&net, site.folder.path());
+        let sent = net.send(&site.attack(), 1000);
+        sensor.wait("packets in the ledger", |it| it.accounted() >= sent);
+        sensor.stop();
+        let received = sensor.results.ledger().total("received");
+        assert_eq!((net.taken() - before, received), (sent, sent), "taken, received");
+    }
+    assert!(elsewhere.0.try_wait().expect("a child").is_none(), "all the time there was traffic");
+}
+
+/// A sender on another interface, killed when dropped.
+struct Elsewhere(Child);
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[test]
