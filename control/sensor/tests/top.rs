@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use common::live::{Net, Sensor, TAP, write_capture};
 use common::{binary, finish, pollux};
-use traffic::Packet;
+use traffic::{Packet, Random, Side, TcpSession, Track};
 use wire::builder::{Ip, frame};
 
 fn packets() -> Vec<Packet> {
@@ -155,4 +155,56 @@ fn a_running_sensor_is_shown_in_a_terminal_and_told_to_scripts() {
     let gone = pollux(words!["top", "--json", "--socket", socket.clone()]).expect(1);
     gone.says(&["no sensor runs at", "pollux run"]);
     pollux(words!["doctor", "--live", "--socket", socket]).expect(1).says(&["no sensor runs at"]);
+}
+
+/// A connection, and of each of its frames whether the client has sent it.
+fn connection(port: u16) -> Vec<(bool, Packet)> {
+    let client = std::net::Ipv4Addr::new(10, 8, 0, 7);
+    let path = traffic::Path::new((client, port).into(), ([10, 8, 1, 1], 7000).into());
+    let mut session = TcpSession::new(path, &mut Random::new(u64::from(port)));
+    let mut track = Track::new(0, u64::from(port));
+    session.open(&mut track).expect("in memory");
+    for _ in 0..5 {
+        session.send(Side::Client, b"a question", &mut track).expect("in memory");
+        session.send(Side::Server, b"an answer", &mut track).expect("in memory");
+    }
+    session.close(Side::Client, &mut track).expect("in memory");
+    let of_client = |packet: &Packet| packet.bytes[26..30] == client.octets();
+    track.into_packets().into_iter().map(|packet| (of_client(&packet), packet)).collect()
+}
+
+#[test]
+fn a_mirror_of_one_direction_and_one_that_tags_one_direction_are_told() {
+    let Some(net) = Net::new() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut sensor, socket) = sensor(&net, folder.path());
+    let one_sided = (0..40).flat_map(|at| connection(20_000 + at)).filter(|it| it.0);
+    let tagged = (0..10).flat_map(|at| connection(30_000 + at)).map(|(is_client, mut packet)| {
+        if is_client {
+            packet.bytes.splice(12..12, [0x81, 0, 0, 5]);
+        }
+        (is_client, packet)
+    });
+    let packets: Vec<Packet> = one_sided.chain(tagged).map(|it| it.1).collect();
+    let capture = folder.path().join("made.pcap");
+    write_capture(&capture, &packets);
+    let sent = net.send(&capture, 2000);
+    sensor.wait("every packet", |it| it.accounted() >= sent);
+    let told = |sensor: &Sensor| sensor.results.ledger_now().0["ports"][0]["mirror"].clone();
+    sensor.wait("judged flows", |it| told(it)["tcp_flows"].as_u64() >= Some(40));
+
+    let run = pollux(words!["doctor", "--live", "--json", "--socket", socket]).expect(0).json();
+    let findings = run["findings"].as_array().expect("findings");
+    let of = |check: &str| {
+        let found = findings.iter().find(|it| it["check"] == check).expect("looked at");
+        let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+        (text("verdict"), text("found"), text("remedy"))
+    };
+    let (verdict, found, remedy) = of("one-direction");
+    assert_eq!(verdict, "warning", "{run:#}");
+    assert!(found.contains("TCP connections") && remedy.contains("both directions"), "{run:#}");
+    let (verdict, found, _) = of("vlan-tags");
+    assert_eq!(verdict, "note", "{run:#}");
+    assert!(found.contains("comes in VLAN 5, the other in none"), "{run:#}");
+    sensor.stop();
 }

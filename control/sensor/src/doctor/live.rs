@@ -1,6 +1,10 @@
-//! A running sensor's traffic: what the mirror port loses, doubles or cuts, and what to do about each. Whoever
-//! knows of another trouble adds a function to [`CHECKS`].
+//! A running sensor's traffic: what the ports lose, cores drop and outputs miss, and what to do about each; what
+//! mirrors do is in [`super::mirrors`]. Whoever knows of another trouble adds a function to [`CHECKS`].
 
+use super::mirrors::{
+    checksums, cut_packets, duplicates, midstream, mirror_losses, one_direction, reordering,
+    vlan_tags,
+};
 use super::{Finding, Verdict};
 use crate::health::Sample;
 use crate::output::ledger::{PortLedger, QueueLedger};
@@ -12,6 +16,10 @@ const CHECKS: &[fn(&Sample) -> Vec<Finding>] = &[
     drops,
     duplicates,
     one_direction,
+    midstream,
+    mirror_losses,
+    vlan_tags,
+    reordering,
     checksums,
     cut_packets,
     overlays,
@@ -28,7 +36,7 @@ pub(super) fn all(sample: &Sample) -> Vec<Finding> {
 }
 
 /// So many of so many, as a share of a hundred.
-fn percent(part: u64, whole: u64) -> f64 {
+pub(super) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
@@ -164,72 +172,6 @@ fn drops(sample: &Sample) -> Vec<Finding> {
     found
 }
 
-fn duplicates(sample: &Sample) -> Vec<Finding> {
-    let count = sample.ledger.drops().get("duplicate").copied().unwrap_or(0);
-    if count == 0 {
-        return vec![Finding::good(
-            "duplicates",
-            "no packet in scope was seen and dropped as a copy",
-        )];
-    }
-    let share = percent(count, sample.ledger.totals.received);
-    let text = format!("{count} packets came twice ({share:.1} %), the copies were dropped");
-    let remedy = "mirror one direction (rx) of each port of the switch, or one side of it, so that the sensor \
-                  need not receive everything twice";
-    vec![Finding::of("duplicates", Verdict::Note, text, remedy)]
-}
-
-/// Connections of which one side is missing, as far as streams tell.
-fn one_direction(sample: &Sample) -> Vec<Finding> {
-    let flows = &sample.ledger.flows;
-    let share = percent(flows.midstream, flows.created);
-    let mut found = Vec::new();
-    if flows.midstream > 0 && share >= 5.0 {
-        let text =
-            format!("{} of {} flows were taken up in the middle", flows.midstream, flows.created);
-        let remedy = "just after a start that is so; if it goes on, does the mirror have both directions, and \
-                      every path between the ends?";
-        found.push(Finding::of("one-direction", Verdict::Note, text, remedy));
-    }
-    if flows.gap_bytes > 0 {
-        let text = format!("{} bytes were acknowledged that the sensor never saw", flows.gap_bytes);
-        let remedy = "the mirror loses packets, or has one direction only: is the mirror's destination port as \
-                      fast as all of its sources?";
-        found.push(Finding::of("mirror-losses", Verdict::Warning, text, remedy));
-    }
-    if found.is_empty() {
-        found.push(Finding::good("mirror-losses", "whatever was acknowledged was seen"));
-    }
-    found
-}
-
-fn checksums(sample: &Sample) -> Vec<Finding> {
-    let wrong = sample.ledger.flows.bad_transport_checksum;
-    let share = percent(wrong, sample.ledger.totals.inspected);
-    if wrong == 0 {
-        return vec![Finding::good("checksums", "no transport checksum was wrong")];
-    }
-    let verdict = if share >= 1.0 { Verdict::Warning } else { Verdict::Note };
-    let text =
-        format!("{wrong} transport checksums were wrong ({share:.2} % of what is inspected)");
-    let remedy = "where senders on this host leave checksums to their NIC, the mirror copies packets before they \
-                  are filled in: decoder.checksum-checks = \"auto\" or \"no\", or `ethtool -K IF tx off` there";
-    vec![Finding::of("checksums", verdict, text, remedy)]
-}
-
-fn cut_packets(sample: &Sample) -> Vec<Finding> {
-    let cut = sample.ledger.flows.truncated;
-    if cut == 0 {
-        return vec![Finding::good("cut-packets", "every packet is whole")];
-    }
-    let share = percent(cut, sample.ledger.totals.received);
-    let text = format!(
-        "{cut} packets were cut on their way ({share:.1} %), and inspected as far as they go"
-    );
-    let remedy = "switch slicing (truncation) off in the mirror session, and raise ports.mtu to the network's";
-    vec![Finding::of("cut-packets", Verdict::Warning, text, remedy)]
-}
-
 fn overlays(sample: &Sample) -> Vec<Finding> {
     let opaque = &sample.ledger.opaque;
     if opaque.is_empty() {
@@ -357,7 +299,7 @@ fn conditions(sample: &Sample) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::ledger::{NicCounters, OpaqueLedger};
+    use crate::output::ledger::{NicCounters, OpaqueLedger, ResourceLedger};
 
     fn healthy() -> Sample {
         let queue = |core| QueueLedger {
@@ -403,6 +345,17 @@ mod tests {
     }
 
     #[test]
+    fn a_few_connections_of_one_side_are_no_trouble() {
+        let mut sample = healthy();
+        let mirror = &mut sample.ledger.ports[0].mirror;
+        (mirror.tcp_flows, mirror.one_sided_flows) = (100, 4);
+        assert!(all(&sample).iter().all(|it| it.verdict == Verdict::Good));
+        let mirror = &mut sample.ledger.ports[0].mirror;
+        (mirror.tcp_flows, mirror.one_sided_flows) = (20, 20);
+        assert!(all(&sample).iter().all(|it| it.verdict == Verdict::Good), "too few to tell");
+    }
+
+    #[test]
     fn each_trouble_is_found_and_only_that() {
         finds("nic-losses", "eth1: 50 packets found the receive queue full (0.25 %", |it| {
             it.ledger.ports[0].nic.imissed = Some(50);
@@ -414,12 +367,46 @@ mod tests {
         finds("duplicates", "4000 packets came twice (20.0 %)", |it| {
             it.ledger.ports[0].queues[0].dropped = [("duplicate".to_owned(), 4000)].into();
         });
-        finds("one-direction", "50 of 100 flows", |it| {
+        finds("midstream", "50 of 100 flows", |it| {
             (it.ledger.flows.created, it.ledger.flows.midstream) = (100, 50);
         });
+        finds("one-direction", "eth1: of 60 of 100 TCP connections (60 %)", |it| {
+            let mirror = &mut it.ledger.ports[0].mirror;
+            (mirror.tcp_flows, mirror.one_sided_flows) = (100, 60);
+        });
+        finds("one-direction", "resource shop/web: of 4 of 4 TCP connections", |it| {
+            it.ledger.resources = vec![ResourceLedger {
+                namespace: "shop".to_owned(),
+                name: "web".to_owned(),
+                tcp_flows: 4,
+                one_sided_flows: 4,
+                ..ResourceLedger::default()
+            }];
+        });
+        finds(
+            "vlan-tags",
+            "eth1: one direction of connections comes in VLAN 5, the other in none",
+            |it| {
+                it.ledger.ports[0].mirror.vlan_pairs = [(vec![5], vec![])].into();
+            },
+        );
+        finds("reordering", "eth1: 300 segments (1.5 %", |it| {
+            it.ledger.ports[0].mirror.late_segments = 300;
+        });
         finds("mirror-losses", "77 bytes", |it| it.ledger.flows.gap_bytes = 77);
+        finds("mirror-losses", "eth1: 20 of 1000 bytes of TCP connections (2.00 %)", |it| {
+            let mirror = &mut it.ledger.ports[0].mirror;
+            (mirror.tcp_bytes, mirror.missed_bytes) = (1000, 20);
+        });
         finds("checksums", "9000 transport", |it| it.ledger.flows.bad_transport_checksum = 9000);
+        finds("checksums", "eth1: so many transport checksums", |it| {
+            it.ledger.ports[0].mirror.checksums_ignored = true;
+        });
         finds("cut-packets", "3 packets", |it| it.ledger.flows.truncated = 3);
+        finds("cut-packets", "eth1 at 128 bytes", |it| {
+            it.ledger.flows.truncated = 3;
+            it.ledger.ports[0].mirror.cut_at = Some(128);
+        });
         finds("spread", "eth1 queue 0 (core 0) has 100 %", |it| {
             it.ledger.ports[0].queues.extend([QueueLedger::default(), QueueLedger::default()]);
             it.ledger.ports[0].queues[0].received = 1_000_000_000;

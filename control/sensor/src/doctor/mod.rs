@@ -2,6 +2,7 @@
 
 mod checks;
 mod live;
+mod mirrors;
 mod nics;
 
 use std::io::{self, Write};

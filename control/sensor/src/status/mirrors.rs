@@ -95,7 +95,7 @@ impl Port {
 }
 
 /// VLAN ids in words.
-fn vlans(ids: &[u16]) -> String {
+pub(crate) fn vlans(ids: &[u16]) -> String {
     if ids.is_empty() {
         return "none".to_owned();
     }

@@ -18,4 +18,5 @@ pub mod standing;
 
 pub use cluster::{ClusterStatus, StatusCounts};
 pub use conditions::{Check, Checks, Condition, Facts};
+pub(crate) use mirrors::vlans;
 pub use standing::{Said, Standing};
