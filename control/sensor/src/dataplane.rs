@@ -305,6 +305,13 @@ impl Dataplane {
         self.writer.as_ref().map(WriterHandle::totals).unwrap_or_default()
     }
 
+    /// Has a line that is no alert written to eve.json, if its writer keeps up.
+    pub fn note(&self, line: Vec<u8>) {
+        if self.writer.as_ref().is_some_and(|writer| !writer.note(line)) {
+            tracing::debug!("the writer of eve.json does not keep up: a stats event is left out");
+        }
+    }
+
     /// The ledger as it stands. While cores run its numbers are of slightly different moments.
     pub fn ledger(&self, alerts: &AlertTotals) -> Ledger {
         let mut ledgers = self.ledgers.iter();

@@ -10,6 +10,7 @@ use crate::background::Background;
 use crate::config::{Config, FileConfig};
 use crate::dataplane::{Dataplane, output_path};
 use crate::health::{ResourceAlerts, Sample, SignatureAlerts};
+use crate::output::eve::Stats;
 use crate::output::ledger::Ledger;
 use crate::output::status::StatusFile;
 use crate::output::view::View;
@@ -20,6 +21,7 @@ use crate::status::{Checks, Condition, Facts, Standing};
 pub struct Reports {
     ledger: Option<PathBuf>,
     status: Option<StatusFile>,
+    stats: Option<Stats>,
     background: Background,
     checks: Checks,
     node: String,
@@ -39,6 +41,7 @@ impl Reports {
             ledger: path(&outputs.ledger),
             status: path(&outputs.status)
                 .map(|path| StatusFile::resume(path, config.sensor.node_name())),
+            stats: outputs.eve.enabled.then(|| Stats::new(&outputs.eve.stats)).flatten(),
             background,
             checks: Checks::standard(),
             node: config.sensor.node_name(),
@@ -70,6 +73,10 @@ impl Reports {
             .status
             .as_mut()
             .map_or(Ok(()), |status| view.write_status(status, acknowledged, &conditions));
+        let now = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
+        if let Some(line) = self.stats.as_mut().and_then(|it| it.due(&ledger, &view.rules, now)) {
+            dataplane.note(line);
+        }
         self.background.say(Standing::of(&view.built, acknowledged, &conditions));
         if self.background.has_health() {
             self.background.tell(self.sample(dataplane, view, &ledger, acknowledged, &conditions));

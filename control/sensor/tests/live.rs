@@ -385,6 +385,42 @@ fn an_idle_sensor_ends_at_once() {
 }
 
 #[test]
+fn stats_events_tell_what_the_ledger_tells_and_are_no_alerts() {
+    let Some(net) = Net::new() else { return };
+    let site = Site::new();
+    site.scope(SHOP);
+    let yaml = "stats:\n  enabled: yes\n  interval: 1\noutputs:\n  - eve-log:\n      enabled: yes\n      \
+                types:\n        - alert\n        - stats:\n            totals: yes\n            threads: yes\n            \
+                deltas: yes\n";
+    fs::write(site.path("suricata.yaml"), yaml).expect("written");
+    let mut sensor = Sensor::start_with(&net, site.folder.path(), |command| {
+        command.arg("--suricata-yaml").arg(site.path("suricata.yaml"));
+    });
+    let sent = net.send(&site.attack(), 1000);
+    let stats = |it: &Sensor| -> Vec<Value> {
+        let events = it.results.events().into_iter();
+        events.filter(|it| it["event_type"] == "stats").map(|it| it["stats"].clone()).collect()
+    };
+    let all = |it: &Value| it["decoder"]["pkts"].as_u64() == Some(sent);
+    sensor.wait("stats with every packet", |it| stats(it).iter().filter(|it| all(it)).count() >= 2);
+    sensor.stop();
+    let last = stats(&sensor).pop().expect("some");
+    assert_eq!(
+        (&last["detect"]["alert"], &last["pollux"]["alerts"]["written"]),
+        (&json!(1), &json!(1))
+    );
+    let thread = &last["threads"][format!("W#01-{TAP}")];
+    assert_eq!(
+        (&thread["decoder"]["pkts"], &thread["decoder"]["pkts_delta"]),
+        (&json!(sent), &json!(0))
+    );
+    assert!(last["detect"]["engines"][0]["rules_loaded"].as_u64() > Some(0), "{last}");
+    assert!(last["uptime"].as_u64() >= Some(2), "{last}");
+    let ledger = sensor.results.ledger_now();
+    assert_eq!((ledger.alert("written"), ledger.alert("raised")), (1, 1), "of alerts alone");
+}
+
+#[test]
 fn what_other_interfaces_carry_while_a_port_opens_is_not_received() {
     let Some(net) = Net::new() else { return };
     let site = Site::new();

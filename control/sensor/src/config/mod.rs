@@ -469,6 +469,8 @@ pub struct EveConfig {
     pub payload_buffer_size: usize,
     /// The most alerts a second.
     pub rates: crate::output::rate::RateLimits,
+    /// `[outputs.eve.stats]`
+    pub stats: StatsConfig,
 }
 
 impl Default for EveConfig {
@@ -481,7 +483,38 @@ impl Default for EveConfig {
             packet: false,
             payload_buffer_size: 4096,
             rates: crate::output::rate::RateLimits::default(),
+            stats: StatsConfig::default(),
         }
+    }
+}
+
+/// `[outputs.eve.stats]`: counters of a running sensor as events of their own, as Suricata's type `stats` of
+/// `eve-log`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatsConfig {
+    /// Whether they are written, if anything of them is asked for.
+    pub enabled: bool,
+    /// How often.
+    pub interval: Duration,
+    /// Sums over all workers.
+    pub totals: bool,
+    /// Each worker's own.
+    pub threads: bool,
+    /// What each counter has grown by, too.
+    pub deltas: bool,
+}
+
+impl Default for StatsConfig {
+    fn default() -> Self {
+        let interval = Duration::from_secs(8);
+        Self { enabled: true, interval, totals: false, threads: false, deltas: false }
+    }
+}
+
+impl StatsConfig {
+    /// Whether any event is to be written.
+    pub fn is_on(&self) -> bool {
+        self.enabled && (self.totals || self.threads)
     }
 }
 

@@ -106,6 +106,12 @@ const SAME: &[(&str, &str)] = &[
     ("outputs.*.eve-log.types.*.alert.payload-printable", "outputs.eve.payload-printable"),
     ("outputs.*.eve-log.types.*.alert.packet", "outputs.eve.packet"),
     ("outputs.*.eve-log.types.*.alert.payload-buffer-size", "outputs.eve.payload-buffer-size"),
+    ("outputs.*.eve-log.types.*.stats.enabled", "outputs.eve.stats.enabled"),
+    ("outputs.*.eve-log.types.*.stats.totals", "outputs.eve.stats.totals"),
+    ("outputs.*.eve-log.types.*.stats.threads", "outputs.eve.stats.threads"),
+    ("outputs.*.eve-log.types.*.stats.deltas", "outputs.eve.stats.deltas"),
+    ("stats.enabled", "outputs.eve.stats.enabled"),
+    ("stats.interval", "outputs.eve.stats.interval"),
 ];
 
 /// Names that Suricata knows and that mean nothing here, each with all below it.
@@ -308,6 +314,12 @@ pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
             return Meaning::Ours(name.to_owned(), value.clone());
         }
     }
+    // A type without settings of its own: its totals.
+    if matches("outputs.*.eve-log.types.*", name)
+        && matches!(value, Value::Text(text) if text.trim() == "stats")
+    {
+        return Meaning::Ours("outputs.eve.stats.totals".to_owned(), Value::Text("yes".to_owned()));
+    }
     if name.strip_prefix("reputation-files.").is_some_and(|at| at.parse::<u32>().is_ok()) {
         return Meaning::Ours("rules.reputation.files".to_owned(), value.clone());
     }
@@ -354,6 +366,7 @@ fn same(ours: &str, value: &Value) -> Meaning {
     // Suricata takes its default instead of what is out of range.
     let default = match ours {
         "detection.packet-alert-max" => text.parse().is_ok_and(|n: i64| !(1..=255).contains(&n)),
+        "outputs.eve.stats.interval" => text.parse().is_ok_and(|n: i64| n < 1),
         _ => false,
     };
     if default { Meaning::PassedOver } else { Meaning::Ours(ours.to_owned(), value.clone()) }
@@ -439,6 +452,7 @@ mod tests {
                 {
                     "200"
                 }
+                name if name.ends_with("interval") => "10",
                 name if name.ends_with("ports") => "4789, 8472",
                 name if ["size", "memcap", "window"].iter().any(|end| name.ends_with(end)) => {
                     "128kb"
@@ -500,8 +514,19 @@ mod tests {
     }
 
     #[test]
+    fn stats_events_are_asked_for_by_their_type_alone_too() {
+        let totals = "outputs.eve.stats.totals".to_owned();
+        let bare = meaning("outputs.1.eve-log.types.5", &text("stats"));
+        assert_eq!(bare, Meaning::Ours(totals.clone(), text("yes")));
+        let set = meaning("outputs.1.eve-log.types.5.stats.totals", &text("yes"));
+        assert_eq!(set, Meaning::Ours(totals, text("yes")));
+        assert_eq!(meaning("outputs.1.eve-log.types.5", &text("http")), Meaning::PassedOver);
+    }
+
+    #[test]
     fn what_suricata_replaces_by_its_default_is_passed_over() {
         assert_eq!(meaning("packet-alert-max", &text("0")), Meaning::PassedOver);
+        assert_eq!(meaning("stats.interval", &text("0")), Meaning::PassedOver);
         assert_eq!(meaning("decoder.vxlan.ports", &text("$VXLAN_PORTS")), Meaning::PassedOver);
         assert_eq!(meaning("stream.midstream", &text("")), Meaning::PassedOver);
         assert!(matches!(meaning("packet-alert-max", &text("20")), Meaning::Ours(..)));

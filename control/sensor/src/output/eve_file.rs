@@ -31,8 +31,8 @@ pub struct EveFile {
     place: Option<(u64, u64)>,
     /// Lines, the first of which may be written in part already.
     waiting: Vec<u8>,
-    /// Lengths of the lines in `waiting`, what is left of the first one.
-    lengths: VecDeque<usize>,
+    /// The lines in `waiting`: the length, of the first one what is left of it, and whether it counts.
+    lengths: VecDeque<(usize, bool)>,
     /// Bytes of the first waiting line that are in the file.
     begun: u64,
     /// Bytes cut off the end of what was there.
@@ -84,9 +84,9 @@ impl EveFile {
         self.mended
     }
 
-    /// Lines that wait.
+    /// Lines that wait and count.
     pub fn waiting(&self) -> usize {
-        self.lengths.len()
+        self.lengths.iter().filter(|&&(_, counts)| counts).count()
     }
 
     /// Bytes that wait.
@@ -100,13 +100,30 @@ impl EveFile {
         &mut self,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<bool, E> {
+        self.add(true, write)
+    }
+
+    /// The same of a line, its end included, that is no alert: it is not counted anywhere.
+    pub fn push_aside(&mut self, line: &[u8]) -> bool {
+        let write = |waiting: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+            waiting.extend_from_slice(line);
+            Ok(())
+        };
+        self.add(false, write).unwrap_or(false)
+    }
+
+    fn add<E>(
+        &mut self,
+        counts: bool,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<bool, E> {
         if self.waiting.len() >= CAPACITY {
             return Ok(false);
         }
         let start = self.waiting.len();
         match write(&mut self.waiting) {
             Ok(()) => {
-                self.lengths.push_back(self.waiting.len().saturating_sub(start));
+                self.lengths.push_back((self.waiting.len().saturating_sub(start), counts));
                 Ok(true)
             }
             Err(error) => {
@@ -116,7 +133,7 @@ impl EveFile {
         }
     }
 
-    /// Writes what waits. Returns how many lines became whole in the file, and the error that
+    /// Writes what waits. Returns how many lines that count became whole in the file, and the error that
     /// stopped it, if one did; what is left stays for the next attempt.
     pub fn flush(&mut self) -> (u64, Option<io::Error>) {
         let mut done = 0;
@@ -139,19 +156,19 @@ impl EveFile {
         (self.account(done), failure)
     }
 
-    /// Counts the lines that `done` bytes completed.
+    /// Counts the lines that `done` bytes completed, of those that count.
     fn account(&mut self, mut done: usize) -> u64 {
         let mut lines = 0;
-        while let Some(first) = self.lengths.front_mut() {
+        while let Some((first, counts)) = self.lengths.front_mut() {
             if done < *first {
                 *first -= done;
                 self.begun += done as u64;
                 break;
             }
             done -= *first;
+            lines += u64::from(*counts);
             self.lengths.pop_front();
             self.begun = 0;
-            lines += 1;
         }
         lines
     }
@@ -175,7 +192,7 @@ impl EveFile {
     }
 
     /// Gives up what still waits, so that the file ends in a whole line. Returns how many lines
-    /// that were.
+    /// that count that were.
     pub fn give_up(&mut self) -> u64 {
         if self.begun > 0
             && self.place.is_some()
@@ -184,7 +201,7 @@ impl EveFile {
             // If even this fails, the next start mends it.
             let _ = self.file.set_len(metadata.len().saturating_sub(self.begun));
         }
-        let lost = self.lengths.len() as u64;
+        let lost = self.waiting() as u64;
         self.begun = 0;
         self.lengths.clear();
         self.waiting.clear();

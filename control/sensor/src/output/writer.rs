@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{Receiver, Sender, bounded};
 use engine::alert::Alert;
 use engine::collect::Collector;
 use engine::counters::Counters;
@@ -34,6 +35,9 @@ const MAX_HELD: usize = 65_536;
 
 /// Rules set aside that are named at the most.
 const MOST_SET_ASIDE: usize = 1000;
+
+/// Lines of others that wait to be taken.
+const MOST_NOTES: usize = 16;
 
 /// How often a failure to write is logged at the most.
 const LOG_EVERY: Duration = Duration::from_secs(60);
@@ -89,6 +93,7 @@ pub struct Writer;
 pub struct WriterHandle {
     thread: Option<JoinHandle<AlertTotals>>,
     shared: Arc<Shared>,
+    notes: Sender<Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
@@ -133,6 +138,7 @@ impl Writer {
         let shared = Arc::<Shared>::default();
         let mut totals = AlertTotals::default();
         totals.mended_bytes = file.mended();
+        let (notes, noted) = bounded(MOST_NOTES);
         let desk = Desk {
             thresholds: Thresholds::new(config.threshold_capacity),
             rates: Rates::new(config.rates),
@@ -146,6 +152,7 @@ impl Writer {
             last_log: None,
             pcap,
             oldest: 0,
+            noted,
             config,
         };
         let ledgers: Vec<_> = ledgers.into_iter().collect();
@@ -153,7 +160,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("pollux-alerts".to_owned())
             .spawn(move || desk.run(collector, &ledgers, &theirs))?;
-        Ok(WriterHandle { thread: Some(thread), shared })
+        Ok(WriterHandle { thread: Some(thread), shared, notes })
     }
 }
 
@@ -161,6 +168,12 @@ impl WriterHandle {
     /// The totals as of the last second or so.
     pub fn totals(&self) -> AlertTotals {
         self.shared.totals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has a line written, its end included, that is no alert: no count of alerts knows of it. False, and it
+    /// is not written, where the thread does not keep up.
+    pub fn note(&self, line: Vec<u8>) -> bool {
+        self.notes.try_send(line).is_ok()
     }
 
     /// Empties the rings, writes what waits and ends the thread. No core may be running any more:
@@ -204,6 +217,8 @@ struct Desk {
     pcap: Option<PcapNotes>,
     /// The oldest generation that a core had at the last look.
     oldest: u64,
+    /// Lines of others.
+    noted: Receiver<Vec<u8>>,
 }
 
 impl Desk {
@@ -243,6 +258,7 @@ impl Desk {
             let is_due = self.last_flush.elapsed() >= self.config.flush_every;
             if is_due || is_last {
                 self.note_asides(ledgers);
+                self.take_notes();
             }
             if is_due || is_last || self.file.waiting_bytes() >= FLUSH_BYTES {
                 self.flush(is_due);
@@ -255,6 +271,13 @@ impl Desk {
             if moved == 0 {
                 std::thread::park_timeout(REST);
             }
+        }
+    }
+
+    /// Takes the lines of others. One for which there is no room is left out: the next tells the same and more.
+    fn take_notes(&mut self) {
+        for line in self.noted.try_iter() {
+            self.file.push_aside(&line);
         }
     }
 

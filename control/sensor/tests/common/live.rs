@@ -121,12 +121,28 @@ impl Sensor {
     /// Starts one with a configuration file in this folder, and waits until it inspects.
     #[track_caller]
     pub(crate) fn start(net: &Net, folder: &Path) -> Self {
+        Self::start_with(net, folder, |_| {})
+    }
+
+    /// The same with more on its command line.
+    #[track_caller]
+    pub(crate) fn start_with(net: &Net, folder: &Path, more: impl FnOnce(&mut Command)) -> Self {
+        Self::start_by(net.command(super::binary()), folder, TAP, more)
+    }
+
+    /// The same by a command that runs the binary, on a port of this name.
+    #[track_caller]
+    pub(crate) fn start_by(
+        mut command: Command,
+        folder: &Path,
+        port: &str,
+        more: impl FnOnce(&mut Command),
+    ) -> Self {
         let log = folder.join("log");
         let file = File::create(&log).expect("a file");
-        let child = net
-            .command(super::binary())
-            .args(["run", "-c"])
-            .arg(folder.join("pollux.toml"))
+        command.args(["run", "-c"]).arg(folder.join("pollux.toml"));
+        more(&mut command);
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file)
@@ -134,7 +150,7 @@ impl Sensor {
             .expect("it starts");
         let results = Results::of(&folder.join("out"));
         let mut sensor = Self { child, log, results, ended: false };
-        let word = format!("inspecting {TAP}");
+        let word = format!("inspecting {port}");
         sensor.wait("start", |it| it.said().contains(&word));
         sensor
     }

@@ -139,16 +139,21 @@ impl Results {
         Self { directory: directory.to_owned() }
     }
 
-    /// The lines of eve.json, each of which must be an alert.
+    /// The lines of eve.json.
     #[track_caller]
-    pub(crate) fn alerts(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let path = self.directory.join("eve.json");
         let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         assert!(text.is_empty() || text.ends_with('\n'), "{}: torn", path.display());
-        let alerts: Vec<Value> = text
-            .lines()
+        text.lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
-            .collect();
+            .collect()
+    }
+
+    /// The lines of eve.json, each of which must be an alert.
+    #[track_caller]
+    pub(crate) fn alerts(&self) -> Vec<Value> {
+        let alerts = self.events();
         for alert in &alerts {
             assert_eq!(alert["event_type"], "alert", "{alert}");
         }

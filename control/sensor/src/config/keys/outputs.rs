@@ -22,6 +22,23 @@ pub(super) const KEYS: &[Key] = keys! {
         |c, v| { c.outputs.eve.rates.signature = v.number(0..=u64::from(u32::MAX))?; Ok(()) };
     "outputs.eve.flow-rate", "most alerts of a signature in a flow in a second, 0: any number; default: 0",
         |c, v| { c.outputs.eve.rates.flow = v.number(0..=u64::from(u32::MAX))?; Ok(()) };
+    "outputs.eve.stats.totals", "write counters, summed over all cores, as stats events of a live sensor; default: false",
+        |c, v| { c.outputs.eve.stats.totals = v.boolean()?; Ok(()) };
+    "outputs.eve.stats.threads", "write each core's own in them; default: false",
+        |c, v| { c.outputs.eve.stats.threads = v.boolean()?; Ok(()) };
+    "outputs.eve.stats.deltas", "what each counter has grown by since the last, too; default: false",
+        |c, v| { c.outputs.eve.stats.deltas = v.boolean()?; Ok(()) };
+    "outputs.eve.stats.interval", "how often, 1s at least; default: 8s",
+        |c, v| {
+            let interval = v.duration()?;
+            if interval < std::time::Duration::from_secs(1) {
+                return Err("expected a time of at least \"1s\"".to_owned());
+            }
+            c.outputs.eve.stats.interval = interval;
+            Ok(())
+        };
+    "outputs.eve.stats.enabled", "false: write none, whatever of them is asked for; default: true",
+        |c, v| { c.outputs.eve.stats.enabled = v.boolean()?; Ok(()) };
     "outputs.pcap-log.enabled", "write the packets of flows that alert to pcapng files; default: false",
         |c, v| { c.outputs.pcap_log.enabled = v.boolean()?; Ok(()) };
     "outputs.pcap-log.path", "the files; a number comes before the extension; default: log.pcapng",

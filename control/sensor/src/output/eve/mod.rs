@@ -5,6 +5,7 @@ mod community_id;
 mod dns;
 mod proto_names;
 mod record;
+mod stats;
 mod text;
 mod tls;
 
@@ -23,6 +24,7 @@ use record::{
     AlertObject, Application, Bytes, Common, End, Flow, Kubernetes, Record, Resources,
     TaggedPacket, Tunnel, Who,
 };
+pub use stats::Stats;
 use text::{Address, Base64, Printable, Time};
 
 /// What is written of an alert, beyond what always is. Payload and packet are there only if the

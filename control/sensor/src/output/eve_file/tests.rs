@@ -165,3 +165,24 @@ proptest! {
         prop_assert_eq!(mended, expected);
     }
 }
+
+#[test]
+fn a_line_that_is_no_alert_is_written_in_its_turn_and_not_counted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("eve.json");
+    let mut file = EveFile::open(&path, Existing::Append).expect("opened");
+    let alert = |out: &mut Vec<u8>| -> Result<(), std::convert::Infallible> {
+        out.extend_from_slice(b"{\"alert\":1}\n");
+        Ok(())
+    };
+    assert_eq!(file.push(alert), Ok(true));
+    assert!(file.push_aside(b"{\"stats\":1}\n"));
+    assert_eq!(file.push(alert), Ok(true));
+    assert_eq!(file.waiting(), 2);
+    let (lines, failure) = file.flush();
+    assert!(lines == 2 && failure.is_none());
+    let text = std::fs::read_to_string(&path).expect("read");
+    assert_eq!(text, "{\"alert\":1}\n{\"stats\":1}\n{\"alert\":1}\n");
+    assert!(file.push_aside(b"{}\n"));
+    assert_eq!((file.waiting(), file.give_up()), (0, 0));
+}
