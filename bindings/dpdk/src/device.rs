@@ -149,6 +149,19 @@ impl Device {
         self.mempools.lock().unwrap_or_else(PoisonError::into_inner).push(pool);
     }
 
+    /// Whether it is a connection to another process.
+    pub(crate) fn is_connection(&self) -> bool {
+        matches!(self.driver.as_str(), "net_memif" | "net_vhost")
+    }
+
+    /// Whether something is at the other end; `false` if the driver does not tell.
+    pub(crate) fn is_up(&self) -> bool {
+        let mut link = dpdk_sys::rte_eth_link::default();
+        // SAFETY: the port is open and link is writable.
+        let result = unsafe { dpdk_sys::rte_eth_link_get_nowait(self.id, &mut link) };
+        result == 0 && u32::from(link.link_status()) == dpdk_sys::RTE_ETH_LINK_UP
+    }
+
     /// Whether its packets come from feeders.
     pub(crate) fn is_ring(&self) -> bool {
         !self.rings.is_empty()
@@ -253,7 +266,14 @@ fn hint(name: &str) -> Option<String> {
             "does the interface have as many queues as asked for (ethtool -l), is no other XDP \
              program on it (ip link), and may the process use BPF (CAP_BPF, CAP_NET_ADMIN)?"
         }
-        "net_memif" => "is the folder of its socket there, and does the other side run?",
+        "net_memif" => {
+            "is the folder of its socket there and to be written to, and with role=client, does the \
+             other side run?"
+        }
+        "net_vhost" => {
+            "is the folder of its socket (iface) there and to be written to, and no other process \
+             on it?"
+        }
         _ if name.contains(':') => {
             "is the device there, allowed in EalConfig::pci, and bound to vfio-pci \
              (scripts/bind-nic)?"

@@ -254,8 +254,10 @@ impl Port {
         conf.intr_conf.set_rxq(u32::from(config.interrupts));
         let functions = self.ask_rss(&config, &info, &mut conf)?;
         self.ask_frame(&config, &info, &mut conf)?;
-        // Nothing is ever sent; but net_af_xdp has its queues in pairs only.
-        let tx_queues = if self.driver_name() == "net_af_xdp" { config.rx_queues } else { 0 };
+        // Nothing is ever sent; but net_af_xdp has its queues in pairs only, what connects to
+        // net_memif wants both directions, and net_vhost receives nothing without.
+        let in_pairs = self.driver_name() == "net_af_xdp" || self.is_connection();
+        let tx_queues = if in_pairs { config.rx_queues } else { 0 };
         // SAFETY: the port is open; conf is initialised, and its key lives in
         // the device for as long as that is open.
         let result = unsafe {
@@ -402,6 +404,28 @@ impl Port {
     /// Virtual devices without addresses say `false` and receive everything.
     pub fn promiscuous(&self) -> bool {
         self.promiscuous
+    }
+
+    /// Whether its driver has interrupts for receive queues at all, once started; only then may
+    /// [`RxQueue::wait`] wait.
+    pub fn has_interrupts(&self) -> bool {
+        // Its interrupts are those of what connects to it.
+        if self.driver_name() == "net_vhost" {
+            return true;
+        }
+        // SAFETY: the port is started. What is enabled is disabled again before anybody polls.
+        unsafe {
+            let result = dpdk_sys::rte_eth_dev_rx_intr_enable(self.id(), 0);
+            if result == 0 {
+                dpdk_sys::rte_eth_dev_rx_intr_disable(self.id(), 0);
+            }
+            result != -libc::ENOTSUP
+        }
+    }
+
+    /// Whether it is a connection to another process, and up only while there is one.
+    pub fn is_connection(&self) -> bool {
+        self.device.is_connection()
     }
 
     /// What its driver can do.

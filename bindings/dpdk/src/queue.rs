@@ -84,6 +84,10 @@ impl RxQueue {
     /// has no interrupts or [`PortConfig::interrupts`](crate::PortConfig) did not ask for them.
     pub fn wait(&mut self, milliseconds: u16) -> bool {
         let (id, queue) = (self.device.id, self.queue);
+        // A connection has its interrupts with its other end.
+        if self.interrupt.is_none() && self.device.is_connection() && !self.device.is_up() {
+            return false;
+        }
         // SAFETY: the port is started and lives while self does. The epoll instance is the
         // thread's own, and a queue that moves to another thread is not polled by two.
         let armed = *self.interrupt.get_or_insert_with(|| unsafe {
@@ -101,7 +105,7 @@ impl RxQueue {
         // SAFETY: as above; the event is writable, and there is room for one.
         unsafe {
             if dpdk_sys::rte_eth_dev_rx_intr_enable(id, queue) != 0 {
-                self.interrupt = Some(false);
+                self.interrupt = (!self.device.is_connection()).then_some(false);
                 return false;
             }
             let mut event = std::mem::zeroed::<dpdk_sys::rte_epoll_event>();

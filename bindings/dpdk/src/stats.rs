@@ -36,6 +36,8 @@ fn keeps(driver: &str) -> Keeps {
         // With a dry pool it leaves the packet in the kernel's ring; what the
         // kernel then drops only the socket knows, see `kernel_drops`.
         "net_af_packet" => Keeps { bytes: true, ..none },
+        // Where their rings are full it is the other end that keeps or loses packets.
+        "net_memif" | "net_vhost" => Keeps { bytes: true, ..none },
         "net_af_xdp" => Keeps { bytes: true, missed: true, ..none },
         "net_pcap" => Keeps { bytes: true, errors: true, no_mbuf: true, ..none },
         _ => Keeps { bytes: true, missed: true, errors: true, no_mbuf: true },

@@ -284,8 +284,9 @@ impl Dataplane {
                     Some(false)
                 }
                 _ => link_is_up(&facts.name).or_else(|| {
-                    // Virtual drivers say "up" or "down" whatever it is that they stand for.
-                    let is_told = self.nic_counters && !port.name().starts_with("net_");
+                    // Other virtual drivers say "up" or "down" whatever it is that they stand for.
+                    let is_told = self.nic_counters
+                        && (port.is_connection() || !port.name().starts_with("net_"));
                     is_told.then_some(facts.link.up)
                 }),
             },

@@ -111,6 +111,9 @@ fn open_one(
         interface_index: port.interface().and_then(crate::dataplane::interface_index),
     };
     tell(&facts, &port, &cpus, &helpers);
+    if settings.idle == IdleSetting::Interrupt {
+        tell_idle(&facts, &port, all);
+    }
     let queues = port.rx_queues().into_iter().zip(cpus).collect();
     let idle = idle(settings, plan, u32::from(settings.descriptors));
     Ok(OpenPort { facts, port, queues, helpers, spread, idle })
@@ -151,9 +154,27 @@ fn tell(facts: &PortFacts, port: &Port, cpus: &[Option<usize>], helpers: &[Optio
     }
     line += &format!("; spread: {}; link {}", facts.spread, facts.link);
     tracing::info!("{line}");
-    if !facts.link.up {
+    if facts.link.up {
+    } else if port.is_connection() {
+        tracing::info!("{}: nothing is connected to it yet", facts.name);
+    } else {
         tracing::warn!("{}: the link is down: is the cable in, the other side on?", facts.name);
     }
+}
+
+/// Says where a core that is to wait for interrupts cannot.
+fn tell_idle(facts: &PortFacts, port: &Port, workers: usize) {
+    let why = if !port.has_interrupts() {
+        format!("{} has none for receive queues", facts.driver)
+    } else if workers > 1 {
+        "cores hand packets over to each other, of which no interrupt tells".to_owned()
+    } else {
+        return;
+    };
+    tracing::warn!(
+        "{}: its cores sleep for moments while nothing comes, and wait for no interrupt: {why}",
+        facts.name
+    );
 }
 
 /// The pool of a port, on its NUMA node where DPDK has memory there.
