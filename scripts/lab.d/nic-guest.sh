@@ -35,11 +35,13 @@ grep -q 'default route' /tmp/refused || fail "refused for another reason: $(cat 
 scripts/bind-nic "$mirror"
 [ ! -e "/sys/class/net/$mirror" ] || fail "$mirror is still the kernel's"
 
-mkdir -p /tmp/out
-cat >/tmp/pollux.toml <<CONF
+# Of so many queues: configuration and output directory of a sensor.
+configure() {
+    mkdir -p "/tmp/out$1"
+    cat >"/tmp/pollux$1.toml" <<CONF
 [[ports]]
 device = "$address"
-queues = 2
+queues = $1
 mtu = 1600
 idle = "interrupt"
 [source]
@@ -51,27 +53,51 @@ grace = "50ms"
 paths = ["$PWD/deploy/examples/rules"]
 cache = "off"
 [outputs]
-directory = "/tmp/out"
+directory = "/tmp/out$1"
 CONF
-"$pollux" doctor -c /tmp/pollux.toml || fail "the doctor finds the machine not ready"
-"$pollux" run -c /tmp/pollux.toml 2>/tmp/log &
-pid=$!
-for _ in $(seq 600); do
-    grep -q "inspecting" /tmp/log && break
-    kill -0 "$pid" 2>/dev/null || fail "the sensor ended: $(cat /tmp/log)"
-    sleep 0.2
-done
-# What is sent before the link is up never comes.
-grep -q "link up" /tmp/log || fail "the link does not come up: $(cat /tmp/log)"
-cat /tmp/log
-sleep 1
-tcpreplay -q -i "$sender" --pps 250 "$work/example.pcap" | tee /tmp/sent
-sleep 3
-kill -TERM "$pid"
-wait "$pid" || fail "the sensor ended with an error: $(tail -n 5 /tmp/log)"
-tail -n 3 /tmp/log
-sent=$(awk '/Successful packets/ { print $3 }' /tmp/sent)
-python3 scripts/lab.d/nic-check.py /tmp/out "$sent" "$work/example.json"
+}
+start() {
+    "$pollux" run -c "/tmp/pollux$1.toml" 2>/tmp/log &
+    pid=$!
+    for _ in $(seq 600); do
+        grep -q "inspecting" /tmp/log && break
+        kill -0 "$pid" 2>/dev/null || fail "the sensor ended: $(cat /tmp/log)"
+        sleep 0.2
+    done
+    # What is sent before the link is up never comes.
+    grep -q "link up" /tmp/log || fail "the link does not come up: $(cat /tmp/log)"
+    cat /tmp/log
+    sleep 1
+}
+send_and_stop() {
+    tcpreplay -q -i "$sender" --pps 250 "$work/example.pcap" | tee /tmp/sent
+    sleep 3
+    kill -TERM "$pid"
+    wait "$pid" || fail "the sensor ended with an error: $(tail -n 5 /tmp/log)"
+    tail -n 3 /tmp/log
+    sent=$(awk '/Successful packets/ { print $3 }' /tmp/sent)
+    python3 scripts/lab.d/nic-check.py "/tmp/out$1" "$sent" "$work/example.json" "$1"
+}
+# Hundredths of seconds that the sensor's process has taken of the CPUs.
+ticks() { awk '{ print $14 + $15 }' "/proc/$pid/stat"; }
+
+configure 2
+"$pollux" doctor -c /tmp/pollux2.toml || fail "the doctor finds the machine not ready"
+start 2
+grep -q "wait for no interrupt: cores hand packets over" /tmp/log ||
+    fail "that two cores wait for no interrupt is not said"
+send_and_stop 2
+
+# One core waits for the NIC's interrupts, and takes little time while nothing comes.
+configure 1
+start 1
+grep -q "wait for no interrupt" /tmp/log && fail "the NIC has no interrupts"
+before=$(ticks)
+sleep 10
+taken=$(($(ticks) - before))
+say "one core that waits for interrupts takes $((taken / 10)) % of a CPU"
+[ "$taken" -lt 500 ] || fail "an idle core takes $((taken / 10)) % of a CPU: it does not wait"
+send_and_stop 1
 scripts/bind-nic --back "$address"
 for _ in $(seq 50); do [ -n "$(by_mac 1)" ] && break; sleep 0.2; done
 [ -n "$(by_mac 1)" ] || fail "the kernel did not get its NIC back"
