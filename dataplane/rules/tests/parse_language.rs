@@ -2,9 +2,9 @@
 
 use rules::parse::{Classifications, Context, Names, Parsed, parse_rules};
 use rules::signature::{
-    Action, BitModifier, BitOperation, Buffer, ByteOperator, Compare, Content, Encoding,
-    HeaderTest, IntCondition, IntOperation, IntOperator, IntValue, Number, Signature, Target, Test,
-    ThresholdKind, Track, Transform,
+    Action, BitModifier, BitOperation, Buffer, ByteOperator, ChecksumOf, Compare, Content,
+    Encoding, HeaderTest, IntCondition, IntOperation, IntOperator, IntValue, Number, Signature,
+    Target, Test, ThresholdKind, Track, Transform,
 };
 
 fn parse(text: &str) -> Parsed {
@@ -291,6 +291,19 @@ fn header_fields_are_understood() {
     assert!(matches!(of("fragoffset:1<>5;"), HeaderTest::FragOffset(Compare::Equal(1))));
     assert!(matches!(of("ip_proto:!IGMP;"), HeaderTest::IpProto(Compare::NotEqual(2))));
     assert!(matches!(of("sameip;"), HeaderTest::SameIp));
+    assert!(matches!(
+        of("udpv6-csum:\"INVALID\";"),
+        HeaderTest::Checksum { version: 6, of: ChecksumOf::Udp, valid: false }
+    ));
+    assert!(matches!(
+        of("ipv4-csum:valid;"),
+        HeaderTest::Checksum { version: 4, of: ChecksumOf::Header, valid: true }
+    ));
+    assert!(matches!(
+        of("rpc:100000, 2, *;"),
+        HeaderTest::Rpc { program: 100_000, version: Some(2), procedure: None }
+    ));
+    assert!(matches!(of("rpc:7;"), HeaderTest::Rpc { program: 7, version: None, procedure: None }));
     assert!(matches!(
         of("flags:SF,12;"),
         HeaderTest::TcpFlags { bits: 3, modifier: BitModifier::Exact, ignored: 0xc0 }

@@ -253,6 +253,20 @@ fn malformed_values() {
 }
 
 #[test]
+fn checksums_and_calls_are_refused_where_they_say_nothing_that_can_be() {
+    all_refused(&[
+        "tcpv4-csum;",
+        "tcpv4-csum:wrong;",
+        "rpc:*;",
+        "rpc:1,x;",
+        "rpc:1,2,3,4;",
+        "rpc:1,,3;",
+    ]);
+    let reason = refusal("alert ip any any -> any any (ipv4-csum:invalid; sid:1;)");
+    assert!(reason.as_ref().is_some_and(|reason| reason.contains("`bad_checksum`")), "{reason:?}");
+}
+
+#[test]
 fn keywords_that_are_not_evaluated_are_named() {
     for keyword in ["lua", "cip_service", "pktvar"] {
         let rule = format!("alert tcp any any -> any any (content:\"a\"; {keyword}; sid:1;)");

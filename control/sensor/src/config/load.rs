@@ -1,6 +1,7 @@
 //! Puts a configuration together: defaults, Suricata's file, `pollux.toml`, `--set`, in this order.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -184,6 +185,12 @@ impl Loader {
         self.host_policies();
         if !self.errors.is_empty() {
             return Err(ConfigErrors(self.errors));
+        }
+        if !self.config.randomize_chunk_size {
+            self.config.streams.chunk_range = 0;
+        } else if self.config.live {
+            // A replay shows the same each time.
+            self.config.streams.chunk_seed = RandomState::new().hash_one(std::process::id());
         }
         let passed_over = (!self.passed_over.is_empty()).then(|| {
             format!(

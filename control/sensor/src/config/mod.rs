@@ -54,6 +54,8 @@ pub struct Config {
     pub vlan_tracking: bool,
     /// `[streams]`
     pub streams: flow::StreamConfig,
+    /// `streams.reassembly.randomize-chunk-size`
+    pub randomize_chunk_size: bool,
     /// `host-os-policy`: whose bytes count where segments overlap, by network.
     pub host_policies: Vec<engine::settings::HostPolicy>,
     /// `decoder.duplicates`; None: as it fits to what is read.
@@ -101,6 +103,7 @@ impl Default for Config {
             duplicate_window: std::time::Duration::from_millis(10),
             overload: engine::Overload { shed: true, ..engine::Overload::default() },
             checksum_validation: true,
+            randomize_chunk_size: true,
             defrag: flow::DefragConfig::default(),
             protocols: app::Limits::default(),
             packet_alert_max: 15,

@@ -30,6 +30,8 @@ const SAME: &[(&str, &str)] = &[
     ("stream.reassembly.depth", "streams.reassembly.depth"),
     ("stream.reassembly.toserver-chunk-size", "streams.reassembly.toserver-chunk-size"),
     ("stream.reassembly.toclient-chunk-size", "streams.reassembly.toclient-chunk-size"),
+    ("stream.reassembly.randomize-chunk-size", "streams.reassembly.randomize-chunk-size"),
+    ("stream.reassembly.randomize-chunk-range", "streams.reassembly.randomize-chunk-range"),
     ("defrag.memcap", "defrag.memcap"),
     ("defrag.trackers", "defrag.trackers"),
     ("defrag.timeout", "defrag.timeout"),
@@ -213,8 +215,6 @@ const STREAM: &[&str] = &[
     "stream.reassembly.chunk-prealloc",
     "stream.reassembly.max-regions",
     "stream.reassembly.memcap-policy",
-    "stream.reassembly.randomize-chunk-range",
-    "stream.reassembly.randomize-chunk-size",
     "stream.reassembly.raw",
     "stream.reassembly.segment-prealloc",
     "stream.reassembly.segments",
@@ -444,6 +444,8 @@ mod tests {
         for (theirs, ours) in SAME {
             let value = match *ours {
                 name if name.contains("checksum-checks") => "auto",
+                name if name.ends_with("randomize-chunk-size") => "yes",
+                name if name.ends_with("randomize-chunk-range") => "10",
                 name if name.ends_with("layer-limit") => "5",
                 name if name.contains("timeout")
                     || name.ends_with("trackers")

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use rules::signature::{BitModifier, Buffer, HeaderTest, Signature};
+use rules::signature::{BitModifier, Buffer, ChecksumOf, HeaderTest, Signature};
 use wire::{Decoded, EventSet, IpLayer, Transport};
 
 /// The parts of a packet that header tests look at.
@@ -102,6 +102,30 @@ impl<'a> Headers<'a> {
             HeaderTest::IcmpCode(compare) => self.icmp().is_some_and(|i| compare.holds(i.code)),
             HeaderTest::IcmpId(id) => self.icmp().is_some_and(|i| i.id == Some(*id)),
             HeaderTest::IcmpSeq(seq) => self.icmp().is_some_and(|i| i.seq == Some(*seq)),
+            HeaderTest::Checksum { version, of, valid } => {
+                let is_its = match (of, &self.packet.transport) {
+                    (ChecksumOf::Header, _) => true,
+                    (ChecksumOf::Tcp, Transport::Tcp(_)) | (ChecksumOf::Udp, Transport::Udp(_)) => {
+                        true
+                    }
+                    (ChecksumOf::Icmp, Transport::Icmp(_)) => *version == 4,
+                    (ChecksumOf::Icmp, Transport::Icmp6(_)) => *version == 6,
+                    _ => false,
+                };
+                // With a wrong one in the header it would not be here.
+                let right = *of == ChecksumOf::Header
+                    || !self.packet.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
+                ip.version == *version && is_its && right == *valid
+            }
+            HeaderTest::Rpc { program, version, procedure } => {
+                rpc_call(self.packet.payload_of(self.bytes), &self.packet.transport).is_some_and(
+                    |[called, of, what]| {
+                        called == *program
+                            && version.is_none_or(|version| of == version)
+                            && procedure.is_none_or(|procedure| what == procedure)
+                    },
+                )
+            }
             // RFC 4443, 3.2: only "packet too big" has an MTU.
             HeaderTest::Icmpv6Mtu(compare) => match &self.packet.transport {
                 Transport::Icmp6(icmp) => icmp.kind == 2 && compare.holds(icmp.rest),
@@ -167,6 +191,18 @@ impl<'a> Headers<'a> {
     }
 }
 
+/// Program, version and procedure of a call (RFC 5531, 9); over TCP behind a record's mark (11).
+fn rpc_call(payload: &[u8], transport: &Transport) -> Option<[u32; 3]> {
+    let message = match transport {
+        Transport::Tcp(_) => payload.get(4..)?,
+        Transport::Udp(_) => payload,
+        _ => return None,
+    };
+    let word = |at: usize| Some(u32::from_be_bytes(*message.get(at * 4..)?.first_chunk()?));
+    let is_call = word(1)? == 0 && word(2)? == 2;
+    is_call.then_some([word(3)?, word(4)?, word(5)?])
+}
+
 /// An address as its bytes.
 fn octets(ip: IpAddr, address: &mut [u8; 16]) -> &[u8] {
     match ip {
@@ -211,4 +247,70 @@ fn has_option(options: u16, number: Option<u8>) -> bool {
         Some(_) => return false,
     };
     options & mask != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::builder::{Ip, Tcp};
+    use wire::{Config, LinkType};
+
+    use super::*;
+
+    fn holds(datagram: &[u8], test: &HeaderTest) -> bool {
+        let decoded = wire::decode(LinkType::RawIp, datagram, &Config::default()).unwrap();
+        let headers = Headers {
+            packet: &decoded,
+            bytes: datagram,
+            payload_len: decoded.payload_of(datagram).len(),
+            events: EventSet::EMPTY,
+            pseudo: false,
+        };
+        headers.holds(test)
+    }
+
+    #[test]
+    fn a_checksum_is_right_or_wrong_for_its_protocol_and_version_only() {
+        let (v4, v6) = (Ip::new("10.0.0.1", "10.0.0.2"), Ip::new("fd00::1", "fd00::2"));
+        let cases = [
+            (v4.tcp(&Tcp::new(1, 2, 3, 4), b"abc"), 4, ChecksumOf::Tcp),
+            (v6.tcp(&Tcp::new(1, 2, 3, 4), b"abc"), 6, ChecksumOf::Tcp),
+            (v4.udp(1, 2, b"abc"), 4, ChecksumOf::Udp),
+            (v6.udp(1, 2, b"abc"), 6, ChecksumOf::Udp),
+            (v4.icmp(8, 0, 1, b"abc"), 4, ChecksumOf::Icmp),
+            (v6.icmp(128, 0, 1, b"abc"), 6, ChecksumOf::Icmp),
+        ];
+        for (n, (right, ..)) in cases.iter().enumerate() {
+            let mut wrong = right.clone();
+            *wrong.last_mut().unwrap() ^= 1;
+            for (m, &(_, version, of)) in cases.iter().enumerate() {
+                let test = |valid| HeaderTest::Checksum { version, of, valid };
+                let expected = [n == m, false, false, n == m];
+                let found = [(right, true), (right, false), (&wrong, true), (&wrong, false)]
+                    .map(|(datagram, valid)| holds(datagram, &test(valid)));
+                assert_eq!(found, expected, "packet {n}, {version} {of:?}");
+            }
+        }
+        let header =
+            |version| HeaderTest::Checksum { version, of: ChecksumOf::Header, valid: true };
+        assert!(holds(&cases[0].0, &header(4)) && !holds(&cases[1].0, &header(4)));
+    }
+
+    #[test]
+    fn a_call_is_found_over_udp_and_behind_a_record_mark_over_tcp() {
+        let call: Vec<u8> = [7u32, 0, 2, 100_000, 4, 3].map(u32::to_be_bytes).concat();
+        let record = [&0x8000_0018u32.to_be_bytes()[..], &call].concat();
+        let host = Ip::new("10.0.0.1", "10.0.0.2");
+        let packets = [host.udp(1, 111, &call), host.tcp(&Tcp::new(1, 111, 3, 4), &record)];
+        let test = |program, version, procedure| HeaderTest::Rpc { program, version, procedure };
+        for packet in &packets {
+            assert!(holds(packet, &test(100_000, None, None)));
+            assert!(holds(packet, &test(100_000, Some(4), Some(3))));
+            assert!(!holds(packet, &test(100_000, Some(2), None)));
+            assert!(!holds(packet, &test(100_000, None, Some(4))));
+            assert!(!holds(packet, &test(100_001, None, None)));
+        }
+        assert!(!holds(&host.udp(1, 111, &record), &test(100_000, None, None)));
+        assert!(!holds(&host.udp(1, 111, &call[..20]), &test(100_000, None, None)), "cut short");
+        assert!(!holds(&host.datagram(1, &call), &test(100_000, None, None)));
+    }
 }

@@ -399,13 +399,11 @@ impl TcpSession {
 
     /// Whether it is worth inspecting now: a chunk is full, was asked for, or nothing more comes.
     pub fn raw_ready(&self, direction: Direction, config: &StreamConfig) -> bool {
-        let (waiting, hurry) = self.halves[direction.index()].stream.raw_waiting();
-        let chunk = match direction {
-            Direction::ToServer => config.toserver_chunk,
-            Direction::ToClient => config.toclient_chunk,
-        };
+        let half = &self.halves[direction.index()];
+        let (waiting, hurry) = half.stream.raw_waiting();
         let ending = self.state > TcpState::TimeWait;
-        waiting > 0 && (hurry || ending || waiting >= u64::from(chunk))
+        let is_full = || waiting >= config.chunk(direction, half.isn, half.stream.raw_offset());
+        waiting > 0 && (hurry || ending || is_full())
     }
 
     /// Asks for inspection of what there is without waiting for a full chunk.

@@ -8,7 +8,7 @@ use super::{
     app_event, asn1, base64, buffers, bytes, content, dataset, events, expression, flow, meta,
     packet, shared, tag, tcp, threshold, tls, transforms,
 };
-use crate::signature::{Buffer, Transform};
+use crate::signature::{Buffer, ChecksumOf, Transform};
 
 /// What a keyword does with its value.
 type Run = fn(&mut Draft<'_, '_>, &Value<'_>) -> Result<(), String>;
@@ -239,6 +239,42 @@ const EVALUATED: &[Keyword] = &[
     keyword("fragoffset", Takes::Plain, Does::Packet(packet::fragoffset)),
     keyword("ip_proto", Takes::MaybeQuoted, Does::Packet(packet::ip_proto)),
     keyword("sameip", Takes::Nothing, Does::Packet(packet::sameip)),
+    keyword(
+        "ipv4-csum",
+        Takes::MaybeQuoted,
+        Does::Packet(|d, v| packet::checksum(d, v, (4, ChecksumOf::Header))),
+    ),
+    keyword(
+        "tcpv4-csum",
+        Takes::MaybeQuoted,
+        Does::Packet(|d, v| packet::checksum(d, v, (4, ChecksumOf::Tcp))),
+    ),
+    keyword(
+        "tcpv6-csum",
+        Takes::MaybeQuoted,
+        Does::Packet(|d, v| packet::checksum(d, v, (6, ChecksumOf::Tcp))),
+    ),
+    keyword(
+        "udpv4-csum",
+        Takes::MaybeQuoted,
+        Does::Packet(|d, v| packet::checksum(d, v, (4, ChecksumOf::Udp))),
+    ),
+    keyword(
+        "udpv6-csum",
+        Takes::MaybeQuoted,
+        Does::Packet(|d, v| packet::checksum(d, v, (6, ChecksumOf::Udp))),
+    ),
+    keyword(
+        "icmpv4-csum",
+        Takes::MaybeQuoted,
+        Does::Packet(|d, v| packet::checksum(d, v, (4, ChecksumOf::Icmp))),
+    ),
+    keyword(
+        "icmpv6-csum",
+        Takes::MaybeQuoted,
+        Does::Packet(|d, v| packet::checksum(d, v, (6, ChecksumOf::Icmp))),
+    ),
+    keyword("rpc", Takes::Plain, Does::Packet(packet::rpc)),
     keyword("flags", Takes::Plain, Does::Packet(tcp::flags)),
     keyword("tcp.flags", Takes::Plain, Does::Packet(tcp::flags)),
     keyword("seq", Takes::Plain, Does::Packet(tcp::seq)),

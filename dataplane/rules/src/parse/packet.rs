@@ -6,7 +6,7 @@ use super::number::{Trivial, compare, compare_u8, compare_u16, compare_u32, deci
 use super::options::Value;
 use super::protocol_numbers;
 use super::text::{shown, text};
-use crate::signature::{BitModifier, Compare, HeaderTest};
+use crate::signature::{BitModifier, ChecksumOf, Compare, HeaderTest};
 
 /// `dsize`
 pub(crate) fn dsize(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
@@ -149,6 +149,46 @@ pub(crate) fn ip_proto(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(
 /// `sameip`
 pub(crate) fn sameip(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), String> {
     draft.push_header(HeaderTest::SameIp)
+}
+
+/// `ipv4-csum` and the like, by their name.
+pub(crate) fn checksum(
+    draft: &mut Draft<'_, '_>,
+    value: &Value<'_>,
+    (version, of): (u8, ChecksumOf),
+) -> Result<(), String> {
+    let valid = match text(value.bytes).trim().to_ascii_lowercase().as_str() {
+        "valid" => true,
+        "invalid" if of == ChecksumOf::Header => {
+            return Err("a packet whose IPv4 header has a wrong checksum is dropped \
+                (`bad_checksum`) before rules see it"
+                .to_owned());
+        }
+        "invalid" => false,
+        other => return Err(format!("expected `valid` or `invalid`, not `{}`", shown(other))),
+    };
+    draft.push_header(HeaderTest::Checksum { version, of, valid })
+}
+
+/// `rpc`: `PROGRAM, VERSION|*, PROCEDURE|*`; what is left out is any.
+pub(crate) fn rpc(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
+    let value = text(value.bytes);
+    let mut numbers = value.split(',').map(str::trim);
+    let number = |part: &str| {
+        let number = decimal(part, u64::from(u32::MAX))?;
+        u32::try_from(number).map_err(|_| format!("`{}` is no 32-bit number", shown(part)))
+    };
+    let any = |part: Option<&str>| match part {
+        None | Some("*") => Ok(None),
+        Some(part) => number(part).map(Some),
+    };
+    let program = number(numbers.next().unwrap_or_default())?;
+    let test =
+        HeaderTest::Rpc { program, version: any(numbers.next())?, procedure: any(numbers.next())? };
+    match numbers.next() {
+        None => draft.push_header(test),
+        Some(more) => Err(format!("nothing is expected behind the procedure: `{}`", shown(more))),
+    }
 }
 
 /// `itype`

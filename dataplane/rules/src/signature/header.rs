@@ -57,8 +57,39 @@ pub enum HeaderTest {
     IcmpSeq(u16),
     /// `icmpv6.mtu`
     Icmpv6Mtu(Compare<u32>),
+    /// `ipv4-csum`, `tcpv4-csum` and the like
+    Checksum {
+        /// Version of the IP header.
+        version: u8,
+        /// Whose it is.
+        of: ChecksumOf,
+        /// It is to be right.
+        valid: bool,
+    },
+    /// `rpc`: program, version and procedure of a call, None: any
+    Rpc {
+        /// The program's number.
+        program: u32,
+        /// Its version.
+        version: Option<u32>,
+        /// What is called.
+        procedure: Option<u32>,
+    },
     /// `decode-event`, `stream-event`, `engine-event`
     Event(Event),
+}
+
+/// Whose checksum a rule asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumOf {
+    /// The IPv4 header's.
+    Header,
+    /// TCP's.
+    Tcp,
+    /// UDP's; a packet without one has a right one.
+    Udp,
+    /// ICMP's, of either version.
+    Icmp,
 }
 
 /// How a set of bits is compared.

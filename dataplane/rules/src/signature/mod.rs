@@ -23,7 +23,7 @@ pub use flow::{
     AppProtocolTest, BitId, BitOperation, FlowMatch, FlowbitSet, FlowbitTest, FlowintSet,
     FlowintTest, IntCondition, IntId, IntOperation, IntOperator, IntValue,
 };
-pub use header::{BitModifier, HeaderTest};
+pub use header::{BitModifier, ChecksumOf, HeaderTest};
 pub use net::{AddressSet, PortSet};
 pub use session::TransactionTest;
 pub use test::{

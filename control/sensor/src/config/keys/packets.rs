@@ -130,6 +130,10 @@ pub(super) const KEYS: &[Key] = keys! {
         |c, v| { c.streams.toserver_chunk = chunk(v)?; Ok(()) };
     "streams.reassembly.toclient-chunk-size", "new bytes to the client worth a look; default: 2560",
         |c, v| { c.streams.toclient_chunk = chunk(v)?; Ok(()) };
+    "streams.reassembly.randomize-chunk-size", "true: both vary by connection and place; default: true",
+        |c, v| { c.randomize_chunk_size = v.boolean()?; Ok(()) };
+    "streams.reassembly.randomize-chunk-range", "by how many percent of them at most; default: 10",
+        |c, v| { c.streams.chunk_range = v.number(0..=100)?; Ok(()) };
 
     "defrag.memcap", "bytes that a core keeps of fragments; default: 32mb",
         |c, v| { c.defrag.memcap = bytes(v, (1 << 16)..=(1 << 40))?; Ok(()) };

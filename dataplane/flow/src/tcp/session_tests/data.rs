@@ -150,6 +150,7 @@ fn a_closed_window_may_be_probed_with_a_byte() {
 #[test]
 fn raw_inspection_waits_for_a_chunk_unless_asked() {
     let mut talk = Talk::established();
+    talk.config.chunk_range = 0;
     let payload = [b'x'; 1400];
     talk.c(ACK | PSH, 1, 1, &payload);
     talk.s(ACK, 1, 1401, b"");
@@ -167,6 +168,25 @@ fn raw_inspection_waits_for_a_chunk_unless_asked() {
     let window = talk.session.raw_window(ToServer);
     assert_eq!((window.new_from, window.data.len()), (512, 512 + 2800));
     assert_eq!(window.stream_offset, 1400 - 512);
+}
+
+#[test]
+fn a_segment_at_the_end_of_its_stream_is_shown_with_what_stands_before_it() {
+    let mut talk = Talk::established();
+    assert!(talk.c(ACK | PSH, 1, 1, b"abc").appended);
+    assert!(talk.c(ACK | PSH, 4, 1, b"defg").appended);
+    let tail = talk.session.raw_tail(ToServer, 4, 2).unwrap();
+    assert_eq!((tail.data, tail.new_from, tail.stream_offset), (&b"bcdefg"[..], 2, 1));
+    assert!(tail.padded.len() >= tail.data.len() + 16);
+    // Again, overlapping, behind a hole, and into the hole.
+    assert!(!talk.c(ACK | PSH, 4, 1, b"defg").appended);
+    assert!(!talk.c(ACK | PSH, 6, 1, b"fghi").appended);
+    assert!(talk.c(ACK | PSH, 20, 1, b"xyz").appended);
+    let tail = talk.session.raw_tail(ToServer, 3, 8).unwrap();
+    assert_eq!((tail.data, tail.new_from, tail.stream_offset), (&b"xyz"[..], 0, 19));
+    assert!(!talk.c(ACK | PSH, 10, 1, b"0123456789").appended);
+    talk.session.disable_raw(ToServer);
+    assert!(talk.session.raw_tail(ToServer, 3, 8).is_none());
 }
 
 #[test]
