@@ -3,6 +3,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use wire::Nanos;
 
 use crate::scope::{Hits, Scope};
@@ -11,7 +12,7 @@ use crate::scope::{Hits, Scope};
 const HAND_OVER_AFTER: Nanos = 200_000_000;
 
 /// What became of one resource's traffic, beside being inspected.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Packets shed because a core was overloaded.
     pub shed_packets: u64,
@@ -25,7 +26,8 @@ pub struct Tally {
     pub one_sided_flows: u64,
     /// Payload bytes that TCP has carried, seen or not, of flows that have ended.
     pub tcp_bytes: u64,
-    /// Payload bytes that the other side has acknowledged, and that were never seen.
+    /// Payload bytes that the other side has acknowledged, and that were never seen: an estimate of
+    /// what the mirror lost.
     pub missed_bytes: u64,
 }
 

@@ -298,6 +298,8 @@ fn conditions(sample: &Sample) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use engine::tally::Tally;
+
     use super::*;
     use crate::output::ledger::{NicCounters, OpaqueLedger, ResourceLedger};
 
@@ -378,9 +380,7 @@ mod tests {
             it.ledger.resources = vec![ResourceLedger {
                 namespace: "shop".to_owned(),
                 name: "web".to_owned(),
-                tcp_flows: 4,
-                one_sided_flows: 4,
-                ..ResourceLedger::default()
+                tally: Tally { tcp_flows: 4, one_sided_flows: 4, ..Tally::default() },
             }];
         });
         finds(

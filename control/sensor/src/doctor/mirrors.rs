@@ -32,7 +32,7 @@ pub(super) fn one_direction(sample: &Sample) -> Vec<Finding> {
     });
     let resources = sample.ledger.resources.iter().map(|it| {
         let name = format!("resource {}/{}", it.namespace, it.name);
-        (name, it.one_sided_flows, it.tcp_flows, ENOUGH_OF_A_RESOURCE)
+        (name, it.tally.one_sided_flows, it.tally.tcp_flows, ENOUGH_OF_A_RESOURCE)
     });
     let remedy = "have the mirror copy both directions (what is received and what is sent: `both`), on every path \
                   between the ends; what rules ask of an established stream is not found in half of it";

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use engine::tally::Tally;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -11,7 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::{Health, Sample};
-use crate::output::ledger::{MirrorLedger, PortLedger, QueueLedger, ResourceLedger};
+use crate::output::ledger::{MirrorLedger, PortLedger, QueueLedger};
 
 /// A registry of everything.
 pub(super) fn registry(health: Arc<Health>) -> Registry {
@@ -186,7 +187,7 @@ impl Page<'_> {
         let bytes =
             flows.shed_bytes.iter().map(|(reason, n)| (vec![("reason", reason.clone())], *n));
         self.counter("shed_bytes", "Bytes of packets shed by overloaded cores, by reason", bytes)?;
-        type Of = fn(&ResourceLedger) -> u64;
+        type Of = fn(&Tally) -> u64;
         let counters: [(&str, &str, Of); 7] = [
             ("resource_shed_packets", "Packets shed by overloaded cores", |it| it.shed_packets),
             ("resource_shed_bytes", "Bytes shed by overloaded cores", |it| it.shed_bytes),
@@ -204,7 +205,8 @@ impl Page<'_> {
         ];
         for (name, help, of) in counters {
             let rows = sample.ledger.resources.iter().map(|it| {
-                (vec![("namespace", it.namespace.clone()), ("name", it.name.clone())], of(it))
+                let labels = vec![("namespace", it.namespace.clone()), ("name", it.name.clone())];
+                (labels, of(&it.tally))
             });
             self.counter(name, help, rows.filter(|&(_, count)| count > 0))?;
         }

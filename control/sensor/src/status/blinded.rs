@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use api::dpi::Time;
+use engine::tally::Tally;
 
 use super::conditions::{Check, Condition, Facts};
 use super::share::Share;
-use crate::output::ledger::ResourceLedger;
 
 /// Resources of which a part goes uninspected, and since when.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ impl Check for Blinded {
         for ledger in &facts.ledger.resources {
             let key = (ledger.namespace.clone(), ledger.name.clone());
             let sight = self.resources.entry(key.clone()).or_default();
-            let told = sight.look(ledger, facts.now);
+            let told = sight.look(&ledger.tally, facts.now);
             all.extend(told.into_iter().map(|message| Condition::of(key.clone(), message)));
         }
         all
@@ -68,7 +68,7 @@ impl Blinded {
 
 impl Sight {
     /// What is wrong. Texts change only with orders of magnitude.
-    fn look(&mut self, ledger: &ResourceLedger, now: Time) -> Vec<String> {
+    fn look(&mut self, tally: &Tally, now: Time) -> Vec<String> {
         let mut told = Vec::new();
         let mut since = |begin: &mut Option<Time>, count: u64, what: &str, advice: &str| {
             if count > 0 {
@@ -79,20 +79,20 @@ impl Sight {
         };
         since(
             &mut self.cut_since,
-            ledger.cut_packets,
+            tally.cut_packets,
             "packets captured in part and inspected as far as they go",
             "have the mirror copy whole packets",
         );
         since(
             &mut self.shed_since,
-            ledger.shed_packets,
+            tally.shed_packets,
             "packets not inspected",
             "a core is overloaded; add queues and cores",
         );
-        if self.losses.look(ledger.missed_bytes, ledger.tcp_bytes) {
+        if self.losses.look(tally.missed_bytes, tally.tcp_bytes) {
             told.push(LOSSES.to_owned());
         }
-        if self.one_sided.look(ledger.one_sided_flows, ledger.tcp_flows) {
+        if self.one_sided.look(tally.one_sided_flows, tally.tcp_flows) {
             told.push(ONE_SIDED.to_owned());
         }
         told
@@ -102,17 +102,17 @@ impl Sight {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::ledger::Ledger;
+    use crate::output::ledger::{Ledger, ResourceLedger};
     use crate::status::Checks;
 
     /// What is told of `shop/web` with this ledger.
-    fn told(checks: &mut Checks, web: &ResourceLedger, second: i64) -> Vec<String> {
-        let named = |name: &str, ledger: &ResourceLedger| ResourceLedger {
+    fn told(checks: &mut Checks, web: &Tally, second: i64) -> Vec<String> {
+        let named = |name: &str, tally| ResourceLedger {
             namespace: "shop".to_owned(),
             name: name.to_owned(),
-            ..ledger.clone()
+            tally,
         };
-        let resources = vec![named("api", &ResourceLedger::default()), named("web", web)];
+        let resources = vec![named("api", Tally::default()), named("web", *web)];
         let ledger = Ledger { resources, ..Ledger::default() };
         let now = Time::from_second(second);
         let facts = Facts { ledger: &ledger, ports: &[], state: &[], source: &[], now };
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_resource_whose_packets_are_shed_is_told_of_it_and_no_other_is() {
         let mut checks = Checks::standard();
-        let shed = |n| ResourceLedger { shed_packets: n, ..ResourceLedger::default() };
+        let shed = |n| Tally { shed_packets: n, ..Tally::default() };
         assert!(told(&mut checks, &shed(0), 0).is_empty());
         let first = told(&mut checks, &shed(40), 60);
         assert_eq!(first.len(), 1);
@@ -138,12 +138,12 @@ mod tests {
     #[test]
     fn what_the_mirror_does_to_a_resource_is_told_and_taken_back() {
         let mut checks = Checks::standard();
-        let seen = |one_sided, flows, missed, bytes| ResourceLedger {
+        let seen = |one_sided, flows, missed, bytes| Tally {
             tcp_flows: flows,
             one_sided_flows: one_sided,
             missed_bytes: missed,
             tcp_bytes: bytes,
-            ..ResourceLedger::default()
+            ..Tally::default()
         };
         assert!(
             told(&mut checks, &seen(3, 3, 9_000, 900_000), 0).is_empty(),
@@ -158,7 +158,7 @@ mod tests {
         );
         let mended = told(&mut checks, &seen(6, 40, 20_001, 9_000_000), 3);
         assert!(mended.is_empty(), "{mended:?}");
-        let cut = ResourceLedger { cut_packets: 12, ..seen(6, 40, 20_001, 9_000_000) };
+        let cut = Tally { cut_packets: 12, ..seen(6, 40, 20_001, 9_000_000) };
         let now = told(&mut checks, &cut, 4);
         assert!(now[0].starts_with("at least 10 packets captured in part"), "{now:?}");
     }

@@ -1,7 +1,8 @@
 //! What a mirror does to the traffic that it copies: learnt from what comes, corrected where it can be,
 //! and told of the port and of the resource that it blinds.
 
-use pollux::output::ledger::{Ledger, MirrorLedger, ResourceLedger};
+use engine::tally::Tally;
+use pollux::output::ledger::{Ledger, MirrorLedger};
 use traffic::{Path, Random, Side, TcpSession, Track};
 
 use crate::sensor::RingSensor;
@@ -63,11 +64,11 @@ fn seen_with(
 }
 
 /// What was learnt of the port, and of the resource.
-fn learnt(ledger: &Ledger) -> (&MirrorLedger, &ResourceLedger) {
+fn learnt(ledger: &Ledger) -> (&MirrorLedger, &Tally) {
     let [port] = ledger.ports.as_slice() else { panic!("{:?}", ledger.ports) };
     let [resource] = ledger.resources.as_slice() else { panic!("{:?}", ledger.resources) };
     assert_eq!(resource.name, "web");
-    (&port.mirror, resource)
+    (&port.mirror, &resource.tally)
 }
 
 /// A frame with a VLAN tag.

@@ -88,9 +88,11 @@ fn a_core_under_pressure_sheds_whole_flows_and_elephants_and_counts_each_packet(
     // All of it is in the scope of one resource, which is told all of it.
     let [web] = ledger.resources.as_slice() else { panic!("{:?}", ledger.resources) };
     assert_eq!((web.namespace.as_str(), web.name.as_str()), ("shop", "web"));
-    assert_eq!(web.shed_packets, shed.iter().sum::<u64>());
-    assert_eq!(web.shed_bytes, ledger.flows.shed_bytes.values().sum::<u64>());
-    assert!(web.shed_bytes < bytes && ledger.flows.shed_bytes["shed_elephant"] > shed[0] * 1200);
+    assert_eq!(web.tally.shed_packets, shed.iter().sum::<u64>());
+    assert_eq!(web.tally.shed_bytes, ledger.flows.shed_bytes.values().sum::<u64>());
+    assert!(
+        web.tally.shed_bytes < bytes && ledger.flows.shed_bytes["shed_elephant"] > shed[0] * 1200
+    );
 
     // A flow is inspected from its first packet to its last one, or not at all.
     let found = flows(&alerts);

@@ -12,46 +12,18 @@ pub struct ResourceLedger {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Packets shed because a core was overloaded.
-    pub shed_packets: u64,
-    /// Bytes of them.
-    pub shed_bytes: u64,
-    /// Packets that were captured in part.
-    pub cut_packets: u64,
-    /// TCP flows of which enough was seen to tell whether both sides are mirrored.
-    pub tcp_flows: u64,
-    /// Those of which one side only was seen.
-    pub one_sided_flows: u64,
-    /// Payload bytes that TCP has carried, seen or not, of flows that have ended.
-    pub tcp_bytes: u64,
-    /// An estimate of the bytes that the mirror lost: acknowledged by the other side, never seen.
-    pub missed_bytes: u64,
+    /// The counts.
+    #[serde(flatten)]
+    pub tally: Tally,
 }
 
 impl ResourceLedger {
     /// All, by namespace and name.
     pub(crate) fn all(tallies: &BTreeMap<(String, String), Tally>) -> Vec<Self> {
-        let of = |((namespace, name), tally): (&(String, String), &Tally)| {
-            let &Tally {
-                shed_packets,
-                shed_bytes,
-                cut_packets,
-                tcp_flows,
-                one_sided_flows,
-                tcp_bytes,
-                missed_bytes,
-            } = tally;
-            Self {
-                namespace: namespace.clone(),
-                name: name.clone(),
-                shed_packets,
-                shed_bytes,
-                cut_packets,
-                tcp_flows,
-                one_sided_flows,
-                tcp_bytes,
-                missed_bytes,
-            }
+        let of = |((namespace, name), tally): (&(String, String), &Tally)| Self {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            tally: *tally,
         };
         tallies.iter().map(of).collect()
     }
