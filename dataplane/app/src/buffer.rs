@@ -377,6 +377,22 @@ impl BufferSet {
     /// All of them.
     pub const ALL: Self = Self(u128::MAX);
 
+    /// These.
+    pub const fn of(buffers: &[AppBuffer]) -> Self {
+        let (mut set, mut at) = (0, 0);
+        while at < buffers.len() {
+            set |= 1 << buffers[at].index();
+            at += 1;
+        }
+        Self(set)
+    }
+
+    /// Has it one of those?
+    #[inline]
+    pub const fn meets(self, others: Self) -> bool {
+        self.0 & others.0 != 0
+    }
+
     /// Adds one.
     pub fn insert(&mut self, buffer: AppBuffer) {
         self.0 |= 1 << buffer.index();

@@ -12,45 +12,41 @@ pub struct AppEvent {
 
 /// A set of events of one protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct EventSet([u64; 2]);
+pub struct EventSet(u64);
 
 impl EventSet {
     /// How many events a protocol may have.
-    pub const CAPACITY: usize = 128;
+    pub const CAPACITY: usize = 64;
 
     /// Adds an event; false: it was there.
     pub fn insert(&mut self, event: impl Into<AppEvent>) -> bool {
-        let index = event.into().index;
-        let word = &mut self.0[usize::from(index >> 6) & 1];
-        let before = *word;
-        *word |= 1 << (index & 63);
-        *word != before
+        let before = self.0;
+        self.0 |= 1 << (event.into().index & 63);
+        self.0 != before
     }
 
     /// Is it there?
     pub fn contains(self, event: AppEvent) -> bool {
-        self.0[usize::from(event.index >> 6) & 1] & 1 << (event.index & 63) != 0
+        self.0 >> (event.index & 63) & 1 == 1
     }
 
     /// Is there none?
     #[inline]
     pub fn is_empty(self) -> bool {
-        self.0 == [0; 2]
+        self.0 == 0
     }
 
     /// Adds those of another set; false: they were all there.
     pub fn extend(&mut self, other: Self) -> bool {
-        let before = *self;
-        for (word, more) in self.0.iter_mut().zip(other.0) {
-            *word |= more;
-        }
-        *self != before
+        let before = self.0;
+        self.0 |= other.0;
+        self.0 != before
     }
 
     /// Those of this set that the other has not.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
-        Self([self.0[0] & !other.0[0], self.0[1] & !other.0[1]])
+        Self(self.0 & !other.0)
     }
 }
 

@@ -14,11 +14,13 @@ mod event;
 mod http1;
 mod limits;
 mod line;
+mod looked;
 mod proto;
 mod session;
 mod summary;
 mod tls;
 mod txs;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -27,8 +29,9 @@ pub use buffer::{AppBuffer, BufferSet, BufferSpec, buffer_spec};
 pub use event::{AppEvent, DnsEvent, EventSet, FlowEvent, HttpEvent, TlsEvent};
 pub use http1::{BodyLimits, BodyWindow, progress as http_progress};
 pub use limits::Limits;
+pub use looked::{Found, Looked};
 pub use proto::{AppProto, Transport};
-pub use session::{Outcome, Session, Tunnel};
+pub use session::{Config, Held, Outcome, Session, Tunnel};
 pub use summary::{
     CertificateSummary, DnsData, DnsQuestion, DnsRecord, DnsSummary, HttpSummary, TlsSummary,
     TxSummary,

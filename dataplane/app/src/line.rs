@@ -4,10 +4,12 @@ use std::ops::Deref;
 
 use memchr::{memchr, memchr2};
 
+use crate::waiting::Waiting;
+
 /// The unfinished line of one direction.
 #[derive(Debug, Default)]
 pub(crate) struct LineBuf {
-    pending: Vec<u8>,
+    pending: Waiting,
 }
 
 /// A line with its line feed, borrowed from the input where it lies there in one piece.
@@ -46,10 +48,12 @@ impl LineBuf {
         }
         *rest = tail;
         if end.is_none() {
-            self.pending.extend_from_slice(head);
+            if !head.is_empty() {
+                self.pending.get_mut().extend_from_slice(head);
+            }
             return Ok(None);
         }
-        if self.pending.is_empty() {
+        if !self.pending.is_some() {
             return Ok(Some(Line::Whole(head)));
         }
         let mut joined = self.take();
@@ -67,7 +71,7 @@ impl LineBuf {
         closed: bool,
     ) -> Result<Option<Line<'a>>, TooLong> {
         let mut from = 0;
-        let last_was_cr = self.pending.last() == Some(&b'\r');
+        let last_was_cr = self.pending.get().last() == Some(&b'\r');
         let end = loop {
             if from == 0 && last_was_cr && self.pending.len() > 1 {
                 // the return that waited is the line's end if it stands alone
@@ -78,7 +82,7 @@ impl LineBuf {
                 }
             }
             let Some(at) = memchr2(b'\r', b'\n', &rest[from..]).map(|at| from + at) else {
-                break (closed && !(self.pending.is_empty() && rest.is_empty()))
+                break (closed && (self.pending.is_some() || !rest.is_empty()))
                     .then_some(rest.len());
             };
             if rest[at] == b'\n' {
@@ -98,10 +102,12 @@ impl LineBuf {
         }
         *rest = tail;
         if end.is_none() {
-            self.pending.extend_from_slice(head);
+            if !head.is_empty() {
+                self.pending.get_mut().extend_from_slice(head);
+            }
             return Ok(None);
         }
-        if self.pending.is_empty() {
+        if !self.pending.is_some() {
             return Ok(Some(Line::Whole(head)));
         }
         let mut joined = self.take();
@@ -111,17 +117,17 @@ impl LineBuf {
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.pending.is_empty()
+        !self.pending.is_some()
     }
 
     /// What waits.
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.pending)
+        self.pending.take().unwrap_or_default()
     }
 
     /// What waits, to look at.
     pub(crate) fn pending(&self) -> &[u8] {
-        &self.pending
+        self.pending.get()
     }
 }
 

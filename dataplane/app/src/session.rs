@@ -4,6 +4,7 @@ use wire::Direction;
 
 use crate::buffer::BufferSet;
 use crate::limits::Limits;
+use crate::looked::Looked;
 use crate::proto::{AppProto, Transport};
 use crate::txs::{Tx, TxList};
 use crate::{dns, http1, tls};
@@ -28,6 +29,25 @@ pub enum Tunnel {
     Upgrade,
 }
 
+/// What a parser is told with every call, as it is the same for all flows.
+#[derive(Debug, Clone, Copy)]
+pub struct Config<'a> {
+    /// How much it may hold.
+    pub limits: &'a Limits,
+    /// Which buffers rules look at: no others are made.
+    pub wanted: BufferSet,
+}
+
+/// What a session takes of memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Of what messages said, as it was sent or made ready for rules: lines, fields, names, bodies,
+    /// certificates.
+    pub text: usize,
+    /// All else.
+    pub state: usize,
+}
+
 /// The parser of one flow.
 #[derive(Debug)]
 pub struct Session {
@@ -37,39 +57,41 @@ pub struct Session {
 
 #[derive(Debug)]
 enum Kind {
-    Http(Box<http1::Conn>),
+    Http(http1::Conn),
     Dns(dns::Conn),
-    Tls(Box<tls::Conn>),
+    Tls(tls::Conn),
 }
 
 impl Session {
     /// A parser for a flow over TCP, or `None` where there is none for the protocol.
-    pub fn new(proto: AppProto, limits: &Limits) -> Option<Self> {
-        Self::over(proto, Transport::Tcp, limits)
+    pub fn new(proto: AppProto) -> Option<Self> {
+        Self::over(proto, Transport::Tcp)
     }
 
     /// A parser for a flow over `transport`: over UDP, [`data`](Self::data) takes one datagram.
-    pub fn over(proto: AppProto, transport: Transport, limits: &Limits) -> Option<Self> {
-        let mut txs = TxList::default();
+    pub fn over(proto: AppProto, transport: Transport) -> Option<Self> {
+        Self::resumed(proto, transport, 0)
+    }
+
+    /// A parser for a flow whose last one had so many transactions and was let go as
+    /// [idle](Self::is_idle); None for TLS, of which nothing more comes then.
+    pub fn resumed(proto: AppProto, transport: Transport, transactions: u64) -> Option<Self> {
+        let mut txs = TxList::from(transactions);
         let kind = match (proto, transport) {
-            (AppProto::Http1, Transport::Tcp) => Kind::Http(Box::new(http1::Conn::new(limits))),
-            (AppProto::Dns, _) => Kind::Dns(dns::Conn::new(transport, limits)),
-            (AppProto::Tls, Transport::Tcp) => {
-                Kind::Tls(Box::new(tls::Conn::new(limits, &mut txs)))
+            (AppProto::Http1, Transport::Tcp) => Kind::Http(http1::Conn::default()),
+            (AppProto::Dns, _) => Kind::Dns(dns::Conn::new(transport)),
+            (AppProto::Tls, Transport::Tcp) if transactions == 0 => {
+                Kind::Tls(tls::Conn::new(&mut txs))
             }
             _ => return None,
         };
         Some(Self { kind, txs })
     }
 
-    /// Brings the parser's own state towards the cache, once the session itself is there.
+    /// Brings what its own state points to towards the cache, once the session itself is there.
     #[inline]
     pub fn prefetch(&self) {
-        match &self.kind {
-            Kind::Http(c) => prefetch::whole(&**c),
-            Kind::Tls(c) => prefetch::whole(&**c),
-            Kind::Dns(_) => {}
-        }
+        self.txs.prefetch();
     }
 
     /// What it parses.
@@ -81,33 +103,23 @@ impl Session {
         }
     }
 
-    /// Says which buffers rules look at: no others are made from here on.
-    #[inline]
-    pub fn want(&mut self, wanted: BufferSet) {
-        match &mut self.kind {
-            Kind::Http(c) => c.want(wanted),
-            Kind::Tls(c) => c.want(wanted),
-            Kind::Dns(_) => {}
-        }
-    }
-
     /// Takes the next bytes of a direction (or a datagram). All are consumed; what is incomplete
     /// waits inside, bounded by [`Limits`].
-    pub fn data(&mut self, dir: Direction, bytes: &[u8]) -> Outcome {
+    pub fn data(&mut self, config: &Config<'_>, dir: Direction, bytes: &[u8]) -> Outcome {
         if bytes.is_empty() {
             return Outcome::Ok;
         }
         match &mut self.kind {
-            Kind::Http(c) => c.data(&mut self.txs, dir, bytes),
-            Kind::Dns(c) => c.data(&mut self.txs, dir, bytes),
-            Kind::Tls(c) => c.data(&mut self.txs, dir, bytes),
+            Kind::Http(c) => c.data(&mut self.txs, config, dir, bytes),
+            Kind::Dns(c) => c.data(&mut self.txs, config, dir, bytes),
+            Kind::Tls(c) => c.data(&mut self.txs, config, dir, bytes),
         }
     }
 
     /// Says that `len` bytes of a direction are missing here.
-    pub fn gap(&mut self, dir: Direction, len: u64) {
+    pub fn gap(&mut self, config: &Config<'_>, dir: Direction, len: u64) {
         match &mut self.kind {
-            Kind::Http(c) => c.gap(&mut self.txs, dir, len),
+            Kind::Http(c) => c.gap(&mut self.txs, config, dir, len),
             Kind::Dns(c) => c.gap(dir, len),
             Kind::Tls(c) => c.gap(&mut self.txs),
         }
@@ -115,9 +127,9 @@ impl Session {
 
     /// Says that a direction has ended, and finishes what waited for that: a response body without
     /// length, a request line without its line feed.
-    pub fn close(&mut self, dir: Direction) {
+    pub fn close(&mut self, config: &Config<'_>, dir: Direction) {
         match &mut self.kind {
-            Kind::Http(c) => c.close(&mut self.txs, dir),
+            Kind::Http(c) => c.close(&mut self.txs, config, dir),
             Kind::Dns(_) => {}
             Kind::Tls(c) => c.close(&mut self.txs, dir),
         }
@@ -144,10 +156,33 @@ impl Session {
     }
 
     /// What [`Tx::window`] gave of a transaction's bodies in a direction has been looked at.
-    pub fn looked(&mut self, id: u64, dir: Direction) {
+    pub fn window_seen(&mut self, id: u64, dir: Direction) {
         if let Some(tx) = self.txs.http(id) {
             tx.looked(dir);
         }
+    }
+
+    /// How far a transaction has been inspected, to be written.
+    pub fn looked_mut(&mut self, id: u64) -> Option<&mut Looked> {
+        self.txs.looked(id)
+    }
+
+    /// Lets go of the oldest transactions that were [inspected](Looked) to their end in both
+    /// directions, and of the oldest if there are more than `most`.
+    pub fn release(&mut self, most: usize) {
+        self.txs.release(most);
+    }
+
+    /// Whether it may be let go, for it holds nothing that another one that is made when more comes
+    /// would not know, except how many transactions there have been.
+    pub fn is_idle(&self) -> bool {
+        let rests = match &self.kind {
+            Kind::Http(_) => false,
+            Kind::Dns(c) => c.is_idle(),
+            // it takes no more
+            Kind::Tls(c) => c.is_encrypted(),
+        };
+        rests && self.txs.len() == 0
     }
 
     /// Lets go of the transactions with ids below `id`. One that the parser still fills may be
@@ -174,6 +209,14 @@ impl Session {
             Kind::Http(c) => c.tunnel(),
             Kind::Dns(_) | Kind::Tls(_) => None,
         }
+    }
+
+    /// What it takes of memory, itself included.
+    pub fn held(&self) -> Held {
+        let mut held = self.txs.held();
+        held.state += size_of::<Self>();
+        held.text += self.buffered();
+        held
     }
 
     /// Bytes held beyond the transactions: unfinished lines and messages.

@@ -1,13 +1,14 @@
 //! The transactions of a session, in order, and what the engine may ask of each.
 
-use std::collections::VecDeque;
-
+use smallvec::SmallVec;
 use wire::Direction;
 
 use crate::buffer::AppBuffer;
 use crate::dns::DnsTx;
 use crate::event::{AppEvent, EventSet};
 use crate::http1::{BodyWindow, HttpTx};
+use crate::looked::Looked;
+use crate::session::Held;
 use crate::summary::TxSummary;
 use crate::tls::{TlsFacts, TlsTx};
 
@@ -18,12 +19,13 @@ pub struct Tx {
     id: u64,
     kind: TxKind,
     events: EventSet,
+    looked: Looked,
 }
 
 #[derive(Debug)]
 pub(crate) enum TxKind {
     Http(Box<HttpTx>),
-    Dns(DnsTx),
+    Dns(Box<DnsTx>),
     Tls(Box<TlsTx>),
 }
 
@@ -121,15 +123,31 @@ impl Tx {
     }
 }
 
-/// The live transactions of a session: ids `first..next`.
+/// The live transactions of a session: ids `first..next`. One at a time is the rule, and has its
+/// place within.
 #[derive(Debug, Default)]
 pub(crate) struct TxList {
     first: u64,
-    live: VecDeque<Tx>,
+    live: SmallVec<[Tx; 1]>,
     progressed: bool,
 }
 
 impl TxList {
+    /// A list whose first transaction will have this id.
+    pub(crate) fn from(first: u64) -> Self {
+        Self { first, ..Self::default() }
+    }
+
+    /// Brings the oldest transaction towards the cache.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        match self.live.first().map(|tx| &tx.kind) {
+            Some(TxKind::Http(t)) => prefetch::whole(&**t),
+            Some(TxKind::Tls(t)) => prefetch::whole(&**t),
+            Some(TxKind::Dns(_)) | None => {}
+        }
+    }
+
     pub(crate) fn first(&self) -> u64 {
         self.first
     }
@@ -151,13 +169,27 @@ impl TxList {
         sizes.sum()
     }
 
+    /// What the transactions take of memory, beside the room for one within the list.
+    pub(crate) fn held(&self) -> Held {
+        let mut held = Held::default();
+        for tx in &self.live {
+            let (state, text) = match &tx.kind {
+                TxKind::Http(t) => (t.state(), t.kept() - t.state()),
+                TxKind::Dns(t) => t.held(),
+                TxKind::Tls(t) => t.held(),
+            };
+            held.state += state;
+            held.text += text;
+        }
+        if self.live.spilled() {
+            held.state += self.live.capacity() * size_of::<Tx>();
+        }
+        held
+    }
+
     pub(crate) fn push(&mut self, kind: TxKind) -> u64 {
         let id = self.next();
-        if self.live.len() < 4 {
-            // Few at a time is the rule.
-            self.live.reserve_exact(1);
-        }
-        self.live.push_back(Tx { id, kind, events: EventSet::default() });
+        self.live.push(Tx { id, kind, events: EventSet::default(), looked: Looked::default() });
         self.progressed = true;
         id
     }
@@ -170,17 +202,25 @@ impl TxList {
         self.live.get(self.at(id)?)
     }
 
-    pub(crate) fn http(&mut self, id: u64) -> Option<&mut HttpTx> {
+    fn get_mut(&mut self, id: u64) -> Option<&mut Tx> {
         let at = self.at(id)?;
-        match &mut self.live.get_mut(at)?.kind {
+        self.live.get_mut(at)
+    }
+
+    /// How far a transaction has been looked at.
+    pub(crate) fn looked(&mut self, id: u64) -> Option<&mut Looked> {
+        Some(&mut self.get_mut(id)?.looked)
+    }
+
+    pub(crate) fn http(&mut self, id: u64) -> Option<&mut HttpTx> {
+        match &mut self.get_mut(id)?.kind {
             TxKind::Http(t) => Some(t),
             _ => None,
         }
     }
 
     pub(crate) fn tls(&mut self, id: u64) -> Option<&mut TlsTx> {
-        let at = self.at(id)?;
-        match &mut self.live.get_mut(at)?.kind {
+        match &mut self.get_mut(id)?.kind {
             TxKind::Tls(t) => Some(t),
             _ => None,
         }
@@ -188,17 +228,19 @@ impl TxList {
 
     /// Records that something is odd about a transaction.
     pub(crate) fn raise(&mut self, id: u64, event: impl Into<AppEvent>) {
-        let Some(at) = self.at(id) else { return };
-        if let Some(tx) = self.live.get_mut(at) {
-            self.progressed |= tx.events.insert(event);
+        if let Some(tx) = self.get_mut(id) {
+            let new = tx.events.insert(event);
+            self.progressed |= new;
         }
     }
 
     /// Records all that is odd about a transaction.
     pub(crate) fn raise_all(&mut self, id: u64, events: EventSet) {
-        let Some(at) = self.at(id).filter(|_| !events.is_empty()) else { return };
-        if let Some(tx) = self.live.get_mut(at) {
-            self.progressed |= tx.events.extend(events);
+        if !events.is_empty()
+            && let Some(tx) = self.get_mut(id)
+        {
+            let new = tx.events.extend(events);
+            self.progressed |= new;
         }
     }
 
@@ -212,13 +254,26 @@ impl TxList {
     }
 
     pub(crate) fn free_before(&mut self, id: u64) {
-        while self.first < id && self.live.pop_front().is_some() {
-            self.first += 1;
+        let gone = usize::try_from(id.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let gone = gone.min(self.live.len());
+        if gone == 0 {
+            return;
         }
-        if self.live.is_empty() {
+        self.first += gone as u64;
+        if gone == self.live.len() {
             // A session that waits for more holds nothing.
-            self.live = VecDeque::new();
+            self.live = SmallVec::new();
+        } else {
+            self.live.drain(..gone);
         }
+    }
+
+    /// Lets go of the oldest transactions that have been looked at to their end in both directions,
+    /// and of the oldest beyond `most`.
+    pub(crate) fn release(&mut self, most: usize) {
+        let done = self.live.iter().take_while(|tx| tx.looked.done == [true; 2]).count();
+        let gone = done.max(self.live.len().saturating_sub(most));
+        self.free_before(self.first + gone as u64);
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut TxKind> {

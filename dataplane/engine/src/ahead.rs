@@ -1,7 +1,6 @@
 //! Packets of a burst looked at before their turn: decoded, and what their flows hold brought towards the
 //! cache, so that a burst waits for memory once and not once a packet. Worth it where flows are many.
 
-use app::AppProto;
 use flow::{FlowTable, Hint};
 use wire::{Decoded, FlowKey, LinkType, Reject};
 
@@ -91,9 +90,6 @@ impl Ahead {
         if let Some(session) = &flow.user.session {
             prefetch::whole(&**session);
         }
-        if let Some(inspections) = &flow.user.inspections {
-            prefetch::whole(&**inspections);
-        }
     }
 
     /// Brings what the flow's streams hold.
@@ -103,9 +99,7 @@ impl Ahead {
         if let Some(session) = &flow.tcp {
             session.prefetch_stored();
         }
-        if flow.user.proto != AppProto::Unknown
-            && let Some(session) = &flow.user.session
-        {
+        if let Some(session) = &flow.user.session {
             session.prefetch();
         }
     }

@@ -6,7 +6,6 @@ use rules::state::Tags;
 use wire::{Direction, IpLayer};
 
 use crate::inspect::scanned::Scanned;
-use crate::inspect::transaction::Inspections;
 use crate::inspect::vars::FlowVars;
 use crate::pcap::Followed;
 
@@ -19,12 +18,12 @@ pub struct FlowState {
     pub sides: [AppProto; 2],
     /// Recognises the protocol; gone once both directions have been looked at, or in vain.
     pub detector: Option<Detector>,
-    /// The protocol's parser, where there is one.
+    /// The protocol's parser, where there is one, while it knows anything.
     pub session: Option<Box<Session>>,
-    /// How far the session's transactions have been inspected.
-    pub inspections: Option<Box<Inspections>>,
     /// How far its streams were scanned ahead of their windows.
     pub scanned: Option<Box<Scanned>>,
+    /// How many transactions there had been when the latest parser was let go.
+    pub transactions: u32,
     /// What few flows have.
     rare: Option<Box<Rare>>,
     /// IP-only rules have been applied, per direction.
@@ -144,9 +143,11 @@ impl FlowState {
 
 #[cfg(test)]
 mod tests {
+    use app::{BufferSet, Config, Limits, Outcome};
     use flow::{FlowTable, TcpSession};
 
     use super::*;
+    use crate::inspect::transaction::release;
 
     #[test]
     fn a_flow_takes_no_more_than_256_bytes_and_with_its_connection_no_more_than_a_kilobyte() {
@@ -155,6 +156,48 @@ mod tests {
         // A block of each stream beside the connection.
         let connection = size_of::<TcpSession>() + 2 * 128;
         assert!(flow + connection <= 1024, "{flow} and {connection}");
+    }
+
+    /// A flow's parser once it has taken `bytes`, beside flow and connection, with a block in each stream.
+    fn with_state(proto: AppProto, transport: Transport, bytes: &[u8]) -> (FlowState, usize) {
+        let (limits, wanted) = (Limits::default(), BufferSet::default());
+        let mut session = Session::over(proto, transport).expect("a parser");
+        let taken = session.data(&Config { limits: &limits, wanted }, Direction::ToServer, bytes);
+        assert_eq!((taken, session.tx_count()), (Outcome::Ok, 1));
+        let state = session.held().state;
+        let session = Some(Box::new(session));
+        (FlowState { proto, session, ..FlowState::default() }, state)
+    }
+
+    #[test]
+    fn with_a_transaction_at_hand_it_takes_no_more_than_a_kilobyte_besides_what_was_sent() {
+        let tcp = FlowTable::<FlowState>::FLOW_BYTES + size_of::<TcpSession>();
+        let request = b"GET /articles/1 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: Mozilla/5.0 \
+            (X11; Linux x86_64)\r\nAccept: */*\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n";
+        let (_, state) = with_state(AppProto::Http1, Transport::Tcp, request);
+        assert!(tcp + state <= 1024, "HTTP: {tcp} and {state}");
+        let hello = [&[22, 3, 1, 0, 47, 1, 0, 0, 43, 3, 3][..], &[7; 32], &[0, 0, 2, 19, 1, 1, 0]];
+        let (_, state) =
+            with_state(AppProto::Tls, Transport::Tcp, &[&hello.concat()[..], &[0, 0]].concat());
+        assert!(tcp + state <= 1024, "TLS: {tcp} and {state}");
+        let (_, state) = with_state(AppProto::Dns, Transport::Udp, DNS_QUERY);
+        let flow = FlowTable::<FlowState>::FLOW_BYTES;
+        assert!(flow + state <= 1024, "DNS: {flow} and {state}");
+    }
+
+    const DNS_QUERY: &[u8] = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x04shop\x07example\0\0\x01\0\x01";
+
+    #[test]
+    fn an_idle_dns_flow_keeps_no_parser_but_counts_on() {
+        let (mut flow, _) = with_state(AppProto::Dns, Transport::Udp, DNS_QUERY);
+        release(&mut flow);
+        assert!(flow.session.is_some(), "nobody has looked at the query");
+        let looked = flow.session.as_mut().and_then(|session| session.looked_mut(0));
+        looked.expect("a transaction").done = [true; 2];
+        release(&mut flow);
+        assert!(flow.session.is_none());
+        let next = Session::resumed(flow.proto, Transport::Udp, u64::from(flow.transactions));
+        assert_eq!(next.map(|session| session.next_tx()), Some(1));
     }
 
     #[test]

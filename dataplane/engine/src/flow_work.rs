@@ -248,7 +248,7 @@ impl Work<'_> {
 
     /// True: the protocol has just been recognised.
     fn feed_one(&mut self, flow: &mut Flow<FlowState>, way: Direction, ports: (u16, u16)) -> bool {
-        let limits = &self.snapshot.settings.app;
+        let config = self.snapshot.parsers();
         let Some(session) = &mut flow.tcp else { return false };
         let user = &mut flow.user;
         let mut recognised = false;
@@ -266,7 +266,7 @@ impl Work<'_> {
                         user.detector = None;
                     }
                     if let Some(parser) = &mut user.session {
-                        parser.gap(way, bytes);
+                        parser.gap(&config, way, bytes);
                     }
                     bytes
                 }
@@ -288,9 +288,8 @@ impl Work<'_> {
                 Chunk::Data(data) => match (&mut user.session, user.proto) {
                     (Some(parser), _) => {
                         progressed = true;
-                        parser.want(self.snapshot.wanted);
                         let bytes = data.len() as u64;
-                        match parser.data(way, data) {
+                        match parser.data(&config, way, data) {
                             Outcome::Ok => bytes,
                             Outcome::Error => {
                                 session.disable_app(way);
@@ -311,7 +310,7 @@ impl Work<'_> {
                             Probe::Found { proto, .. } => {
                                 user.proto = proto;
                                 user.sides[way.index()] = proto;
-                                user.session = Session::over(proto, tcp, limits).map(Box::new);
+                                user.session = Session::over(proto, tcp).map(Box::new);
                                 recognised = true;
                             }
                             Probe::NotFound => {
@@ -370,9 +369,6 @@ impl Work<'_> {
                 Probe::Found { proto, .. } => {
                     user.proto = proto;
                     user.sides[direction.index()] = proto;
-                    user.session =
-                        Session::over(proto, AppTransport::Udp, &self.snapshot.settings.app)
-                            .map(Box::new);
                 }
                 Probe::NotFound => {
                     user.proto = AppProto::Failed;
@@ -390,10 +386,14 @@ impl Work<'_> {
             };
             user.note_side(direction, shown, udp);
         }
+        if user.session.is_none() {
+            let transactions = u64::from(user.transactions);
+            let session = Session::resumed(user.proto, AppTransport::Udp, transactions);
+            user.session = session.map(Box::new);
+        }
         if let Some(parser) = &mut user.session {
-            parser.want(self.snapshot.wanted);
             // A datagram that the parser cannot read leaves the next one to be read.
-            let _: Outcome = parser.data(direction, payload);
+            let _: Outcome = parser.data(&self.snapshot.parsers(), direction, payload);
             if parser.take_progress() {
                 user.dirty = [true; 2];
             }
@@ -415,9 +415,9 @@ impl Work<'_> {
             self.feed(flow, way, (client.1, server.1));
         }
         if let Some(parser) = &mut flow.user.session {
-            parser.want(self.snapshot.wanted);
+            let config = self.snapshot.parsers();
             for way in Direction::BOTH {
-                parser.close(way);
+                parser.close(&config, way);
             }
             if parser.take_progress() {
                 flow.user.dirty = [true; 2];

@@ -209,6 +209,12 @@ impl Snapshot {
         if ignore_checksums { unchecked } else { checked }
     }
 
+    /// What application parsers are told.
+    #[inline]
+    pub fn parsers(&self) -> app::Config<'_> {
+        app::Config { limits: &self.settings.app, wanted: self.wanted }
+    }
+
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.
     pub fn plan(&self, proto: AppProto, direction: Direction) -> Option<&TransactionPlan> {
         let at = PROTOCOLS.iter().position(|&p| p == proto)?;

@@ -1,6 +1,6 @@
 //! Drives an application parser with whatever comes, and asks everything that the engine may ask.
 
-use app::{AppBuffer, AppProto, Limits, Outcome, Session, Transport};
+use app::{AppBuffer, AppProto, BufferSet, Config, Limits, Outcome, Session, Transport};
 use wire::Direction;
 
 use crate::Choices;
@@ -12,7 +12,8 @@ const HELD: usize = 4 << 20;
 /// a length, and so many bytes.
 pub fn drive_session(proto: AppProto, transport: Transport, bytes: &[u8]) {
     let limits = Limits::default();
-    let Some(mut session) = Session::over(proto, transport, &limits) else { return };
+    let Some(mut session) = Session::over(proto, transport) else { return };
+    let config = Config { limits: &limits, wanted: BufferSet::ALL };
     let mut choices = Choices::new(bytes);
     let mut failed = [false; 2];
     while !choices.is_empty() {
@@ -20,17 +21,20 @@ pub fn drive_session(proto: AppProto, transport: Transport, bytes: &[u8]) {
         let way = if step & 1 == 0 { Direction::ToServer } else { Direction::ToClient };
         let length = usize::from(choices.word() & 0x7fff);
         match step >> 4 {
-            14 => session.gap(way, length as u64),
+            14 => session.gap(&config, way, length as u64),
             15 => session.free_before(session.first_tx() + u64::from(step >> 1 & 3)),
             _ if failed[way.index()] => drop(choices.take(length)),
-            _ => failed[way.index()] = session.data(way, choices.take(length)) == Outcome::Error,
+            _ => {
+                let bytes = choices.take(length);
+                failed[way.index()] = session.data(&config, way, bytes) == Outcome::Error;
+            }
         }
         session.take_progress();
         ask(&session);
         assert!(session.buffered() <= HELD, "{} bytes are held", session.buffered());
     }
     for way in Direction::BOTH {
-        session.close(way);
+        session.close(&config, way);
     }
     ask(&session);
 }

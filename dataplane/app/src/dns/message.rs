@@ -117,6 +117,12 @@ impl Message {
         Ok(Some(start))
     }
 
+    /// Bytes held beside itself: of questions, and of names and the message.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let message = self.authorities.as_ref().map_or(0, |(message, _)| message.len());
+        (self.questions.capacity() * size_of::<Question>(), self.names.capacity() + message)
+    }
+
     /// A response's authorities.
     pub(super) fn authorities(&self) -> Vec<Record> {
         let Some((message, at)) = &self.authorities else { return Vec::new() };

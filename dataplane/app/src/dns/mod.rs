@@ -12,7 +12,7 @@ use wire::Direction;
 use crate::event::DnsEvent;
 use crate::limits::Limits;
 use crate::proto::Transport;
-use crate::session::Outcome;
+use crate::session::{Config, Outcome};
 use crate::summary::{DnsQuestion, DnsRecord, DnsSummary, text};
 use crate::txs::{TxKind, TxList};
 use message::{HEADER, Message};
@@ -41,6 +41,12 @@ impl DnsTx {
             return None;
         }
         self.message.question(index).map(|(name, _)| name).filter(|name| !name.is_empty())
+    }
+
+    /// Bytes held: of state, and of names and messages.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let (questions, text) = self.message.held();
+        (size_of::<Self>() + questions, text)
     }
 
     pub(crate) fn is_answer(&self) -> bool {
@@ -154,8 +160,6 @@ fn type_name(rrtype: u16) -> String {
 #[derive(Debug)]
 pub(crate) struct Conn {
     transport: Transport,
-    max_live: usize,
-    max_names: usize,
     /// Of TCP; datagrams are whole.
     streams: Option<Box<[Stream; 2]>>,
     dead: bool,
@@ -173,20 +177,26 @@ struct Stream {
 }
 
 impl Conn {
-    pub(crate) fn new(transport: Transport, limits: &Limits) -> Self {
-        Self {
-            transport,
-            max_live: limits.dns_transactions.max(1),
-            max_names: limits.dns_name_bytes,
-            streams: (transport == Transport::Tcp).then(Box::default),
-            dead: false,
-        }
+    pub(crate) fn new(transport: Transport) -> Self {
+        Self { transport, streams: None, dead: false }
     }
 
-    pub(crate) fn data(&mut self, txs: &mut TxList, dir: Direction, bytes: &[u8]) -> Outcome {
+    /// Whether it knows nothing of what came.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.transport == Transport::Udp
+    }
+
+    pub(crate) fn data(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        dir: Direction,
+        bytes: &[u8],
+    ) -> Outcome {
+        let limits = config.limits;
         if self.transport == Transport::Udp {
             // a datagram that cannot be read is passed over: the next may be good
-            let _ = self.message(txs, bytes, None);
+            let _ = self.message(txs, limits, bytes, None);
             return Outcome::Ok;
         }
         if self.dead {
@@ -211,7 +221,7 @@ impl Conn {
             if pending.is_empty() {
                 // in one piece it need not be copied
                 if let Some((message, tail)) = split_message(rest) {
-                    if self.message(txs, message, Some(dir)).is_err() {
+                    if self.message(txs, limits, message, Some(dir)).is_err() {
                         return Outcome::Error;
                     }
                     rest = tail;
@@ -225,7 +235,7 @@ impl Conn {
                 pending.extend_from_slice(&rest[..n]);
                 rest = &rest[n..];
                 if let Some((message, _)) = split_message(&pending) {
-                    if self.message(txs, message, Some(dir)).is_err() {
+                    if self.message(txs, limits, message, Some(dir)).is_err() {
                         return Outcome::Error;
                     }
                     pending.clear();
@@ -241,13 +251,14 @@ impl Conn {
     fn message(
         &mut self,
         txs: &mut TxList,
+        limits: &Limits,
         bytes: &[u8],
         stream: Option<Direction>,
     ) -> Result<(), Stop> {
         if bytes.is_empty() {
             return Ok(());
         }
-        let message = match Message::parse(bytes, self.max_names) {
+        let message = match Message::parse(bytes, limits.dns_name_bytes) {
             Ok(m) if m.header.fits(bytes.len()) => m,
             _ => {
                 self.dead = true;
@@ -265,11 +276,12 @@ impl Conn {
             }
             Some(Direction::ToServer) => false,
         };
-        if txs.len() >= self.max_live {
-            txs.free_before(txs.next() + 1 - self.max_live as u64);
+        let most = limits.dns_transactions.max(1);
+        if txs.len() >= most {
+            txs.free_before(txs.next() + 1 - most as u64);
         }
         let (flags, odd) = (message.header.flags, message.odd);
-        let tx = txs.push(TxKind::Dns(DnsTx { message, answer }));
+        let tx = txs.push(TxKind::Dns(Box::new(DnsTx { message, answer })));
         if flags & message::Z != 0 {
             txs.raise(tx, DnsEvent::ZFlagSet);
         }

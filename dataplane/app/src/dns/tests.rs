@@ -3,13 +3,11 @@
 use proptest::prelude::*;
 use wire::Direction::{ToClient, ToServer};
 
-use crate::tests::dns_query;
-use crate::{
-    AppBuffer, AppProto, DnsEvent, DnsSummary, Limits, Outcome, Session, Transport, TxSummary,
-};
+use crate::tests::{Parser, dns_query};
+use crate::{AppBuffer, AppProto, DnsEvent, DnsSummary, Limits, Outcome, Transport, TxSummary};
 
-fn session(transport: Transport) -> Session {
-    Session::over(AppProto::Dns, transport, &Limits::default()).unwrap()
+fn session(transport: Transport) -> Parser {
+    Parser::over(AppProto::Dns, transport, &Limits::default())
 }
 
 fn answer(query: &[u8]) -> Vec<u8> {
@@ -23,7 +21,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u16).to_be_bytes()[..], message].concat()
 }
 
-fn names(s: &Session) -> Vec<Vec<String>> {
+fn names(s: &Parser) -> Vec<Vec<String>> {
     let of = |tx| {
         (0..)
             .map_while(|i| s.tx(tx)?.buffer(AppBuffer::DnsQuery, i))
@@ -33,7 +31,7 @@ fn names(s: &Session) -> Vec<Vec<String>> {
     (s.first_tx()..s.next_tx()).map(of).collect()
 }
 
-fn summary(s: &Session, tx: u64) -> DnsSummary {
+fn summary(s: &Parser, tx: u64) -> DnsSummary {
     match s.tx(tx).unwrap().summary() {
         TxSummary::Dns(d) => d,
         other => panic!("{other:?}"),

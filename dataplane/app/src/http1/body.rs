@@ -4,6 +4,8 @@ use super::decode::{Coding, Decoder};
 
 /// Bytes beyond what the next look needs that may wait, where nobody looks.
 const SLACK: usize = 256 * 1024;
+/// Room is made at once for at most this many times the bytes that have come.
+const GROWTH: usize = 3;
 /// Decoded bytes may be this many times those that came (as in libhtp); above the bomb limit.
 const BOMB_RATIO: u64 = 2048;
 
@@ -73,6 +75,22 @@ impl Body {
     /// A layer was not what it was announced as.
     pub(super) fn failed(&self) -> bool {
         self.decoder.failed
+    }
+
+    /// Says that these bytes come next, and how many in all are announced from them on. Room is made for
+    /// those that the next look needs, but not for many more than have come.
+    pub(super) fn announce(&mut self, bytes: usize, announced: u64) {
+        let have = self.data.len() + bytes;
+        if have <= self.data.capacity() || !self.decoder.is_plain() || self.is_full() {
+            return;
+        }
+        let look = self.limits.min_inspect.max(self.limits.window);
+        let most = if self.limits.limit == 0 { look } else { look.min(self.limits.limit) };
+        let rest = most.saturating_sub(self.data.len() as u64).min(announced);
+        let rest = usize::try_from(rest).unwrap_or(usize::MAX).min(have.saturating_mul(GROWTH));
+        if rest > bytes {
+            self.data.reserve_exact(rest);
+        }
     }
 
     /// Takes what came next.
@@ -229,6 +247,24 @@ mod tests {
         b.push(b"after");
         let w = b.window(true).unwrap();
         assert_eq!((w.data, w.offset, w.fresh), (&b"after"[..], 106, 0));
+    }
+
+    #[test]
+    fn room_is_made_for_what_is_announced_but_not_for_what_is_only_promised() {
+        let limits = BodyLimits { limit: 0, min_inspect: 16_384, window: 4_096 };
+        let mut b = body(limits);
+        let mut rooms = Vec::new();
+        for at in 0..10 {
+            b.announce(1_600, 16_000 - at * 1_600);
+            b.push(&[1; 1_600]);
+            rooms.push(b.data.capacity());
+        }
+        rooms.dedup();
+        assert_eq!(rooms, [4_800, 16_000]);
+        let mut b = body(limits);
+        b.announce(10, u64::MAX);
+        b.push(&[1; 10]);
+        assert!(b.data.capacity() <= 40);
     }
 
     #[test]

@@ -5,25 +5,29 @@ use wire::Direction;
 
 use super::body::Body;
 use super::headers::{Added, Room, split_field, split_response_field};
+use super::name;
 use super::tx::{HttpTx, Side};
 use super::{Fatal, oddities, progress};
 use crate::AppBuffer;
-use crate::buffer::BufferSet;
 use crate::event::{EventSet, HttpEvent};
-use crate::limits::Limits;
 use crate::line::{LineBuf, chomp};
+use crate::session::Config;
 use crate::txs::TxList;
+use crate::waiting::Waiting;
 
-/// The part of a parser that knows which transaction it fills.
+/// The part of a parser that knows which transaction it fills, with where it is, `At`.
 #[derive(Debug)]
-pub(super) struct Half {
-    pub(super) dir: Direction,
-    /// The transaction being filled.
-    pub(super) tx: Option<u64>,
+pub(super) struct Half<At> {
     pub(super) line: LineBuf,
-    pub(super) field: FieldBuf,
+    field: FieldBuf,
     /// Bytes of the body, or of the chunk, still to come.
     pub(super) left: u64,
+    /// The transaction being filled, or the last that was, plus one.
+    id: u64,
+    /// One is being filled.
+    open: bool,
+    pub(super) dir: Direction,
+    pub(super) at: At,
 }
 
 /// What bytes of a body led to.
@@ -36,9 +40,7 @@ struct BodySeen {
 
 /// A header field that may go on in the next line.
 #[derive(Debug, Default)]
-pub(super) struct FieldBuf {
-    field: Option<Vec<u8>>,
-}
+struct FieldBuf(Waiting);
 
 /// What goes on in the next line begins with one of these.
 fn is_fold(b: u8) -> bool {
@@ -58,9 +60,8 @@ impl FieldBuf {
         let text = &line[line.iter().take_while(|&&b| is_fold(b)).count()..];
         let folded = line.first().is_none_or(|&b| is_fold(b));
         let has_colon = |s: &[u8]| memchr::memchr(b':', s).is_some();
-        if let Some(field) = self.field.as_mut().filter(|_| folded)
-            && !(strict && has_colon(line) && has_colon(field))
-        {
+        if folded && self.0.is_some() && !(strict && has_colon(line) && has_colon(self.0.get())) {
+            let field = self.0.get_mut();
             if field.len() + line.len() > limit {
                 return Err(Fatal::Line);
             }
@@ -68,22 +69,39 @@ impl FieldBuf {
             return Ok((None, false));
         }
         // a continuation of nothing is a field of its own
-        Ok((self.field.replace(text.to_vec()), folded))
-    }
-
-    fn len(&self) -> usize {
-        self.field.as_ref().map_or(0, Vec::len)
+        let before = self.0.take();
+        self.0.get_mut().extend_from_slice(text);
+        Ok((before, folded))
     }
 }
 
-impl Half {
+impl<At: Default> Half<At> {
     pub(super) fn new(dir: Direction) -> Self {
-        Self { dir, tx: None, line: LineBuf::default(), field: FieldBuf::default(), left: 0 }
+        let (line, field) = Default::default();
+        Self { line, field, left: 0, id: 0, open: false, dir, at: At::default() }
+    }
+}
+
+impl<At> Half<At> {
+    /// The transaction being filled.
+    pub(super) fn tx(&self) -> Option<u64> {
+        self.open.then(|| self.id - 1)
+    }
+
+    /// The one after the last that was filled, or is.
+    pub(super) fn next(&self) -> u64 {
+        self.id
+    }
+
+    /// Begins to fill a transaction.
+    pub(super) fn begin(&mut self, id: u64) {
+        self.id = id + 1;
+        self.open = true;
     }
 
     /// Changes the transaction, if the engine has not let it go.
     pub(super) fn with(&self, txs: &mut TxList, change: impl FnOnce(&mut HttpTx)) {
-        if let Some(tx) = self.tx.and_then(|id| txs.http(id)) {
+        if let Some(tx) = self.tx().and_then(|id| txs.http(id)) {
             change(tx);
         }
     }
@@ -105,21 +123,22 @@ impl Half {
     }
 
     /// Bytes of a body.
-    pub(super) fn data(&self, txs: &mut TxList, limits: &Limits, wanted: BufferSet, bytes: &[u8]) {
+    pub(super) fn data(&self, txs: &mut TxList, config: &Config<'_>, bytes: &[u8]) {
         self.count(txs, bytes.len() as u64);
         let (buffer, looks) = match self.dir {
-            Direction::ToServer => (AppBuffer::HttpRequestBody, limits.http_request_body),
-            Direction::ToClient => (AppBuffer::HttpReplyBody, limits.http_response_body),
+            Direction::ToServer => (AppBuffer::HttpRequestBody, config.limits.http_request_body),
+            Direction::ToClient => (AppBuffer::HttpReplyBody, config.limits.http_response_body),
         };
-        if bytes.is_empty() || !wanted.contains(buffer) {
+        if bytes.is_empty() || !config.wanted.contains(buffer) {
             return;
         }
         let mut seen = BodySeen::default();
+        let left = self.left;
         self.side(txs, |side| {
-            let codings = &side.codings;
-            let body = side
-                .body
-                .get_or_insert_with(|| Box::new(Body::new(looks, codings, limits.http_bomb_limit)));
+            let codings = side.headers.apart().map_or(&[][..], |apart| &apart.codings);
+            let bomb = config.limits.http_bomb_limit;
+            let body = side.body.get_or_insert_with(|| Box::new(Body::new(looks, codings, bomb)));
+            body.announce(bytes.len(), left);
             body.push(bytes);
             seen = BodySeen {
                 ready: body.window(false).is_some(),
@@ -150,30 +169,36 @@ impl Half {
 
     /// Records that something is odd.
     pub(super) fn raise(&self, txs: &mut TxList, event: HttpEvent) {
-        if let Some(id) = self.tx {
+        if let Some(id) = self.tx() {
             txs.raise(id, event);
         }
     }
 
     /// Records all that is odd.
     pub(super) fn raise_all(&self, txs: &mut TxList, events: EventSet) {
-        if let Some(id) = self.tx {
+        if let Some(id) = self.tx() {
             txs.raise_all(id, events);
         }
     }
 
-    /// Takes a line of the header, or of the trailer.
+    /// Takes a line of the header, or of the trailer; `rest` is what has come behind it.
     pub(super) fn header_line(
         &mut self,
         txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
+        config: &Config<'_>,
         line: &[u8],
+        rest: &[u8],
     ) -> Result<(), Fatal> {
-        self.raw(txs, limits, wanted, line);
+        self.raw(txs, config, line);
+        let begins = line.first().is_some_and(|&b| !is_fold(b) && b != b'\r');
+        if begins && ends_field(rest) {
+            // it is complete, and need not wait
+            self.flush_field(txs, config)?;
+            return self.add_field(txs, config, chomp(line));
+        }
         let strict = self.dir == Direction::ToClient
-            && self.tx.and_then(|id| txs.http(id)).is_some_and(|tx| tx.response.is_11(0));
-        let (field, odd) = self.field.line(line, limits.http_field, strict)?;
+            && self.tx().and_then(|id| txs.http(id)).is_some_and(|tx| tx.is_answered_by_11());
+        let (field, odd) = self.field.line(line, config.limits.http_field, strict)?;
         if odd {
             self.raise(
                 txs,
@@ -184,42 +209,53 @@ impl Half {
             );
         }
         match field {
-            Some(field) => self.add_field(txs, limits, &field),
+            Some(field) => self.add_field(txs, config, &field),
             None => Ok(()),
         }
     }
 
-    /// Keeps what was sent of the header.
-    pub(super) fn raw(&self, txs: &mut TxList, limits: &Limits, wanted: BufferSet, line: &[u8]) {
-        if wanted.contains(header_raw(self.dir)) {
+    /// Keeps what was sent of the header, but not of a trailer.
+    pub(super) fn raw(&self, txs: &mut TxList, config: &Config<'_>, line: &[u8]) {
+        if config.wanted.contains(header_raw(self.dir)) {
             self.side(txs, |side| {
-                let room = limits.http_header_bytes.saturating_sub(side.raw.len());
-                side.raw.extend_from_slice(&line[..line.len().min(room)]);
+                if side.progress < progress::TRAILER {
+                    side.headers.add_raw(line, config.limits.http_header_bytes);
+                }
             });
         }
     }
 
     /// The last field is complete.
-    pub(super) fn flush_field(&mut self, txs: &mut TxList, limits: &Limits) -> Result<(), Fatal> {
-        match self.field.field.take() {
-            Some(field) => self.add_field(txs, limits, &field),
+    pub(super) fn flush_field(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+    ) -> Result<(), Fatal> {
+        match self.field.0.take() {
+            Some(field) => self.add_field(txs, config, &field),
             None => Ok(()),
         }
     }
 
-    fn add_field(&self, txs: &mut TxList, limits: &Limits, field: &[u8]) -> Result<(), Fatal> {
+    fn add_field(&self, txs: &mut TxList, config: &Config<'_>, field: &[u8]) -> Result<(), Fatal> {
         let (name, value) = match self.dir {
             Direction::ToServer => split_field(field),
             Direction::ToClient => split_response_field(field),
         };
-        let room = Room { fields: limits.http_headers, bytes: limits.http_header_bytes };
-        let cookie: &[u8] = match self.dir {
-            Direction::ToServer => b"cookie",
-            Direction::ToClient => b"set-cookie",
+        let room =
+            Room { fields: config.limits.http_headers, bytes: config.limits.http_header_bytes };
+        let cookie = match self.dir {
+            Direction::ToServer => name::COOKIE,
+            Direction::ToClient => name::SET_COOKIE,
         };
-        let Some(id) = self.tx else { return Ok(()) };
+        let Some(id) = self.tx() else { return Ok(()) };
         let Some(tx) = txs.http(id) else { return Ok(()) };
-        let added = tx.side_mut(self.dir).headers.add(name, value, cookie, room)?;
+        let side = tx.side_mut(self.dir);
+        // what rules look at was final before the trailer
+        let added = match side.progress {
+            progress::TRAILER.. => Added::New,
+            _ => side.headers.add(name, value, cookie, room)?,
+        };
         let mut events = oddities::of_field(field, self.dir);
         match (added, self.dir) {
             (Added::New, _) => {}
@@ -240,34 +276,29 @@ impl Half {
         Ok(())
     }
 
-    /// All fields are there, or no more will come: makes the buffers that rules ask for.
-    pub(super) fn seal(&self, txs: &mut TxList, wanted: BufferSet) {
+    /// All fields are there, or no more will come.
+    pub(super) fn seal(&self, txs: &mut TxList, config: &Config<'_>) {
         let (names, start) = match self.dir {
             Direction::ToServer => (AppBuffer::HttpHeaderNames, AppBuffer::HttpStart),
             Direction::ToClient => (AppBuffer::HttpReplyHeaderNames, AppBuffer::HttpReplyStart),
         };
         self.side(txs, |side| {
             side.headers.seal();
-            if wanted.contains(names) {
-                side.make_names();
-            }
-            if wanted.contains(start) {
-                side.make_start();
-            }
+            side.wanted = [config.wanted.contains(names), config.wanted.contains(start)];
         });
     }
 
     /// The message is over. True: there was one.
-    pub(super) fn complete(&mut self, txs: &mut TxList, wanted: BufferSet) {
-        if self.tx.is_some() {
+    pub(super) fn complete(&mut self, txs: &mut TxList, config: &Config<'_>) {
+        if self.open {
             let mut open = false;
             self.side(txs, |side| open = side.progress < progress::BODY);
             if open {
-                self.seal(txs, wanted);
+                self.seal(txs, config);
             }
             self.step(txs, progress::COMPLETE);
         }
-        self.tx = None;
+        self.open = false;
         self.left = 0;
     }
 
@@ -278,7 +309,17 @@ impl Half {
     }
 
     pub(super) fn buffered(&self) -> usize {
-        self.line.pending().len() + self.field.len()
+        self.line.pending().len() + self.field.0.len()
+    }
+}
+
+/// Whether what comes behind a line shows that the field ends with it: it begins with what goes on
+/// with no field, or is the empty line.
+fn ends_field(rest: &[u8]) -> bool {
+    match rest {
+        [] => false,
+        [b'\r', b'\n', ..] => true,
+        [b, ..] => !is_fold(*b) && !matches!(b, b'\r' | b'\n'),
     }
 }
 

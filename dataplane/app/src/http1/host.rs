@@ -2,28 +2,44 @@
 
 use memchr::memchr;
 
+use super::headers::Span;
+
+/// What a Host field says.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Host {
+    /// Where the host is in the value.
+    pub(super) span: Span,
+    /// It counts in lower case: only a host without port does (as in Suricata).
+    pub(super) lower: bool,
+    pub(super) port: Option<u16>,
+}
+
+impl Host {
+    /// The host as it counts, of the value that this was read from.
+    pub(super) fn text(&self, value: &[u8]) -> Vec<u8> {
+        let host = self.span.of(value).unwrap_or_default();
+        if self.lower { host.to_ascii_lowercase() } else { host.to_vec() }
+    }
+}
+
 /// Splits `value` into host and port. There is no host in an empty value or an IPv6 address
-/// without its closing bracket. Only a host without port is put in lower case (so does Suricata).
-pub(super) fn parse(value: &[u8]) -> Option<(Vec<u8>, Option<u16>)> {
+/// without its closing bracket.
+pub(super) fn parse(value: &[u8]) -> Option<Host> {
+    let blanks = value.iter().take_while(|&&b| is_space(b)).count();
     let value = trim(value);
+    let host = |end, lower, port| Host { span: Span::new(blanks, blanks + end), lower, port };
     match value.first()? {
         b'[' => {
             let end = memchr(b']', value)? + 1;
-            let port = value[end..].strip_prefix(b":").and_then(port_number);
-            Some((value[..end].to_vec(), port))
+            Some(host(end, false, value[end..].strip_prefix(b":").and_then(port_number)))
         }
-        _ => match memchr(b':', value) {
-            None => Some((value.to_ascii_lowercase(), None)),
+        _ => Some(match memchr(b':', value) {
+            None => host(value.len(), true, None),
             Some(colon) => {
-                let mut host = &value[..colon];
-                while let [head @ .., last] = host
-                    && is_space(*last)
-                {
-                    host = head;
-                }
-                Some((host.to_vec(), port_number(&value[colon + 1..])))
+                let blanks = value[..colon].iter().rev().take_while(|&&b| is_space(b)).count();
+                host(colon - blanks, false, port_number(&value[colon + 1..]))
             }
-        },
+        }),
     }
 }
 
@@ -68,7 +84,10 @@ mod tests {
 
     #[test]
     fn hosts_and_ports_come_apart() {
-        let host = |v: &str| parse(v.as_bytes()).map(|(h, p)| (String::from_utf8(h).unwrap(), p));
+        let host = |v: &str| {
+            let host = parse(v.as_bytes())?;
+            Some((String::from_utf8(host.text(v.as_bytes())).unwrap(), host.port))
+        };
         assert_eq!(host("Foo.COM"), Some(("foo.com".into(), None)));
         assert_eq!(host(" Foo.COM.:8080 "), Some(("Foo.COM.".into(), Some(8080))));
         assert_eq!(host("Ab.C :77"), Some(("Ab.C".into(), Some(77))));

@@ -7,6 +7,7 @@ mod decode;
 mod half;
 mod headers;
 mod host;
+mod name;
 mod oddities;
 mod request;
 mod response;
@@ -17,10 +18,9 @@ mod uri;
 
 use wire::Direction;
 
-use crate::buffer::BufferSet;
 use crate::event::HttpEvent;
 use crate::limits::Limits;
-use crate::session::{Outcome, Tunnel};
+use crate::session::{Config, Outcome, Tunnel};
 use crate::txs::TxList;
 
 pub use body::{BodyLimits, BodyWindow};
@@ -79,11 +79,8 @@ enum Signal {
 }
 
 /// Both directions of one connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Conn {
-    limits: Limits,
-    /// What rules look at.
-    wanted: BufferSet,
     request: request::Request,
     response: response::Response,
     dead: bool,
@@ -91,46 +88,53 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(crate) fn new(limits: &Limits) -> Self {
-        Self {
-            limits: *limits,
-            wanted: BufferSet::ALL,
-            request: request::Request::default(),
-            response: response::Response::default(),
-            dead: false,
-            tunnel: None,
-        }
-    }
-
-    /// Only these buffers need to be made from here on.
-    pub(crate) fn want(&mut self, wanted: BufferSet) {
-        self.wanted = wanted;
-    }
-
-    pub(crate) fn data(&mut self, txs: &mut TxList, dir: Direction, bytes: &[u8]) -> Outcome {
+    pub(crate) fn data(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        dir: Direction,
+        bytes: &[u8],
+    ) -> Outcome {
         if self.dead {
             return Outcome::Error;
         }
         if self.tunnel.is_some() {
             return Outcome::Ok;
         }
-        let done = match dir {
-            Direction::ToServer => self.request.feed(txs, &self.limits, self.wanted, bytes, false),
-            Direction::ToClient => self.respond(txs, bytes, false),
-        };
-        self.settle(txs, dir, done)
+        let done = self.feed(txs, config, dir, bytes, false);
+        self.settle(txs, config, dir, done)
     }
 
-    fn respond(&mut self, txs: &mut TxList, bytes: &[u8], closed: bool) -> Result<(), Fatal> {
+    fn feed(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        dir: Direction,
+        bytes: &[u8],
+        closed: bool,
+    ) -> Result<(), Fatal> {
+        match dir {
+            Direction::ToServer => self.request.feed(txs, config, bytes, closed),
+            Direction::ToClient => self.respond(txs, config, bytes, closed),
+        }
+    }
+
+    fn respond(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        bytes: &[u8],
+        closed: bool,
+    ) -> Result<(), Fatal> {
         let mut rest = bytes;
         loop {
-            match self.response.feed(txs, &self.limits, self.wanted, &mut rest, closed)? {
+            match self.response.feed(txs, config, &mut rest, closed)? {
                 None => return Ok(()),
-                Some(Signal::ConnectRefused) => self.request.resume(txs, self.wanted),
-                Some(Signal::BodyRefused) => self.request.skip_body(txs, self.wanted),
+                Some(Signal::ConnectRefused) => self.request.resume(txs, config),
+                Some(Signal::BodyRefused) => self.request.skip_body(txs, config),
                 Some(Signal::Tunnel(kind)) => {
-                    self.request.end(txs, self.wanted);
-                    self.response.end(txs, self.wanted);
+                    self.request.end(txs, config);
+                    self.response.end(txs, config);
                     self.tunnel = Some(kind);
                     return Ok(());
                 }
@@ -139,7 +143,13 @@ impl Conn {
     }
 
     /// A side that cannot go on takes the other with it, as the pairing is lost.
-    fn settle(&mut self, txs: &mut TxList, dir: Direction, done: Result<(), Fatal>) -> Outcome {
+    fn settle(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        dir: Direction,
+        done: Result<(), Fatal>,
+    ) -> Outcome {
         let Err(why) = done else { return Outcome::Ok };
         let (tx, [line, fields]) = match dir {
             Direction::ToServer => (
@@ -157,31 +167,28 @@ impl Conn {
             _ => {}
         }
         self.dead = true;
-        self.request.end(txs, self.wanted);
-        self.response.end(txs, self.wanted);
+        self.request.end(txs, config);
+        self.response.end(txs, config);
         txs.touch();
         Outcome::Error
     }
 
-    pub(crate) fn gap(&mut self, txs: &mut TxList, dir: Direction, len: u64) {
+    pub(crate) fn gap(&mut self, txs: &mut TxList, config: &Config<'_>, dir: Direction, len: u64) {
         if self.dead || self.tunnel.is_some() {
             return;
         }
         match dir {
-            Direction::ToServer => self.request.gap(txs, self.wanted, len),
-            Direction::ToClient => self.response.gap(txs, self.wanted, len),
+            Direction::ToServer => self.request.gap(txs, config, len),
+            Direction::ToClient => self.response.gap(txs, config, len),
         }
     }
 
-    pub(crate) fn close(&mut self, txs: &mut TxList, dir: Direction) {
+    pub(crate) fn close(&mut self, txs: &mut TxList, config: &Config<'_>, dir: Direction) {
         if self.dead || self.tunnel.is_some() {
             return;
         }
-        let done = match dir {
-            Direction::ToServer => self.request.feed(txs, &self.limits, self.wanted, b"", true),
-            Direction::ToClient => self.respond(txs, b"", true),
-        };
-        let _ = self.settle(txs, dir, done);
+        let done = self.feed(txs, config, dir, b"", true);
+        let _ = self.settle(txs, config, dir, done);
     }
 
     pub(crate) fn tunnel(&self) -> Option<Tunnel> {

@@ -3,11 +3,15 @@
 use wire::Direction;
 
 use super::host::is_space;
+use super::name;
 use super::tx::HttpTx;
 use crate::event::{EventSet, HttpEvent};
 
 /// Schemes of the Authorization field that are known.
 const SCHEMES: [&[u8]; 3] = [b"basic", b"digest", b"bearer"];
+
+/// Protocols that a status line may name.
+const PROTOCOLS: [&[u8]; 3] = [b"HTTP/1.1", b"HTTP/1.0", b"HTTP/0.9"];
 
 /// Of a request line, its end taken off.
 pub(super) fn of_request_line(line: &[u8]) -> EventSet {
@@ -52,33 +56,53 @@ pub(super) fn of_field(field: &[u8], dir: Direction) -> EventSet {
     events
 }
 
-/// A character of a token (RFC 9110, 5.6.2).
+/// The characters of a token (RFC 9110, 5.6.2).
+const TOKEN: [bool; 256] = {
+    let mut is = [false; 256];
+    let signs = b"!#$%&'*+-.^_`|~";
+    let mut b = 0;
+    while b < 256 {
+        is[b] = (b as u8).is_ascii_alphanumeric();
+        b += 1;
+    }
+    let mut at = 0;
+    while at < signs.len() {
+        is[signs[at] as usize] = true;
+        at += 1;
+    }
+    is
+};
+
 fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+    TOKEN[usize::from(b)]
 }
 
 /// Of a request whose header is complete.
 pub(super) fn of_request(tx: &HttpTx) -> EventSet {
     let mut events = EventSet::default();
     let headers = &tx.request.headers;
-    let field = headers.get(b"host");
+    let field = headers.get(name::HOST);
     if field.is_none() && tx.request.is_11(2) {
         events.insert(HttpEvent::MissingHostHeader);
     }
-    let (name, port) = field.and_then(super::host::parse).unwrap_or_default();
-    if field.is_some() && !is_hostname(&name) {
+    let asked = field.and_then(super::host::parse).unwrap_or_default();
+    let host = field.and_then(|value| asked.span.of(value)).unwrap_or_default();
+    if field.is_some() && !is_hostname(host) {
         events.insert(HttpEvent::RequestHeaderHostInvalid);
     }
-    if let Some(host) = &tx.uri_host {
-        if !is_hostname(host) {
+    if let Some(apart) = &tx.apart
+        && let Some(named) = &apart.uri_host
+    {
+        if !is_hostname(named) {
             events.insert(HttpEvent::RequestUriHostInvalid);
         }
-        let ports = port.is_some() && tx.uri_port.is_some() && port != tx.uri_port;
-        if field.is_some() && (!name.eq_ignore_ascii_case(host) || ports) {
+        let ports = [asked.port, apart.uri_port];
+        let ports = ports.iter().all(Option::is_some) && asked.port != apart.uri_port;
+        if field.is_some() && (!host.eq_ignore_ascii_case(named) || ports) {
             events.insert(HttpEvent::HostHeaderAmbiguous);
         }
     }
-    if let Some(credentials) = headers.get(b"authorization") {
+    if let Some(credentials) = headers.get(name::AUTHORIZATION) {
         let scheme = credentials.split(|&b| b == b' ').next().unwrap_or_default();
         if !SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
             events.insert(HttpEvent::RequestAuthUnrecognized);
@@ -103,25 +127,25 @@ fn is_hostname(host: &[u8]) -> bool {
 /// Of a response whose header is complete. `chunked`: what its transfer coding says, if it has any.
 pub(super) fn of_response(tx: &HttpTx, chunked: Option<bool>) -> EventSet {
     let mut events = EventSet::default();
-    let headers = &tx.response.headers;
-    let protocol = tx.response.part(0).unwrap_or_default();
-    if !matches!(protocol.to_ascii_uppercase().as_slice(), b"HTTP/0.9" | b"HTTP/1.0" | b"HTTP/1.1")
-    {
+    let Some(response) = tx.response() else { return events };
+    let headers = &response.headers;
+    let protocol = response.part(0).unwrap_or_default();
+    if !PROTOCOLS.iter().any(|known| protocol.eq_ignore_ascii_case(known)) {
         events.insert(HttpEvent::ResponseInvalidProtocol);
     }
-    if tx.status.unwrap_or(0) == 0 {
+    if tx.status().unwrap_or(0) == 0 {
         events.insert(HttpEvent::ResponseInvalidStatus);
     }
     if chunked == Some(true) {
-        let coding = headers.get(b"transfer-encoding").unwrap_or_default();
+        let coding = headers.get(name::TRANSFER_ENCODING).unwrap_or_default();
         if !coding.eq_ignore_ascii_case(b"chunked") {
             events.insert(HttpEvent::ResponseAbnormalTransferEncoding);
         }
-        if !tx.response.is_11(0) {
+        if !response.is_11(0) {
             events.insert(HttpEvent::ResponseChunkedOldProto);
         }
-    } else if headers.get(b"content-length").is_none()
-        && headers.get(b"content-type").is_some_and(|value| {
+    } else if headers.get(name::CONTENT_LENGTH).is_none()
+        && headers.get(name::CONTENT_TYPE).is_some_and(|value| {
             memchr::memmem::find(&value.to_ascii_lowercase(), b"multipart/byteranges").is_some()
         })
     {

@@ -1,17 +1,18 @@
 //! The request side of a connection: request lines, header fields and bodies out of chunks.
 
+use std::num::NonZeroU16;
+
 use wire::Direction;
 
 use super::half::{Half, ends_header};
-use super::headers::{content_length, has_token};
+use super::headers::{Span, content_length, has_token};
 use super::host::{self, is_space, trim};
-use super::tx::HttpTx;
-use super::uri::Parts;
-use super::{Fatal, METHODS, chunk_size, oddities, progress};
-use crate::buffer::BufferSet;
+use super::tx::{HttpTx, Uri};
+use super::uri::{Parts, is_normal};
+use super::{Fatal, METHODS, chunk_size, name, oddities, progress};
 use crate::event::{EventSet, HttpEvent};
-use crate::limits::Limits;
 use crate::line::{chomp, is_empty_line};
+use crate::session::Config;
 use crate::txs::{TxKind, TxList};
 
 /// Most white space that may follow a request line without protocol for it to count as HTTP/0.9.
@@ -20,10 +21,14 @@ const SHORT_REQUEST_SLACK: usize = 16;
 /// The parser of one connection's requests.
 #[derive(Debug)]
 pub(super) struct Request {
+    half: Half<At>,
+}
+
+#[derive(Debug, Default)]
+struct At {
     state: State,
-    half: Half,
-    /// The length that the header announced, while none of the body has come.
-    untouched: Option<u64>,
+    /// The header has announced a length, and none of the body has come.
+    untouched: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +52,7 @@ enum State {
 
 impl Default for Request {
     fn default() -> Self {
-        Self { state: State::default(), half: Half::new(Direction::ToServer), untouched: None }
+        Self { half: Half::new(Direction::ToServer) }
     }
 }
 
@@ -56,57 +61,56 @@ impl Request {
     pub(super) fn feed(
         &mut self,
         txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
+        config: &Config<'_>,
         bytes: &[u8],
         closed: bool,
     ) -> Result<(), Fatal> {
         let mut rest = bytes;
         loop {
-            match self.state {
+            match self.half.at.state {
                 State::Idle => {
                     if rest.is_empty() {
                         return Ok(());
                     }
-                    super::check_room(txs, limits)?;
+                    super::check_room(txs, config.limits)?;
                     let mut tx = HttpTx::default();
                     tx.request.progress = progress::LINE;
-                    self.half.tx = Some(txs.push(TxKind::Http(Box::new(tx))));
-                    self.state = State::Line;
+                    self.half.begin(txs.push(TxKind::Http(Box::new(tx))));
+                    self.half.at.state = State::Line;
                 }
-                State::Line => match self.half.line.next(&mut rest, limits.http_field)? {
+                State::Line => match self.half.line.next(&mut rest, config.limits.http_field)? {
                     Some(line) if is_empty_line(&line) => {}
-                    Some(line) => self.request_line(txs, limits, wanted, &line, rest),
+                    Some(line) => self.request_line(txs, config, &line, rest),
                     None => {
                         if closed && !self.half.line.is_empty() {
                             let line = self.half.line.take();
-                            self.request_line(txs, limits, wanted, &line, rest);
+                            self.request_line(txs, config, &line, rest);
                             continue;
                         }
                         return Ok(());
                     }
                 },
                 State::Headers | State::Trailer => {
-                    match self.half.line.next(&mut rest, limits.http_field)? {
+                    match self.half.line.next(&mut rest, config.limits.http_field)? {
                         Some(line) if ends_header(&line, rest) => {
-                            self.half.raw(txs, limits, wanted, &line);
-                            self.half.flush_field(txs, limits)?;
-                            if self.state == State::Trailer {
+                            self.half.raw(txs, config, &line);
+                            self.half.flush_field(txs, config)?;
+                            if self.half.at.state == State::Trailer {
                                 self.finish_message(txs);
                             } else {
-                                self.half.seal(txs, wanted);
+                                self.half.seal(txs, config);
                                 self.header_complete(txs)?;
                             }
                         }
-                        Some(line) => self.half.header_line(txs, limits, wanted, &line)?,
+                        Some(line) => self.half.header_line(txs, config, &line, rest)?,
                         None => {
                             if closed {
                                 let line = self.half.line.take();
                                 if !line.is_empty() {
-                                    self.half.header_line(txs, limits, wanted, &line)?;
+                                    self.half.header_line(txs, config, &line, b"")?;
                                 }
-                                self.half.flush_field(txs, limits)?;
-                                self.complete(txs, wanted);
+                                self.half.flush_field(txs, config)?;
+                                self.complete(txs, config);
                             }
                             return Ok(());
                         }
@@ -114,47 +118,49 @@ impl Request {
                 }
                 State::Connect | State::Ignore => {
                     if closed {
-                        self.complete(txs, wanted);
+                        self.complete(txs, config);
                     }
                     return Ok(());
                 }
                 State::Body | State::ChunkData => {
                     if rest.is_empty() {
                         if closed {
-                            self.complete(txs, wanted);
+                            self.complete(txs, config);
                         }
                         return Ok(());
                     }
                     let n = self.half.left.min(rest.len() as u64);
                     let (bytes, tail) = rest.split_at(n as usize);
                     rest = tail;
-                    self.half.data(txs, limits, wanted, bytes);
+                    self.half.data(txs, config, bytes);
                     self.body(n);
                 }
                 State::ChunkSize | State::ChunkEnd => {
-                    match self.half.line.next(&mut rest, limits.http_field)? {
-                        Some(_) if self.state == State::ChunkEnd => self.state = State::ChunkSize,
+                    match self.half.line.next(&mut rest, config.limits.http_field)? {
+                        Some(_) if self.half.at.state == State::ChunkEnd => {
+                            self.half.at.state = State::ChunkSize
+                        }
                         Some(line) => match self.chunk_size(txs, &line)? {
                             None => {}
                             Some(0) => {
-                                self.state = State::Trailer;
+                                self.half.at.state = State::Trailer;
                                 self.half.step(txs, progress::TRAILER);
                             }
                             Some(size) => {
                                 self.half.left = size;
-                                self.state = State::ChunkData;
+                                self.half.at.state = State::ChunkData;
                             }
                         },
                         None => {
                             if closed {
-                                self.complete(txs, wanted);
+                                self.complete(txs, config);
                             }
                             return Ok(());
                         }
                     }
                 }
                 State::After => {
-                    if !self.after(txs, limits, wanted, &mut rest, closed)? {
+                    if !self.after(txs, config, &mut rest, closed)? {
                         return Ok(());
                     }
                 }
@@ -162,36 +168,41 @@ impl Request {
         }
     }
 
-    fn request_line(
-        &mut self,
-        txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
-        line: &[u8],
-        rest: &[u8],
-    ) {
+    fn request_line(&mut self, txs: &mut TxList, config: &Config<'_>, line: &[u8], rest: &[u8]) {
         let text = chomp(line);
-        let line = RequestLine::parse(text, limits.http_space_in_uri);
+        let line = RequestLine::parse(text, config.limits.http_space_in_uri);
         self.half.with(txs, |tx| {
-            tx.request.line = text.to_vec();
+            let request = &mut tx.request;
+            request.headers.begin(text, rest);
             let mut end = 0;
-            tx.request.parts = [Some(line.method), line.uri, line.protocol].map(|part| {
+            request.parts = [Some(line.method), line.uri, line.protocol].map(|part| {
                 // the parts stand one behind the other
-                let at = end + memchr::memmem::find(&text[end..], part?)?;
-                end = at + part?.len();
-                Some((at as u32, end as u32))
+                let Some(part) = part else { return Span::NONE };
+                let found = memchr::memmem::find(&text[end..], part);
+                let Some(at) = found.map(|at| end + at) else { return Span::NONE };
+                end = at + part.len();
+                Span::new(at, end)
             });
-            if let Some(uri) = line.uri {
-                if line.method == b"CONNECT" {
-                    if let Some((host, port)) = host::parse(uri) {
-                        tx.uri_host = Some(host.to_ascii_lowercase());
-                        tx.uri_port = port;
-                    }
-                } else {
-                    let parts = Parts::parse(uri);
-                    tx.uri = parts.normalized();
-                    tx.uri_host = parts.normalized_host();
-                    tx.uri_port = parts.port;
+            let Some(uri) = line.uri else { return };
+            if line.method == b"CONNECT" {
+                if let Some(host) = host::parse(uri) {
+                    let apart = tx.apart_mut();
+                    let named = host.span.of(uri).unwrap_or_default();
+                    apart.uri_host = Some(named.to_ascii_lowercase());
+                    apart.uri_port = host.port;
+                }
+            } else if is_normal(uri) {
+                tx.uri = Uri::AsSent;
+            } else {
+                let parts = Parts::parse(uri);
+                if let Some(uri) = parts.normalized() {
+                    request.headers.keep(&uri);
+                    tx.uri = Uri::Beside;
+                }
+                if parts.host.is_some() || parts.port.is_some() {
+                    let apart = tx.apart_mut();
+                    apart.uri_host = parts.normalized_host();
+                    apart.uri_port = parts.port;
                 }
             }
         });
@@ -201,13 +212,13 @@ impl Request {
         if line.protocol.is_none() && blank == rest.len() && blank <= SHORT_REQUEST_SLACK {
             self.half.with(txs, |tx| tx.short = true);
             self.half.step(txs, progress::BODY);
-            self.complete(txs, wanted);
-            self.state = State::Ignore;
+            self.complete(txs, config);
+            self.half.at.state = State::Ignore;
         } else {
             if line.protocol.is_none() {
                 self.half.raise(txs, HttpEvent::RequestLineMissingProtocol);
             }
-            self.state = State::Headers;
+            self.half.at.state = State::Headers;
             self.half.step(txs, progress::HEADERS);
         }
     }
@@ -219,28 +230,34 @@ impl Request {
         let mut left = 0;
         self.half.with(txs, |tx| {
             tx.header_complete = true;
-            let field = tx.request.headers.get(b"host").and_then(host::parse);
-            match &tx.uri_host {
-                Some(host) => {
-                    tx.host = Some(host.clone());
-                    tx.port = tx.uri_port;
-                }
-                None => {
-                    if let Some((host, port)) = field {
-                        tx.host = Some(host);
-                        tx.port = port;
+            let field = tx.request.headers.get(name::HOST);
+            let parsed = field.and_then(host::parse);
+            let of_uri =
+                tx.apart.as_ref().and_then(|apart| Some((apart.uri_host.clone()?, apart.uri_port)));
+            if let Some((host, port)) = of_uri {
+                tx.apart_mut().host = Some(host);
+                tx.port = port.and_then(NonZeroU16::new);
+            } else if let (Some(field), Some(host)) = (field, parsed) {
+                let named = host.span.of(field).unwrap_or_default();
+                let as_sent = !host.lower || !named.iter().any(u8::is_ascii_uppercase);
+                tx.port = host.port.and_then(NonZeroU16::new);
+                match tx.request.headers.place(name::HOST).filter(|_| as_sent) {
+                    Some(at) => {
+                        let Span { start, end } = host.span;
+                        tx.host = Span { start: at.start + start, end: at.start + end };
                     }
+                    None => tx.apart_mut().host = Some(host.text(field)),
                 }
             }
             if tx.method() == Some(b"CONNECT") {
                 framing = Ok(State::Connect);
-            } else if let Some(coding) = tx.request.headers.get(b"transfer-encoding") {
+            } else if let Some(coding) = tx.request.headers.get(name::TRANSFER_ENCODING) {
                 let chunked = has_token(coding, b"chunked");
                 framing = if chunked { Ok(State::ChunkSize) } else { Err(Fatal::Framing) };
                 if !chunked {
                     events.insert(HttpEvent::InvalidTransferEncodingValueInRequest);
                 }
-            } else if let Some(value) = tx.request.headers.get(b"content-length") {
+            } else if let Some(value) = tx.request.headers.get(name::CONTENT_LENGTH) {
                 framing = content_length(value).ok_or(Fatal::Framing).map(|len| {
                     left = len;
                     if len > 0 { State::Body } else { State::After }
@@ -255,9 +272,9 @@ impl Request {
         let carries = matches!(framing, Ok(State::Body | State::ChunkSize));
         self.half.side(txs, |side| side.carries = carries);
         self.half.step(txs, progress::BODY);
-        self.state = framing?;
+        self.half.at.state = framing?;
         self.half.left = left;
-        self.untouched = (self.state == State::Body).then_some(left);
+        self.half.at.untouched = self.half.at.state == State::Body;
         Ok(())
     }
 
@@ -273,10 +290,11 @@ impl Request {
 
     /// So much of the body, or of the chunk, is over.
     fn body(&mut self, n: u64) {
-        self.untouched = None;
+        self.half.at.untouched = false;
         self.half.left -= n;
         if self.half.left == 0 {
-            self.state = if self.state == State::Body { State::After } else { State::ChunkEnd };
+            self.half.at.state =
+                if self.half.at.state == State::Body { State::After } else { State::ChunkEnd };
         }
     }
 
@@ -285,86 +303,85 @@ impl Request {
     fn after(
         &mut self,
         txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
+        config: &Config<'_>,
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<bool, Fatal> {
         if rest.is_empty() && (closed || self.half.line.is_empty()) {
             let stray = self.half.line.take();
-            self.half.data(txs, limits, wanted, &stray);
-            self.complete(txs, wanted);
+            self.half.data(txs, config, &stray);
+            self.complete(txs, config);
             return Ok(false);
         }
         let Some(end) = memchr::memchr(b'\n', rest) else {
             // keeps it, as there is no line feed; an empty rest means: wait
-            self.half.line.next(rest, limits.http_field)?;
+            self.half.line.next(rest, config.limits.http_field)?;
             return Ok(false);
         };
         let mut first_word = self.half.line.pending().to_vec();
-        if first_word.len() + end > limits.http_field {
+        if first_word.len() + end > config.limits.http_field {
             return Err(Fatal::Line);
         }
         first_word.extend_from_slice(&rest[..end]);
         let word = trim(&first_word).split(|&b| is_space(b)).next().unwrap_or_default();
         if first_word.is_empty() || METHODS.contains(&word) {
-            self.complete(txs, wanted);
-        } else if let Some(line) = self.half.line.next(rest, limits.http_field)? {
+            self.complete(txs, config);
+        } else if let Some(line) = self.half.line.next(rest, config.limits.http_field)? {
             self.half.raise(txs, HttpEvent::RequestBodyUnexpected);
-            self.half.data(txs, limits, wanted, &line);
+            self.half.data(txs, config, &line);
         }
         Ok(true)
     }
 
     fn finish_message(&mut self, txs: &mut TxList) {
-        self.state = State::After;
+        self.half.at.state = State::After;
         txs.touch();
     }
 
     /// The request is over; the next bytes begin another.
-    fn complete(&mut self, txs: &mut TxList, wanted: BufferSet) {
-        self.half.complete(txs, wanted);
-        self.untouched = None;
-        if self.state != State::Ignore {
-            self.state = State::Idle;
+    fn complete(&mut self, txs: &mut TxList, config: &Config<'_>) {
+        self.half.complete(txs, config);
+        self.half.at.untouched = false;
+        if self.half.at.state != State::Ignore {
+            self.half.at.state = State::Idle;
         }
     }
 
     /// A CONNECT request was refused.
-    pub(super) fn resume(&mut self, txs: &mut TxList, wanted: BufferSet) {
-        if self.state == State::Connect {
-            self.complete(txs, wanted);
+    pub(super) fn resume(&mut self, txs: &mut TxList, config: &Config<'_>) {
+        if self.half.at.state == State::Connect {
+            self.complete(txs, config);
         }
     }
 
     /// The body that was announced will not be sent, if none of it has been yet.
-    pub(super) fn skip_body(&mut self, txs: &mut TxList, wanted: BufferSet) {
-        if self.untouched.is_some() {
-            self.complete(txs, wanted);
+    pub(super) fn skip_body(&mut self, txs: &mut TxList, config: &Config<'_>) {
+        if self.half.at.untouched {
+            self.complete(txs, config);
         }
     }
 
     /// No more is parsed: what there is, is all.
-    pub(super) fn end(&mut self, txs: &mut TxList, wanted: BufferSet) {
-        self.complete(txs, wanted);
+    pub(super) fn end(&mut self, txs: &mut TxList, config: &Config<'_>) {
+        self.complete(txs, config);
         self.half.clear();
     }
 
     /// Bytes are missing. In a body they are counted; elsewhere what comes is read on from here.
-    pub(super) fn gap(&mut self, txs: &mut TxList, wanted: BufferSet, len: u64) {
-        if matches!(self.state, State::Body | State::ChunkData) {
+    pub(super) fn gap(&mut self, txs: &mut TxList, config: &Config<'_>, len: u64) {
+        if matches!(self.half.at.state, State::Body | State::ChunkData) {
             let n = self.half.left.min(len);
             self.half.missing(txs, n);
             self.body(n);
         }
-        if self.state == State::After {
-            self.complete(txs, wanted);
+        if self.half.at.state == State::After {
+            self.complete(txs, config);
         }
     }
 
     /// The transaction being filled.
     pub(super) fn tx(&self) -> Option<u64> {
-        self.half.tx
+        self.half.tx()
     }
 
     pub(super) fn buffered(&self) -> usize {

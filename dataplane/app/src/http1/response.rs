@@ -5,24 +5,24 @@ use wire::Direction;
 
 use super::decode::Codings;
 use super::half::{Half, ends_header};
-use super::headers::{content_length, mentions};
+use super::headers::{Span, content_length, mentions};
 use super::host::is_space;
 use super::tx::HttpTx;
-use super::{Fatal, Signal, chunk_size, oddities, progress};
-use crate::buffer::BufferSet;
+use super::{Fatal, Signal, chunk_size, name, oddities, progress};
 use crate::event::HttpEvent;
-use crate::limits::Limits;
 use crate::line::{Line, chomp, is_empty_line};
-use crate::session::Tunnel;
+use crate::session::{Config, Tunnel};
 use crate::txs::{TxKind, TxList};
 
 /// The parser of one connection's responses.
 #[derive(Debug)]
 pub(super) struct Response {
+    half: Half<At>,
+}
+
+#[derive(Debug, Default)]
+struct At {
     state: State,
-    half: Half,
-    /// The id of the transaction that the next response answers.
-    next: u64,
     /// The last line ended in a line feed alone.
     bare_feed: bool,
 }
@@ -47,12 +47,7 @@ enum State {
 
 impl Default for Response {
     fn default() -> Self {
-        Self {
-            state: State::default(),
-            half: Half::new(Direction::ToClient),
-            next: 0,
-            bare_feed: false,
-        }
+        Self { half: Half::new(Direction::ToClient) }
     }
 }
 
@@ -61,40 +56,39 @@ impl Response {
     pub(super) fn feed(
         &mut self,
         txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
+        config: &Config<'_>,
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<Option<Signal>, Fatal> {
         loop {
-            match self.state {
+            match self.half.at.state {
                 State::Idle => {
                     if rest.is_empty() {
                         return Ok(None);
                     }
-                    self.begin(txs, limits)?;
+                    self.begin(txs, config)?;
                 }
-                State::Line => match self.next_line(rest, limits, closed)? {
-                    Some(line) => self.status_line(txs, limits, wanted, &line, rest),
+                State::Line => match self.next_line(rest, config, closed)? {
+                    Some(line) => self.status_line(txs, config, &line, rest),
                     None => return Ok(None),
                 },
-                State::Headers | State::Trailer => match self.field_line(rest, limits, closed)? {
+                State::Headers | State::Trailer => match self.field_line(rest, config, closed)? {
                     Some(line) if ends_header(&line, rest) => {
-                        self.half.raw(txs, limits, wanted, &line);
-                        self.half.flush_field(txs, limits)?;
-                        if self.state == State::Trailer {
-                            self.state = State::After;
+                        self.half.raw(txs, config, &line);
+                        self.half.flush_field(txs, config)?;
+                        if self.half.at.state == State::Trailer {
+                            self.half.at.state = State::After;
                             continue;
                         }
-                        if let Some(signal) = self.header_complete(txs, limits, wanted)? {
+                        if let Some(signal) = self.header_complete(txs, config)? {
                             return Ok(Some(signal));
                         }
                     }
-                    Some(line) => self.half.header_line(txs, limits, wanted, &line)?,
+                    Some(line) => self.half.header_line(txs, config, &line, rest)?,
                     None => {
                         if closed {
-                            self.half.flush_field(txs, limits)?;
-                            self.complete(txs, wanted);
+                            self.half.flush_field(txs, config)?;
+                            self.complete(txs, config);
                         }
                         return Ok(None);
                     }
@@ -102,29 +96,29 @@ impl Response {
                 State::Body | State::ChunkData => {
                     if rest.is_empty() {
                         if closed {
-                            self.complete(txs, wanted);
+                            self.complete(txs, config);
                         }
                         return Ok(None);
                     }
                     let n = self.half.left.min(rest.len() as u64);
                     let (bytes, tail) = rest.split_at(n as usize);
                     *rest = tail;
-                    self.half.data(txs, limits, wanted, bytes);
+                    self.half.data(txs, config, bytes);
                     self.body(n);
                 }
                 State::BodyToEnd => {
-                    self.half.data(txs, limits, wanted, rest);
+                    self.half.data(txs, config, rest);
                     *rest = &[];
                     if closed {
-                        self.complete(txs, wanted);
+                        self.complete(txs, config);
                     }
                     return Ok(None);
                 }
                 State::ChunkSize | State::ChunkEnd => {
-                    match self.half.line.next(rest, limits.http_field)? {
+                    match self.half.line.next(rest, config.limits.http_field)? {
                         Some(line) => {
-                            let size = if self.state == State::ChunkEnd {
-                                self.state = State::ChunkSize;
+                            let size = if self.half.at.state == State::ChunkEnd {
+                                self.half.at.state = State::ChunkSize;
                                 Ok(None)
                             } else {
                                 chunk_size(&line)
@@ -135,41 +129,41 @@ impl Response {
                             match size {
                                 Ok(None) => {}
                                 Ok(Some(0)) => {
-                                    self.state = State::Trailer;
+                                    self.half.at.state = State::Trailer;
                                     self.half.step(txs, progress::TRAILER);
                                 }
                                 Ok(Some(size)) => {
                                     self.half.left = size;
-                                    self.state = State::ChunkData;
+                                    self.half.at.state = State::ChunkData;
                                 }
                                 // browsers show what they got
                                 Err(_) => {
                                     self.half.raise(txs, HttpEvent::InvalidResponseChunkLen);
-                                    self.half.data(txs, limits, wanted, &line);
-                                    self.state = State::BodyToEnd;
+                                    self.half.data(txs, config, &line);
+                                    self.half.at.state = State::BodyToEnd;
                                 }
                             }
                         }
                         None => {
-                            let size = self.state == State::ChunkSize;
+                            let size = self.half.at.state == State::ChunkSize;
                             let waits = self.half.line.pending();
                             if size && (closed || waits.len() >= PROBED) && !may_be_size(waits) {
                                 // not chunked after all
                                 let bytes = self.half.line.take();
                                 self.half.raise(txs, HttpEvent::InvalidResponseChunkLen);
-                                self.half.data(txs, limits, wanted, &bytes);
-                                self.state = State::BodyToEnd;
+                                self.half.data(txs, config, &bytes);
+                                self.half.at.state = State::BodyToEnd;
                                 continue;
                             }
                             if closed {
-                                self.complete(txs, wanted);
+                                self.complete(txs, config);
                             }
                             return Ok(None);
                         }
                     }
                 }
                 State::After => {
-                    if !self.after(txs, limits, wanted, rest, closed)? {
+                    if !self.after(txs, config, rest, closed)? {
                         return Ok(None);
                     }
                 }
@@ -181,61 +175,53 @@ impl Response {
     fn next_line<'a>(
         &mut self,
         rest: &mut &'a [u8],
-        limits: &Limits,
+        config: &Config<'_>,
         closed: bool,
     ) -> Result<Option<Line<'a>>, Fatal> {
-        Ok(self.half.line.next_lenient(rest, limits.http_field, closed)?)
+        Ok(self.half.line.next_lenient(rest, config.limits.http_field, closed)?)
     }
 
     /// The next line of a header. Behind a line feed without a return, a return is passed over.
     fn field_line<'a>(
         &mut self,
         rest: &mut &'a [u8],
-        limits: &Limits,
+        config: &Config<'_>,
         closed: bool,
     ) -> Result<Option<Line<'a>>, Fatal> {
-        if self.bare_feed && self.half.line.is_empty() && !rest.is_empty() {
-            self.bare_feed = false;
+        if self.half.at.bare_feed && self.half.line.is_empty() && !rest.is_empty() {
+            self.half.at.bare_feed = false;
             // an empty line behind it that stands twice counts once
             if let [b'\r', tail @ ..] = *rest {
                 *rest = if tail.starts_with(b"\r\n\r\n") { &tail[2..] } else { tail };
             }
         }
-        let line = self.next_line(rest, limits, closed)?;
+        let line = self.next_line(rest, config, closed)?;
         if let Some(line) = &line {
-            self.bare_feed = line.ends_with(b"\n") && !line.ends_with(b"\r\n");
+            self.half.at.bare_feed = line.ends_with(b"\n") && !line.ends_with(b"\r\n");
         }
         Ok(line)
     }
 
-    fn begin(&mut self, txs: &mut TxList, limits: &Limits) -> Result<(), Fatal> {
-        let id = self.next;
+    fn begin(&mut self, txs: &mut TxList, config: &Config<'_>) -> Result<(), Fatal> {
+        let id = self.half.next();
         if id >= txs.next() {
-            super::check_room(txs, limits)?;
+            super::check_room(txs, config.limits)?;
             let id = txs.push(TxKind::Http(Box::new(HttpTx::unasked())));
             txs.raise(id, HttpEvent::UnableToMatchResponseToRequest);
         }
-        self.next = id + 1;
-        self.half.tx = Some(id);
+        self.half.begin(id);
         let short = txs.http(id).is_some_and(|tx| tx.short);
         if short {
-            self.state = State::BodyToEnd;
+            self.half.at.state = State::BodyToEnd;
             self.half.step(txs, progress::BODY);
         } else {
-            self.state = State::Line;
+            self.half.at.state = State::Line;
             self.half.step(txs, progress::LINE);
         }
         Ok(())
     }
 
-    fn status_line(
-        &mut self,
-        txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
-        line: &[u8],
-        rest: &[u8],
-    ) {
+    fn status_line(&mut self, txs: &mut TxList, config: &Config<'_>, line: &[u8], rest: &[u8]) {
         if is_empty_line(line) {
             return;
         }
@@ -243,22 +229,23 @@ impl Response {
             // junk before a status line is passed over, else it is a body without a header
             let next = rest.len() > 1 && (rest[0] == b'H' || chomp(line).len() <= 2);
             if !next {
-                self.half.data(txs, limits, wanted, line);
+                self.half.data(txs, config, line);
                 if rest.is_empty() {
                     self.half.step(txs, progress::BODY);
-                    self.state = State::After;
+                    self.half.at.state = State::After;
                 }
             }
             return;
         }
         self.half.with(txs, |tx| {
             let (parts, status) = status_parts(chomp(line));
-            tx.response.line = chomp(line).to_vec();
-            tx.response.parts = parts;
-            tx.status = status;
+            let response = tx.side_mut(Direction::ToClient);
+            response.headers.begin(chomp(line), rest);
+            response.parts = parts;
+            tx.set_status(status);
         });
-        self.state = State::Headers;
-        self.bare_feed = false;
+        self.half.at.state = State::Headers;
+        self.half.at.bare_feed = false;
         self.half.step(txs, progress::HEADERS);
     }
 
@@ -267,26 +254,26 @@ impl Response {
     fn header_complete(
         &mut self,
         txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
+        config: &Config<'_>,
     ) -> Result<Option<Signal>, Fatal> {
-        let Some(tx) = self.half.tx.and_then(|id| txs.http(id)) else {
+        let Some(tx) = self.half.tx().and_then(|id| txs.http(id)) else {
             // the engine is done with it, and nothing tells how long its body is
-            self.state = State::BodyToEnd;
+            self.half.at.state = State::BodyToEnd;
             return Ok(None);
         };
-        let status = tx.status.unwrap_or(0);
+        let status = tx.status().unwrap_or(0);
+        let response = tx.side_mut(Direction::ToClient);
         let chunked =
-            tx.response.headers.get(b"transfer-encoding").map(|v| mentions(v, b"chunked"));
-        let length = tx.response.headers.get(b"content-length").map(content_length);
+            response.headers.get(name::TRANSFER_ENCODING).map(|v| mentions(v, b"chunked"));
+        let length = response.headers.get(name::CONTENT_LENGTH).map(content_length);
         let framed = chunked.is_some() || length.is_some();
         let mut signal = None;
         match (tx.method(), status) {
-            (Some(b"CONNECT"), 200..300) => return self.tunnel(txs, wanted, Tunnel::Connect),
-            (_, 101) if !framed => return self.tunnel(txs, wanted, Tunnel::Upgrade),
+            (Some(b"CONNECT"), 200..300) => return self.tunnel(txs, config, Tunnel::Connect),
+            (_, 101) if !framed => return self.tunnel(txs, config, Tunnel::Upgrade),
             (_, 100) if chunked.is_none() && length.flatten().unwrap_or(0) == 0 => {
-                tx.response.clear();
-                self.state = State::Line;
+                tx.side_mut(Direction::ToClient).clear();
+                self.half.at.state = State::Line;
                 if std::mem::replace(&mut tx.continued, true) {
                     self.half.raise(txs, HttpEvent::Continue100AlreadySeen);
                 }
@@ -294,16 +281,20 @@ impl Response {
             }
             (Some(b"CONNECT"), _) => signal = Some(Signal::ConnectRefused),
             (_, 400..500) => {
-                let expect = tx.request.headers.get(b"expect");
+                let expect = tx.request.headers.get(name::EXPECT);
                 if expect.is_some_and(|v| v.eq_ignore_ascii_case(b"100-continue")) {
                     signal = Some(Signal::BodyRefused);
                 }
             }
             _ => {}
         }
-        let codings = tx.response.headers.get(b"content-encoding");
+        let response = tx.side_mut(Direction::ToClient);
+        let codings = response.headers.get(name::CONTENT_ENCODING);
         let codings =
-            codings.map(|value| Codings::of(value, limits.http_layers)).unwrap_or_default();
+            codings.map(|value| Codings::of(value, config.limits.http_layers)).unwrap_or_default();
+        if !codings.layers.is_empty() {
+            response.headers.apart_mut().codings = codings.layers;
+        }
         let mut events = oddities::of_response(tx, chunked);
         if codings.abnormal {
             events.insert(HttpEvent::AbnormalCeHeader);
@@ -314,11 +305,10 @@ impl Response {
         if chunked != Some(true) && length == Some(None) {
             events.insert(HttpEvent::InvalidContentLengthFieldInResponse);
         }
-        tx.response.codings = codings.layers;
         let bodiless = tx.method() == Some(b"HEAD");
         self.half.raise_all(txs, events);
         let no_body = matches!(status, 100..200 | 204 | 304) && !framed;
-        self.state = if bodiless || no_body {
+        self.half.at.state = if bodiless || no_body {
             State::After
         } else if chunked == Some(true) {
             State::ChunkSize
@@ -328,9 +318,9 @@ impl Response {
         } else {
             State::BodyToEnd
         };
-        let carries = self.state != State::After;
+        let carries = self.half.at.state != State::After;
         self.half.side(txs, |side| side.carries = carries);
-        self.half.seal(txs, wanted);
+        self.half.seal(txs, config);
         self.half.step(txs, progress::BODY);
         Ok(signal)
     }
@@ -338,12 +328,12 @@ impl Response {
     fn tunnel(
         &mut self,
         txs: &mut TxList,
-        wanted: BufferSet,
+        config: &Config<'_>,
         kind: Tunnel,
     ) -> Result<Option<Signal>, Fatal> {
-        self.half.seal(txs, wanted);
+        self.half.seal(txs, config);
         self.half.step(txs, progress::BODY);
-        self.complete(txs, wanted);
+        self.complete(txs, config);
         Ok(Some(Signal::Tunnel(kind)))
     }
 
@@ -351,7 +341,8 @@ impl Response {
     fn body(&mut self, n: u64) {
         self.half.left -= n;
         if self.half.left == 0 {
-            self.state = if self.state == State::Body { State::After } else { State::ChunkEnd };
+            self.half.at.state =
+                if self.half.at.state == State::Body { State::After } else { State::ChunkEnd };
         }
     }
 
@@ -360,42 +351,41 @@ impl Response {
     fn after(
         &mut self,
         txs: &mut TxList,
-        limits: &Limits,
-        wanted: BufferSet,
+        config: &Config<'_>,
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<bool, Fatal> {
         if rest.is_empty() && (closed || self.half.line.is_empty()) {
             let stray = self.half.line.take();
-            self.half.data(txs, limits, wanted, &stray);
-            self.complete(txs, wanted);
+            self.half.data(txs, config, &stray);
+            self.complete(txs, config);
             return Ok(false);
         }
         let Some(end) = memchr::memchr(b'\n', rest) else {
-            self.half.line.next(rest, limits.http_field)?;
+            self.half.line.next(rest, config.limits.http_field)?;
             return Ok(false);
         };
         let mut line = self.half.line.pending().to_vec();
-        if line.len() + end > limits.http_field {
+        if line.len() + end > config.limits.http_field {
             return Err(Fatal::Line);
         }
         line.extend_from_slice(&rest[..=end]);
         if is_status_line(&line) {
-            self.complete(txs, wanted);
-        } else if let Some(line) = self.half.line.next(rest, limits.http_field)? {
-            self.half.data(txs, limits, wanted, &line);
+            self.complete(txs, config);
+        } else if let Some(line) = self.half.line.next(rest, config.limits.http_field)? {
+            self.half.data(txs, config, &line);
         }
         Ok(true)
     }
 
-    fn complete(&mut self, txs: &mut TxList, wanted: BufferSet) {
-        self.half.complete(txs, wanted);
-        self.state = State::Idle;
+    fn complete(&mut self, txs: &mut TxList, config: &Config<'_>) {
+        self.half.complete(txs, config);
+        self.half.at.state = State::Idle;
     }
 
     /// No more is parsed: what there is, is all.
-    pub(super) fn end(&mut self, txs: &mut TxList, wanted: BufferSet) {
-        self.complete(txs, wanted);
+    pub(super) fn end(&mut self, txs: &mut TxList, config: &Config<'_>) {
+        self.complete(txs, config);
         self.half.clear();
         // transactions without an answer will not get one
         for kind in txs.iter_mut() {
@@ -407,8 +397,8 @@ impl Response {
     }
 
     /// Bytes are missing. In a body they are counted; elsewhere what comes is read on from here.
-    pub(super) fn gap(&mut self, txs: &mut TxList, wanted: BufferSet, len: u64) {
-        match self.state {
+    pub(super) fn gap(&mut self, txs: &mut TxList, config: &Config<'_>, len: u64) {
+        match self.half.at.state {
             State::Body | State::ChunkData => {
                 let n = self.half.left.min(len);
                 self.half.missing(txs, n);
@@ -417,14 +407,14 @@ impl Response {
             State::BodyToEnd => self.half.missing(txs, len),
             _ => {}
         }
-        if self.state == State::After {
-            self.complete(txs, wanted);
+        if self.half.at.state == State::After {
+            self.complete(txs, config);
         }
     }
 
     /// The transaction being answered.
     pub(super) fn tx(&self) -> Option<u64> {
-        self.half.tx
+        self.half.tx()
     }
 
     pub(super) fn buffered(&self) -> usize {
@@ -448,23 +438,21 @@ fn is_status_line(line: &[u8]) -> bool {
 }
 
 /// Protocol, status and reason of a status line as they stand in it, and the status as a number.
-fn status_parts(line: &[u8]) -> ([Option<(u32, u32)>; 3], Option<u16>) {
+fn status_parts(line: &[u8]) -> ([Span; 3], Option<u16>) {
     let skip = |from: usize, blank: bool| {
         let rest = line.get(from..).unwrap_or_default();
         from + rest.iter().take_while(|&&b| is_space(b) == blank).count()
     };
-    let mut parts = [None; 3];
+    let mut parts = [Span::NONE; 3];
     let mut end = 0;
     for (i, part) in parts.iter_mut().enumerate() {
         let start = skip(end, true);
         end = if i == 2 { line.len() } else { skip(start, false) };
         if start < end {
-            *part = Some((start as u32, end as u32));
+            *part = Span::new(start, end);
         }
     }
-    let status = parts[1].map(|(start, end)| {
-        status_code(line.get(start as usize..end as usize).unwrap_or_default()).unwrap_or(0)
-    });
+    let status = parts[1].of(line).map(|word| status_code(word).unwrap_or(0));
     (parts, status)
 }
 

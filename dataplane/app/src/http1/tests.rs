@@ -4,15 +4,16 @@ use proptest::prelude::*;
 use wire::Direction::{self, ToClient, ToServer};
 
 use super::{Fatal, chunk_size, progress};
-use crate::{AppBuffer, AppProto, HttpSummary, Limits, Outcome, Session, Tunnel, TxSummary};
+use crate::tests::Parser;
+use crate::{AppBuffer, AppProto, HttpSummary, Limits, Outcome, Tunnel, TxSummary};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-fn session() -> Session {
-    Session::new(AppProto::Http1, &Limits::default()).unwrap()
+fn session() -> Parser {
+    Parser::new(AppProto::Http1)
 }
 
-fn run(parts: &[(Direction, &[u8])]) -> Session {
+fn run(parts: &[(Direction, &[u8])]) -> Parser {
     let mut s = session();
     for (dir, data) in parts {
         assert_eq!(s.data(*dir, data), Outcome::Ok);
@@ -20,26 +21,26 @@ fn run(parts: &[(Direction, &[u8])]) -> Session {
     s
 }
 
-fn buffer(s: &Session, tx: u64, b: AppBuffer) -> Option<String> {
+fn buffer(s: &Parser, tx: u64, b: AppBuffer) -> Option<String> {
     s.tx(tx).unwrap().buffer(b, 0).map(|b| String::from_utf8_lossy(b).into_owned())
 }
 
-fn uri(s: &Session, tx: u64) -> Option<String> {
+fn uri(s: &Parser, tx: u64) -> Option<String> {
     buffer(s, tx, AppBuffer::HttpUri)
 }
 
-fn host(s: &Session, tx: u64) -> Option<String> {
+fn host(s: &Parser, tx: u64) -> Option<String> {
     buffer(s, tx, AppBuffer::HttpHost)
 }
 
-fn summary(s: &Session, tx: u64) -> HttpSummary {
+fn summary(s: &Parser, tx: u64) -> HttpSummary {
     match s.tx(tx).unwrap().summary() {
         TxSummary::Http(h) => *h,
         other => panic!("{other:?}"),
     }
 }
 
-fn complete(s: &Session, tx: u64) -> (bool, bool) {
+fn complete(s: &Parser, tx: u64) -> (bool, bool) {
     let tx = s.tx(tx).unwrap();
     (tx.is_complete(ToServer), tx.is_complete(ToClient))
 }
@@ -422,7 +423,7 @@ fn files_have_the_name_that_the_header_or_the_path_gives() {
 #[test]
 fn what_nobody_looks_at_is_not_made() {
     let mut s = session();
-    s.want(crate::BufferSet::default());
+    s.wanted = crate::BufferSet::default();
     let _ = s.data(ToServer, b"POST / HTTP/1.1\r\nA: b\r\nContent-Length: 2\r\n\r\nab");
     let tx = s.tx(0).unwrap();
     assert_eq!(tx.window(AppBuffer::HttpRequestBody), None);
@@ -474,7 +475,7 @@ fn what_is_odd_is_an_event() {
 type View = (Vec<Option<String>>, HttpSummary, (bool, bool));
 
 /// What a sensor sees of a whole connection.
-fn view(s: &Session) -> Vec<View> {
+fn view(s: &Parser) -> Vec<View> {
     (s.first_tx()..s.next_tx())
         .map(|tx| {
             (AppBuffer::ALL.map(|b| buffer(s, tx, b)).to_vec(), summary(s, tx), complete(s, tx))
@@ -482,7 +483,7 @@ fn view(s: &Session) -> Vec<View> {
         .collect()
 }
 
-fn cut(parts: &[(Direction, Vec<u8>)], sizes: &[usize]) -> Session {
+fn cut(parts: &[(Direction, Vec<u8>)], sizes: &[usize]) -> Parser {
     let mut s = session();
     let mut sizes = sizes.iter().copied().cycle();
     for (dir, data) in parts {

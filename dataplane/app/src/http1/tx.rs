@@ -1,44 +1,46 @@
 //! An HTTP transaction: what is kept of a request and of the response that answers it.
 
+use std::cell::OnceCell;
+use std::num::NonZeroU16;
+
 use wire::Direction;
 
 use super::body::{Body, BodyWindow};
-use super::decode::Coding;
-use super::headers::Headers;
+use super::headers::{Headers, Span};
+use super::name::{self, Name};
 use super::progress;
 use crate::buffer::AppBuffer;
 use crate::summary::{HttpSummary, text};
 
-/// A part of a first line.
-type Range = Option<(u32, u32)>;
-
 /// One message: a request or a response.
 #[derive(Debug, Default)]
 pub(super) struct Side {
-    pub(super) progress: u8,
-    /// The first line without its end.
-    pub(super) line: Vec<u8>,
-    /// Method, URI and protocol of a request; protocol, status and reason of a response.
-    pub(super) parts: [Range; 3],
+    /// The first line without its end, and the fields.
     pub(super) headers: Headers,
-    /// The header as sent, if a rule looks at it.
-    pub(super) raw: Vec<u8>,
-    names: Option<Vec<u8>>,
-    start: Option<Vec<u8>>,
+    /// Method, URI and protocol of a request; protocol, status and reason of a response.
+    pub(super) parts: [Span; 3],
     /// Bytes of the body, transfer coding included.
     pub(super) length: u64,
-    /// The header announces a body.
-    pub(super) carries: bool,
-    /// Content codings of the body.
-    pub(super) codings: Vec<Coding>,
+    made: OnceCell<Box<Made>>,
     /// The body, if a rule looks at it.
     pub(super) body: Option<Box<Body>>,
+    pub(super) progress: u8,
+    /// The header announces a body.
+    pub(super) carries: bool,
+    /// Whether rules look at the names of the fields, and at the whole head.
+    pub(super) wanted: [bool; 2],
+}
+
+/// What is made of a header when a rule comes to look at it.
+#[derive(Debug)]
+struct Made {
+    names: Vec<u8>,
+    start: Vec<u8>,
 }
 
 impl Side {
     pub(super) fn part(&self, at: usize) -> Option<&[u8]> {
-        let (start, end) = (*self.parts.get(at)?)?;
-        self.line.get(start as usize..end as usize)
+        self.headers.at(*self.parts.get(at)?)
     }
 
     /// A part of the first line that is not there is no buffer.
@@ -47,7 +49,7 @@ impl Side {
     }
 
     fn first_line(&self) -> Option<&[u8]> {
-        (!self.line.is_empty()).then_some(&self.line)
+        Some(self.headers.first_line()).filter(|line| !line.is_empty())
     }
 
     /// Whether the protocol, that part of the first line, is HTTP/1.1.
@@ -55,37 +57,48 @@ impl Side {
         self.part(part).is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"HTTP/1.1"))
     }
 
-    /// Makes what `http.header_names` looks at.
-    pub(super) fn make_names(&mut self) {
-        let mut names = b"\r\n".to_vec();
-        for name in self.headers.names() {
-            names.extend_from_slice(name);
-            names.extend_from_slice(b"\r\n");
-        }
-        names.extend_from_slice(b"\r\n");
-        self.names = Some(names);
+    fn made(&self) -> &Made {
+        self.made.get_or_init(|| {
+            let [wants_names, wants_start] = self.wanted;
+            let (mut names, mut start) = (Vec::new(), Vec::new());
+            if wants_names {
+                names.extend_from_slice(b"\r\n");
+                for name in self.headers.names() {
+                    names.extend_from_slice(name);
+                    names.extend_from_slice(b"\r\n");
+                }
+                names.extend_from_slice(b"\r\n");
+            }
+            if wants_start {
+                start.extend_from_slice(self.headers.first_line());
+                start.extend_from_slice(b"\r\n");
+                for line in self.headers.lines() {
+                    start.extend_from_slice(line);
+                    start.extend_from_slice(b"\r\n");
+                }
+                start.extend_from_slice(b"\r\n");
+            }
+            Box::new(Made { names, start })
+        })
     }
 
-    /// Makes what `http.start` looks at.
-    pub(super) fn make_start(&mut self) {
-        let mut start = self.line.clone();
-        start.extend_from_slice(b"\r\n");
-        for line in self.headers.lines() {
-            start.extend_from_slice(line);
-            start.extend_from_slice(b"\r\n");
-        }
-        start.extend_from_slice(b"\r\n");
-        self.start = Some(start);
+    /// What `http.header_names` looks at.
+    fn names(&self) -> Option<&[u8]> {
+        self.wanted[0].then(|| &self.made().names[..])
+    }
+
+    /// What `http.start` looks at.
+    fn start(&self) -> Option<&[u8]> {
+        self.wanted[1].then(|| &self.made().start[..])
     }
 
     /// Forgets an interim response.
     pub(super) fn clear(&mut self) {
         self.headers.clear();
-        self.raw.clear();
     }
 
     fn raw(&self) -> Option<&[u8]> {
-        (!self.raw.is_empty()).then_some(&self.raw)
+        Some(&self.headers.apart()?.raw[..]).filter(|raw| !raw.is_empty())
     }
 
     /// No more of the body will come.
@@ -98,33 +111,55 @@ impl Side {
     }
 
     fn kept(&self) -> usize {
-        let made = [&self.names, &self.start].into_iter().flatten();
-        self.line.capacity()
-            + self.headers.kept()
-            + self.raw.capacity()
-            + made.map(Vec::capacity).sum::<usize>()
-            + self.body.as_ref().map_or(0, |body| body.kept())
+        let made = self
+            .made
+            .get()
+            .map_or(0, |made| size_of::<Made>() + made.names.capacity() + made.start.capacity());
+        self.headers.kept() + made + self.body.as_ref().map_or(0, |body| body.kept())
     }
+}
+
+/// What `http.uri` looks at.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Uri {
+    #[default]
+    None,
+    /// It is normalised as it was sent.
+    AsSent,
+    /// It is kept beside the first line.
+    Beside,
 }
 
 /// A request and its response.
 #[derive(Debug, Default)]
 pub(crate) struct HttpTx {
     pub(super) request: Side,
-    pub(super) response: Side,
-    pub(super) uri: Option<Vec<u8>>,
-    /// The host named by the URI, decoded.
-    pub(super) uri_host: Option<Vec<u8>>,
-    pub(super) uri_port: Option<u16>,
+    /// From the beginning of the response on.
+    response: Option<Box<Side>>,
+    /// What few requests have.
+    pub(super) apart: Option<Box<Apart>>,
+    /// The host that was asked for where it is in the request's text as it is to be looked at.
+    pub(super) host: Span,
+    pub(super) port: Option<NonZeroU16>,
+    /// The status as a number plus one, 1 where it is none; 0: there was no status line.
+    status: u16,
+    pub(super) uri: Uri,
     /// The request had no header: it is HTTP/0.9, and so is its response.
     pub(super) short: bool,
     /// The request's header was read to its end.
     pub(super) header_complete: bool,
-    pub(super) host: Option<Vec<u8>>,
-    pub(super) port: Option<u16>,
-    pub(super) status: Option<u16>,
     /// An interim response has told the client to go on.
     pub(super) continued: bool,
+}
+
+/// What few requests have.
+#[derive(Debug, Default)]
+pub(super) struct Apart {
+    /// The host named by the URI, decoded.
+    pub(super) uri_host: Option<Vec<u8>>,
+    pub(super) uri_port: Option<u16>,
+    /// The host that was asked for.
+    pub(super) host: Option<Vec<u8>>,
 }
 
 /// The name in a Content-Disposition field (RFC 6266), without its quotes.
@@ -146,20 +181,61 @@ impl HttpTx {
     pub(super) fn unasked() -> Self {
         let mut tx = Self::default();
         tx.request.progress = progress::COMPLETE;
-        tx.request.line = super::UNSEEN_URI.to_vec();
-        tx.request.parts[1] = Some((0, super::UNSEEN_URI.len() as u32));
+        tx.request.headers.begin(super::UNSEEN_URI, b"");
+        tx.request.parts[1] = Span::new(0, super::UNSEEN_URI.len());
         tx
     }
 
     pub(super) fn side_mut(&mut self, dir: Direction) -> &mut Side {
         match dir {
             Direction::ToServer => &mut self.request,
-            Direction::ToClient => &mut self.response,
+            Direction::ToClient => self.response.get_or_insert_default(),
         }
+    }
+
+    /// The status of the response; 0: it is no number.
+    pub(super) fn status(&self) -> Option<u16> {
+        self.status.checked_sub(1)
+    }
+
+    pub(super) fn set_status(&mut self, status: Option<u16>) {
+        self.status = status.map_or(0, |status| status.saturating_add(1));
+    }
+
+    /// The response, as far as it has come.
+    pub(super) fn response(&self) -> Option<&Side> {
+        self.response.as_deref()
+    }
+
+    /// Whether the response is of HTTP/1.1.
+    pub(super) fn is_answered_by_11(&self) -> bool {
+        self.response().is_some_and(|side| side.is_11(0))
+    }
+
+    pub(super) fn apart_mut(&mut self) -> &mut Apart {
+        self.apart.get_or_insert_default()
+    }
+
+    /// The host named by the URI.
+    pub(super) fn uri_host(&self) -> Option<&[u8]> {
+        self.apart.as_ref()?.uri_host.as_deref()
+    }
+
+    fn host(&self) -> Option<&[u8]> {
+        let apart = self.apart.as_ref().and_then(|apart| apart.host.as_deref());
+        apart.or_else(|| self.request.headers.at(self.host))
     }
 
     pub(super) fn method(&self) -> Option<&[u8]> {
         self.request.part(0)
+    }
+
+    fn uri(&self) -> Option<&[u8]> {
+        match self.uri {
+            Uri::None => None,
+            Uri::AsSent => self.uri_raw(),
+            Uri::Beside => Some(self.request.headers.kept_beside()),
+        }
     }
 
     fn uri_raw(&self) -> Option<&[u8]> {
@@ -168,69 +244,81 @@ impl HttpTx {
 
     /// Bytes that it holds.
     pub(crate) fn kept(&self) -> usize {
-        let fields = [&self.uri, &self.uri_host, &self.host];
-        let fields: usize = fields.into_iter().flatten().map(Vec::capacity).sum();
-        size_of::<Self>() + fields + self.request.kept() + self.response.kept()
+        let apart = self.apart.as_ref().map_or(0, |apart| {
+            let hosts = [&apart.uri_host, &apart.host].into_iter().flatten();
+            size_of::<Apart>() + hosts.map(Vec::capacity).sum::<usize>()
+        });
+        let response = self.response().map_or(0, |side| size_of::<Side>() + side.kept());
+        size_of::<Self>() + apart + self.request.kept() + response
+    }
+
+    /// Of these, what is not text.
+    pub(crate) fn state(&self) -> usize {
+        let response = self.response().map_or(0, |side| size_of::<Side>() + side.headers.state());
+        size_of::<Self>() + self.request.headers.state() + response
     }
 
     pub(crate) fn progress(&self, dir: Direction) -> u8 {
         match dir {
             Direction::ToServer => self.request.progress,
-            Direction::ToClient => self.response.progress,
+            Direction::ToClient => self.response().map_or(0, |side| side.progress),
         }
     }
 
     pub(super) fn complete_response(&mut self) {
-        self.response.progress = progress::COMPLETE;
+        self.side_mut(Direction::ToClient).progress = progress::COMPLETE;
+    }
+
+    /// A field of the response.
+    fn answered(&self, name: Name) -> Option<&[u8]> {
+        self.response()?.headers.get(name)
     }
 
     pub(crate) fn buffer(&self, buffer: AppBuffer, index: usize) -> Option<&[u8]> {
-        let (request, response) = (&self.request, &self.response);
+        let (request, response) = (&self.request, self.response());
         match buffer {
             AppBuffer::HttpRequestHeader => return request.headers.line(index),
-            AppBuffer::HttpResponseHeader => return response.headers.line(index),
+            AppBuffer::HttpResponseHeader => return response?.headers.line(index),
             _ if index > 0 => return None,
             _ => {}
         }
         match buffer {
             AppBuffer::HttpMethod => self.method(),
-            AppBuffer::HttpUri => self.uri.as_deref(),
+            AppBuffer::HttpUri => self.uri(),
             AppBuffer::HttpUriRaw => self.uri_raw(),
-            AppBuffer::HttpHost => self.host.as_deref(),
-            AppBuffer::HttpHostRaw => {
-                self.uri_host.as_deref().or_else(|| request.headers.get(b"host"))
-            }
+            AppBuffer::HttpHost => self.host(),
+            AppBuffer::HttpHostRaw => self.uri_host().or_else(|| request.headers.get(name::HOST)),
             AppBuffer::HttpHeader => request.headers.text(),
             AppBuffer::HttpHeaderRaw => request.raw(),
-            AppBuffer::HttpHeaderNames => request.names.as_deref(),
-            AppBuffer::HttpCookie => request.headers.get(b"cookie"),
-            AppBuffer::HttpUserAgent => request.headers.get(b"user-agent"),
-            AppBuffer::HttpReferer => request.headers.get(b"referer"),
-            AppBuffer::HttpAccept => request.headers.get(b"accept"),
-            AppBuffer::HttpAcceptEnc => request.headers.get(b"accept-encoding"),
-            AppBuffer::HttpAcceptLang => request.headers.get(b"accept-language"),
-            AppBuffer::HttpConnection => request.headers.get(b"connection"),
-            AppBuffer::HttpContentType => request.headers.get(b"content-type"),
-            AppBuffer::HttpContentLen => request.headers.get(b"content-length"),
+            AppBuffer::HttpHeaderNames => request.names(),
+            AppBuffer::HttpCookie => request.headers.get(name::COOKIE),
+            AppBuffer::HttpUserAgent => request.headers.get(name::USER_AGENT),
+            AppBuffer::HttpReferer => request.headers.get(name::REFERER),
+            AppBuffer::HttpAccept => request.headers.get(name::ACCEPT),
+            AppBuffer::HttpAcceptEnc => request.headers.get(name::ACCEPT_ENCODING),
+            AppBuffer::HttpAcceptLang => request.headers.get(name::ACCEPT_LANGUAGE),
+            AppBuffer::HttpConnection => request.headers.get(name::CONNECTION),
+            AppBuffer::HttpContentType => request.headers.get(name::CONTENT_TYPE),
+            AppBuffer::HttpContentLen => request.headers.get(name::CONTENT_LENGTH),
             AppBuffer::HttpProtocol => request.filled(2),
-            AppBuffer::HttpStart => request.start.as_deref(),
+            AppBuffer::HttpStart => request.start(),
             AppBuffer::HttpRequestLine => request.first_line(),
-            AppBuffer::HttpReplyHeader => response.headers.text(),
-            AppBuffer::HttpReplyHeaderRaw => response.raw(),
-            AppBuffer::HttpReplyHeaderNames => response.names.as_deref(),
-            AppBuffer::HttpReplyCookie => response.headers.get(b"set-cookie"),
-            AppBuffer::HttpReplyConnection => response.headers.get(b"connection"),
-            AppBuffer::HttpReplyContentType => response.headers.get(b"content-type"),
-            AppBuffer::HttpReplyContentLen => response.headers.get(b"content-length"),
-            AppBuffer::HttpReplyProtocol => response.filled(0),
-            AppBuffer::HttpReplyStart => response.start.as_deref(),
-            AppBuffer::HttpResponseLine => response.first_line(),
-            AppBuffer::HttpStatCode => response.filled(1),
-            AppBuffer::HttpStatMsg => response.filled(2),
-            AppBuffer::HttpServer => response.headers.get(b"server"),
+            AppBuffer::HttpReplyHeader => response?.headers.text(),
+            AppBuffer::HttpReplyHeaderRaw => response?.raw(),
+            AppBuffer::HttpReplyHeaderNames => response?.names(),
+            AppBuffer::HttpReplyCookie => self.answered(name::SET_COOKIE),
+            AppBuffer::HttpReplyConnection => self.answered(name::CONNECTION),
+            AppBuffer::HttpReplyContentType => self.answered(name::CONTENT_TYPE),
+            AppBuffer::HttpReplyContentLen => self.answered(name::CONTENT_LENGTH),
+            AppBuffer::HttpReplyProtocol => response?.filled(0),
+            AppBuffer::HttpReplyStart => response?.start(),
+            AppBuffer::HttpResponseLine => response?.first_line(),
+            AppBuffer::HttpStatCode => response?.filled(1),
+            AppBuffer::HttpStatMsg => response?.filled(2),
+            AppBuffer::HttpServer => self.answered(name::SERVER),
             AppBuffer::HttpFileName => self.file_name(request),
-            AppBuffer::HttpReplyFileName => self.file_name(response),
-            AppBuffer::HttpLocation => response.headers.get(b"location"),
+            AppBuffer::HttpReplyFileName => self.file_name(response?),
+            AppBuffer::HttpLocation => self.answered(name::LOCATION),
             _ => None,
         }
     }
@@ -238,7 +326,7 @@ impl HttpTx {
     pub(crate) fn window(&self, buffer: AppBuffer) -> Option<BodyWindow<'_>> {
         match buffer {
             AppBuffer::HttpRequestBody => self.request.window(),
-            AppBuffer::HttpReplyBody => self.response.window(),
+            AppBuffer::HttpReplyBody => self.response()?.window(),
             _ => None,
         }
     }
@@ -246,7 +334,7 @@ impl HttpTx {
     pub(crate) fn body_size(&self, buffer: AppBuffer) -> Option<u64> {
         let side = match buffer {
             AppBuffer::HttpRequestBody => &self.request,
-            AppBuffer::HttpReplyBody => &self.response,
+            AppBuffer::HttpReplyBody => self.response()?,
             _ => return None,
         };
         side.body.as_ref().map(|body| body.total())
@@ -254,9 +342,9 @@ impl HttpTx {
 
     /// The name of what a body holds.
     fn file_name<'a>(&'a self, side: &'a Side) -> Option<&'a [u8]> {
-        let named = side.headers.get(b"content-disposition").and_then(file_name);
+        let named = side.headers.get(name::CONTENT_DISPOSITION).and_then(file_name);
         let path = || {
-            let uri = self.uri.as_deref()?;
+            let uri = self.uri()?;
             uri.get(..memchr::memchr2(b'?', b'#', uri).unwrap_or(uri.len()))
         };
         if side.carries { named.or_else(path) } else { None }
@@ -273,23 +361,23 @@ impl HttpTx {
 
     pub(crate) fn summary(&self) -> HttpSummary {
         let of = |b: Option<&[u8]>| b.map(text);
-        let asked = |name: &[u8]| self.request.headers.get(name).map(text);
-        let answered = |name: &[u8]| self.response.headers.get(name);
-        let redirect = matches!(self.status, Some(300..400));
+        let asked = |name| self.request.headers.get(name).map(text);
+        let redirect = matches!(self.status(), Some(300..400));
         HttpSummary {
-            hostname: of(self.host.as_deref()),
-            http_port: if self.header_complete { self.port } else { Some(0) },
+            hostname: of(self.host()),
+            http_port: if self.header_complete { self.port.map(NonZeroU16::get) } else { Some(0) },
             url: of(self.uri_raw()),
-            http_user_agent: asked(b"user-agent"),
-            xff: asked(b"x-forwarded-for"),
-            http_content_type: answered(b"content-type")
+            http_user_agent: asked(name::USER_AGENT),
+            xff: asked(name::X_FORWARDED_FOR),
+            http_content_type: self
+                .answered(name::CONTENT_TYPE)
                 .map(|v| text(v.split(|&b| b == b';').next().unwrap_or_default())),
-            http_refer: asked(b"referer"),
+            http_refer: asked(name::REFERER),
             http_method: of(self.method()),
             protocol: of(self.request.part(2)),
-            status: self.status,
-            redirect: redirect.then(|| answered(b"location").map(text)).flatten(),
-            length: self.response.length,
+            status: self.status(),
+            redirect: redirect.then(|| self.answered(name::LOCATION).map(text)).flatten(),
+            length: self.response().map_or(0, |side| side.length),
         }
     }
 }

@@ -100,6 +100,20 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Whether a URI is a path and perhaps a query that are normalised as they are sent: nothing in them is
+/// encoded, and the path has no empty or dot segments.
+pub(super) fn is_normal(uri: &[u8]) -> bool {
+    let path = memchr2(b'?', b'#', uri).unwrap_or(uri.len());
+    let (path, tail) = uri.split_at(path);
+    let mut slash = false;
+    let plain = path.iter().all(|&b| {
+        let fits = b < 0x80 && b != b'%' && b != b'\\' && !(slash && matches!(b, b'/' | b'.'));
+        slash = b == b'/';
+        fits
+    });
+    path.first() == Some(&b'/') && plain && memchr(b'%', tail).is_none()
+}
+
 /// One `%` escape at the head of `s`: the byte it stands for and its length. A broken escape stands
 /// for itself, one `%` long.
 fn escape(s: &[u8]) -> (u8, usize) {
@@ -248,6 +262,29 @@ mod tests {
 
     fn normal(uri: &[u8]) -> Option<String> {
         Parts::parse(uri).normalized().map(|b| b.iter().map(|&b| char::from(b)).collect())
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_counts_as_normal_is_normalised_to_itself(uri in "/[a-c./?#%2\\\\:@é]{0,12}") {
+            if is_normal(uri.as_bytes()) {
+                let parts = Parts::parse(uri.as_bytes());
+                proptest::prop_assert_eq!(parts.normalized(), Some(uri.clone().into_bytes()));
+                proptest::prop_assert_eq!((parts.host, parts.port), (None, None));
+            }
+        }
+    }
+
+    #[test]
+    fn ordinary_paths_are_normal() {
+        for uri in [&b"/"[..], b"/a/b.html?x=1&y=../z//", b"/a-b_c~d;e"] {
+            assert!(is_normal(uri));
+        }
+        for uri in
+            [&b""[..], b"*", b"//", b"/.", b"/a/../b", b"/%41", b"/a?%41", b"http://h/", b"/\\"]
+        {
+            assert!(!is_normal(uri), "{}", String::from_utf8_lossy(uri));
+        }
     }
 
     #[test]

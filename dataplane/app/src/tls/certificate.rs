@@ -65,6 +65,17 @@ impl Chain {
         Ok(chain)
     }
 
+    /// Bytes held beside itself.
+    pub(super) fn text(&self) -> usize {
+        let leaf = self.leaf.get().map_or(0, |leaf| {
+            [&leaf.subject, &leaf.issuer, &leaf.serial, &leaf.fingerprint]
+                .map(String::capacity)
+                .iter()
+                .sum()
+        });
+        self.bytes.capacity() + self.places.capacity() * size_of::<Range<usize>>() + leaf
+    }
+
     /// A certificate as sent.
     pub(super) fn der(&self, index: usize) -> Option<&[u8]> {
         self.bytes.get(self.places.get(index)?.clone())

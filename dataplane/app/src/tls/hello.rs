@@ -20,11 +20,11 @@ pub(super) struct ClientHello {
     /// The version asked for, from the supported versions extension where there is one.
     pub(super) version: u16,
     pub(super) random: Option<[u8; RANDOM]>,
-    pub(super) session_id: Vec<u8>,
+    pub(super) session_id: Box<[u8]>,
     /// The host name of the first server name extension, as sent, up to a NUL.
-    pub(super) sni: Option<Vec<u8>>,
+    pub(super) sni: Option<Box<[u8]>>,
     pub(super) ja3: Option<Box<Ja3>>,
-    pub(super) ja4: Option<String>,
+    pub(super) ja4: Option<Box<str>>,
     pub(super) early_data: bool,
 }
 
@@ -34,8 +34,24 @@ pub(super) struct ServerHello {
     /// The version agreed on, from the supported versions extension where there is one.
     pub(super) version: u16,
     pub(super) random: Option<[u8; RANDOM]>,
-    pub(super) session_id: Vec<u8>,
+    pub(super) session_id: Box<[u8]>,
     pub(super) ja3s: Option<Box<Ja3>>,
+}
+
+impl ClientHello {
+    /// Bytes held beside itself.
+    pub(super) fn text(&self) -> usize {
+        let sni = self.sni.as_ref().map_or(0, |name| name.len());
+        let ja3 = self.ja3.as_ref().map_or(0, |print| print.held());
+        self.session_id.len() + sni + ja3 + self.ja4.as_ref().map_or(0, |print| print.len())
+    }
+}
+
+impl ServerHello {
+    /// Bytes held beside itself.
+    pub(super) fn text(&self) -> usize {
+        self.session_id.len() + self.ja3s.as_ref().map_or(0, |print| print.held())
+    }
 }
 
 /// A hello and what is odd about it.
@@ -127,7 +143,7 @@ impl Read<ClientHello> {
             read.hello.ja3 = Some(Box::new(parts.ja3()));
         }
         if wanted.ja4 {
-            read.hello.ja4 = Some(parts.ja4());
+            read.hello.ja4 = Some(parts.ja4().into());
         }
         read
     }
@@ -137,7 +153,7 @@ impl Read<ClientHello> {
         hello.version = r.u16()?;
         parts.version = hello.version;
         hello.random = Some(r.random()?);
-        hello.session_id = r.vec8()?.to_vec();
+        hello.session_id = r.vec8()?.into();
         let ciphers = r.vec16()?;
         if ciphers.len() % 2 != 0 {
             return None;
@@ -205,7 +221,7 @@ impl Read<ClientHello> {
             return;
         }
         match host_name(content) {
-            Ok(name) => self.hello.sni = name,
+            Ok(name) => self.hello.sni = name.map(Into::into),
             Err(event) => self.events.push(event),
         }
     }
@@ -271,7 +287,7 @@ impl Read<ServerHello> {
         // drafts of TLS 1.3 that told their own version here had left both others out
         let draft = hello.version >> 8 == 0x7f;
         if !draft {
-            hello.session_id = r.vec8()?.to_vec();
+            hello.session_id = r.vec8()?.into();
         }
         parts.ciphers.push(r.u16()?);
         if !draft {

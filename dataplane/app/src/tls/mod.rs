@@ -13,8 +13,7 @@ use wire::Direction;
 
 use crate::buffer::{AppBuffer, BufferSet};
 use crate::event::TlsEvent;
-use crate::limits::Limits;
-use crate::session::Outcome;
+use crate::session::{Config, Outcome};
 use crate::summary::{CertificateSummary, TlsSummary, text};
 use crate::txs::{TxKind, TxList};
 use certificate::Chain;
@@ -64,7 +63,7 @@ pub struct TlsFacts {
 pub(crate) struct TlsTx {
     progress: [u8; 2],
     client: Option<ClientHello>,
-    server: Option<ServerHello>,
+    server: Option<Box<ServerHello>>,
     /// Of the last record before encryption, for a side whose hello was not seen.
     record_version: [u16; 2],
     /// Messages in the bytes that came last.
@@ -123,10 +122,21 @@ impl TlsTx {
             B::Ja3String => &self.client.as_ref()?.ja3.as_ref()?.string,
             B::Ja3sHash => &self.server.as_ref()?.ja3s.as_ref()?.hash,
             B::Ja3sString => &self.server.as_ref()?.ja3s.as_ref()?.string,
-            B::Ja4Hash => self.client.as_ref()?.ja4.as_ref()?,
+            B::Ja4Hash => {
+                return self.client.as_ref()?.ja4.as_ref().map(|print| print.as_bytes());
+            }
             _ => return None,
         };
         (!text.is_empty()).then_some(text.as_bytes())
+    }
+
+    /// Bytes held: of state, and of what hellos and certificates say.
+    pub(crate) fn held(&self) -> (usize, usize) {
+        let client = self.client.as_ref().map_or(0, ClientHello::text);
+        let server = self.server.as_ref().map_or((0, 0), |s| (size_of::<ServerHello>(), s.text()));
+        let chains = || self.chains.iter().flatten();
+        let state = size_of::<Self>() + server.0 + chains().count() * size_of::<Chain>();
+        (state, client + server.1 + chains().map(|chain| chain.text()).sum::<usize>())
     }
 
     /// The version that a side has told; 0: none.
@@ -179,7 +189,7 @@ impl TlsTx {
             client_certificate: certificate(Direction::ToServer),
             ja3: ja3.map(both),
             ja3s: ja3s.map(both),
-            ja4: self.client.as_ref().and_then(|hello| hello.ja4.clone()),
+            ja4: self.client.as_ref().and_then(|hello| hello.ja4.as_deref().map(str::to_owned)),
         }
     }
 }
@@ -200,18 +210,27 @@ fn version_name(version: u16) -> String {
     .to_owned()
 }
 
-/// What rules and EVE ask for beyond what is read anyway.
-#[derive(Debug, Clone, Copy, Default)]
-struct Wanted {
-    prints: Prints,
-    /// All certificates, not only the first.
-    chains: bool,
+/// Which fingerprints rules ask for.
+fn prints(wanted: BufferSet) -> Prints {
+    use AppBuffer as B;
+    Prints {
+        ja3: wanted.meets(const { BufferSet::of(&[B::Ja3Hash, B::Ja3String]) }),
+        ja3s: wanted.meets(const { BufferSet::of(&[B::Ja3sHash, B::Ja3sString]) }),
+        ja4: wanted.contains(B::Ja4Hash),
+    }
 }
 
+/// Whether all certificates are asked for, not only the first.
+fn chains(wanted: BufferSet) -> bool {
+    wanted.meets(const { BufferSet::of(&[AppBuffer::TlsCerts, AppBuffer::TlsClientCerts]) })
+}
+
+/// The one transaction of a session.
+const TX: u64 = 0;
+
 /// The parser of one session.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Conn {
-    tx: u64,
     layers: [Layer; 2],
     /// That side's handshake is over: what it sends from then on is encrypted.
     switched: [bool; 2],
@@ -219,40 +238,21 @@ pub(crate) struct Conn {
     application_data: bool,
     tls13: bool,
     dead: bool,
-    wanted: Wanted,
-    /// Certificates that cannot be read are events.
-    faults: bool,
 }
 
 impl Conn {
-    pub(crate) fn new(limits: &Limits, txs: &mut TxList) -> Self {
-        Self {
-            tx: txs.push(TxKind::Tls(Box::default())),
-            layers: [Layer::new(limits.tls_handshake), Layer::new(limits.tls_handshake)],
-            switched: [false; 2],
-            heartbeats: Heartbeats::default(),
-            application_data: false,
-            tls13: false,
-            dead: false,
-            wanted: Wanted::default(),
-            faults: limits.tls_certificate_events,
-        }
+    pub(crate) fn new(txs: &mut TxList) -> Self {
+        txs.push(TxKind::Tls(Box::default()));
+        Self::default()
     }
 
-    pub(crate) fn want(&mut self, wanted: BufferSet) {
-        use AppBuffer as B;
-        let any = |buffers: &[AppBuffer]| buffers.iter().any(|&buffer| wanted.contains(buffer));
-        self.wanted = Wanted {
-            prints: Prints {
-                ja3: any(&[B::Ja3Hash, B::Ja3String]),
-                ja3s: any(&[B::Ja3sHash, B::Ja3sString]),
-                ja4: any(&[B::Ja4Hash]),
-            },
-            chains: any(&[B::TlsCerts, B::TlsClientCerts]),
-        };
-    }
-
-    pub(crate) fn data(&mut self, txs: &mut TxList, dir: Direction, bytes: &[u8]) -> Outcome {
+    pub(crate) fn data(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        dir: Direction,
+        bytes: &[u8],
+    ) -> Outcome {
         if self.dead {
             return Outcome::Error;
         }
@@ -260,19 +260,20 @@ impl Conn {
             return Outcome::Ok;
         }
         if self.layers[dir.index()].at_record()
-            && let Some(tx) = txs.tls(self.tx)
+            && let Some(tx) = txs.tls(TX)
         {
             tx.state = 0;
         }
         let mut rest = bytes;
         while !rest.is_empty() {
-            let outcome = match self.layers[dir.index()].feed(&mut rest) {
-                Ok(Some(event)) => self.event(txs, dir, event),
-                Ok(None) => Ok(()),
-                Err(record::NotTls(event)) => Err(event),
-            };
+            let outcome =
+                match self.layers[dir.index()].feed(&mut rest, config.limits.tls_handshake) {
+                    Ok(Some(event)) => self.event(txs, config, dir, event),
+                    Ok(None) => Ok(()),
+                    Err(record::NotTls(event)) => Err(event),
+                };
             if let Err(event) = outcome {
-                txs.raise(self.tx, event);
+                txs.raise(TX, event);
                 self.end(txs);
                 return Outcome::Error;
             }
@@ -281,26 +282,32 @@ impl Conn {
     }
 
     /// Takes what the records hold. An error ends the parsing of the session.
-    fn event(&mut self, txs: &mut TxList, dir: Direction, event: Event) -> Result<(), TlsEvent> {
+    fn event(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        dir: Direction,
+        event: Event,
+    ) -> Result<(), TlsEvent> {
         match event {
             Event::Record(version) => {
-                if let Some(tx) = txs.tls(self.tx) {
+                if let Some(tx) = txs.tls(TX) {
                     tx.record_version[dir.index()] = version;
                 }
             }
             Event::Ssl2(version) => self.client(txs, dir, Read::ssl2(version))?,
             Event::Message(message::CLIENT_HELLO, body) => {
-                let read = Read::<ClientHello>::parse(&body, self.wanted.prints);
+                let read = Read::<ClientHello>::parse(&body, prints(config.wanted));
                 self.client(txs, dir, read)?;
             }
             Event::Message(message::SERVER_HELLO, body) => {
-                let read = Read::<ServerHello>::parse(&body, self.wanted.prints);
+                let read = Read::<ServerHello>::parse(&body, prints(config.wanted));
                 self.tls13 |= read.hello.version == 0x0304;
-                read.events.iter().for_each(|&event| txs.raise(self.tx, event));
+                read.events.iter().for_each(|&event| txs.raise(TX, event));
                 if dir == Direction::ToClient
-                    && let Some(tx) = txs.tls(self.tx)
+                    && let Some(tx) = txs.tls(TX)
                 {
-                    tx.server = Some(read.hello);
+                    tx.server = Some(Box::new(read.hello));
                 }
                 self.state(txs, tls_state::SERVER_HELLO);
                 self.step(txs, dir, progress::HELLO);
@@ -308,7 +315,7 @@ impl Conn {
                     return Err(TlsEvent::InvalidHandshakeMessage);
                 }
             }
-            Event::Message(_, body) => self.certificates(txs, dir, &body)?,
+            Event::Message(_, body) => self.certificates(txs, config, dir, &body)?,
             Event::Passed(kind) => {
                 let (state, next) = match kind {
                     message::CLIENT_KEY_EXCHANGE => {
@@ -345,9 +352,9 @@ impl Conn {
         dir: Direction,
         read: Read<ClientHello>,
     ) -> Result<(), TlsEvent> {
-        read.events.iter().for_each(|&event| txs.raise(self.tx, event));
+        read.events.iter().for_each(|&event| txs.raise(TX, event));
         if dir == Direction::ToServer
-            && let Some(tx) = txs.tls(self.tx)
+            && let Some(tx) = txs.tls(TX)
         {
             // a second one, after HelloRetryRequest, asks for the same server
             tx.client.get_or_insert(read.hello);
@@ -360,24 +367,25 @@ impl Conn {
     fn certificates(
         &mut self,
         txs: &mut TxList,
+        config: &Config<'_>,
         dir: Direction,
         body: &[u8],
     ) -> Result<(), TlsEvent> {
-        let chain = match Chain::parse(body, self.wanted.chains) {
+        let chain = match Chain::parse(body, chains(config.wanted)) {
             Ok(chain) => chain,
             Err(certificate::Broken) => {
-                txs.raise(self.tx, TlsEvent::InvalidCertificate);
+                txs.raise(TX, TlsEvent::InvalidCertificate);
                 return Err(TlsEvent::InvalidHandshakeMessage);
             }
         };
-        let fault = if self.faults { chain.fault() } else { None };
-        if let Some(tx) = txs.tls(self.tx) {
+        let fault = if config.limits.tls_certificate_events { chain.fault() } else { None };
+        if let Some(tx) = txs.tls(TX) {
             tx.chains[dir.index()].get_or_insert_with(|| Box::new(chain));
         }
         self.step(txs, dir, progress::CERTIFICATES);
         match fault {
             Some(fault) => {
-                txs.raise(self.tx, fault);
+                txs.raise(TX, fault);
                 Err(TlsEvent::InvalidHandshakeMessage)
             }
             None => Ok(()),
@@ -386,14 +394,14 @@ impl Conn {
 
     /// Notes a handshake message.
     fn state(&self, txs: &mut TxList, state: u8) {
-        if let Some(tx) = txs.tls(self.tx) {
+        if let Some(tx) = txs.tls(TX) {
             tx.state |= state;
             txs.touch();
         }
     }
 
     fn step(&self, txs: &mut TxList, dir: Direction, to: u8) {
-        if let Some(tx) = txs.tls(self.tx) {
+        if let Some(tx) = txs.tls(TX) {
             let progress = &mut tx.progress[dir.index()];
             if *progress < to {
                 *progress = to;

@@ -101,6 +101,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl Ja3 {
+    /// Bytes held, itself included.
+    pub(super) fn held(&self) -> usize {
+        size_of::<Self>() + self.string.capacity() + self.hash.capacity()
+    }
+
     fn of(version: u16, fields: &[&[u16]]) -> Self {
         let mut string = version.to_string();
         for field in fields {

@@ -1,6 +1,7 @@
 //! The record layer and the handshake messages in it, however they are split (RFC 8446, 5.1).
 
 use crate::event::TlsEvent;
+use crate::waiting::Waiting;
 
 /// Length of a record's header.
 const HEADER: usize = 5;
@@ -19,27 +20,29 @@ pub(super) mod message {
 }
 
 /// One direction's records.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Layer {
-    /// The beginning of a record header, or of a heartbeat.
-    header: [u8; HEADER],
-    have: usize,
-    kind: Kind,
+    handshake: Handshake,
     length: u16,
     /// Bytes of the record still to come.
-    left: u64,
-    handshake: Handshake,
+    left: u16,
+    /// The beginning of a record header, or of a heartbeat.
+    header: [u8; HEADER],
+    have: u8,
+    kind: Kind,
     /// Handshake records are encrypted from here on.
     switched: bool,
-    first: bool,
+    /// A record has begun.
+    begun: bool,
 }
 
 /// What the bytes of the current record are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Handshake,
     Heartbeat,
     /// Of no interest, or encrypted.
+    #[default]
     Opaque,
 }
 
@@ -65,21 +68,13 @@ pub(super) enum Event {
 pub(super) struct NotTls(pub(super) TlsEvent);
 
 impl Layer {
-    pub(super) fn new(max_message: usize) -> Self {
-        Self {
-            header: [0; HEADER],
-            have: 0,
-            kind: Kind::Opaque,
-            length: 0,
-            left: 0,
-            handshake: Handshake { message: Vec::new(), skip: 0, max: max_message },
-            switched: false,
-            first: true,
-        }
-    }
-
-    /// Takes bytes off `rest` until something is come upon or they are used up.
-    pub(super) fn feed(&mut self, rest: &mut &[u8]) -> Result<Option<Event>, NotTls> {
+    /// Takes bytes off `rest` until something is come upon or they are used up. A handshake message
+    /// longer than `longest` is passed over.
+    pub(super) fn feed(
+        &mut self,
+        rest: &mut &[u8],
+        longest: usize,
+    ) -> Result<Option<Event>, NotTls> {
         while !rest.is_empty() {
             if self.left == 0 {
                 if self.collect(rest, HEADER) {
@@ -87,18 +82,18 @@ impl Layer {
                 }
                 continue;
             }
-            let n = self.left.min(rest.len() as u64) as usize;
+            let n = usize::from(self.left).min(rest.len());
             let mut part = &rest[..n];
             let event = match self.kind {
                 Kind::Opaque => {
                     part = &[];
                     None
                 }
-                Kind::Handshake => self.handshake.feed(&mut part),
+                Kind::Handshake => self.handshake.feed(&mut part, longest),
                 Kind::Heartbeat => self.heartbeat(&mut part),
             };
             let used = n - part.len();
-            self.left -= used as u64;
+            self.left -= used as u16;
             *rest = &rest[used..];
             if event.is_some() {
                 return Ok(event);
@@ -109,11 +104,12 @@ impl Layer {
 
     /// Collects the first `want` bytes; true when they are there.
     fn collect(&mut self, from: &mut &[u8], want: usize) -> bool {
-        let n = (want - self.have).min(from.len());
-        self.header[self.have..self.have + n].copy_from_slice(&from[..n]);
-        self.have += n;
+        let have = usize::from(self.have);
+        let n = (want - have).min(from.len());
+        self.header[have..have + n].copy_from_slice(&from[..n]);
+        self.have += n as u8;
         *from = &from[n..];
-        let whole = self.have == want;
+        let whole = usize::from(self.have) == want;
         if whole {
             self.have = 0;
         }
@@ -134,7 +130,7 @@ impl Layer {
     fn begin(&mut self) -> Result<Event, NotTls> {
         let [kind, major, minor, a, b] = self.header;
         let length = u16::from_be_bytes([a, b]);
-        let first = std::mem::take(&mut self.first);
+        let first = !std::mem::replace(&mut self.begun, true);
         if first && kind & 0x80 != 0 {
             return self.ssl2(kind, major, minor, length);
         }
@@ -149,7 +145,7 @@ impl Layer {
             return Err(NotTls(TlsEvent::InvalidRecordLength));
         }
         self.length = length;
-        self.left = u64::from(length);
+        self.left = length;
         self.kind = Kind::Opaque;
         match kind {
             20 => {
@@ -167,13 +163,13 @@ impl Layer {
     /// A record of SSL 2: two bytes of length, then a CLIENT-HELLO and the version; no server name in
     /// it. What servers send in that format is passed over.
     fn ssl2(&mut self, high: u8, low: u8, kind: u8, version: u16) -> Result<Event, NotTls> {
-        let length = u64::from(u16::from_be_bytes([high & 0x7f, low]));
+        let length = u16::from_be_bytes([high & 0x7f, low]);
         if length < 9 {
             return Err(NotTls(TlsEvent::InvalidSslv2Header));
         }
         self.left = length - 3;
         self.kind = Kind::Opaque;
-        self.first = kind != 1;
+        self.begun = kind == 1;
         Ok(if kind == 1 { Event::Ssl2(version) } else { Event::Record(2) })
     }
 
@@ -188,41 +184,41 @@ impl Layer {
 }
 
 /// Handshake messages out of the bytes of handshake records.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Handshake {
     /// The beginning of a message, with its type and length.
-    message: Vec<u8>,
+    message: Waiting,
     /// Bytes left of a message that is passed over.
-    skip: usize,
-    max: usize,
+    skip: u32,
 }
 
 impl Handshake {
-    fn feed(&mut self, part: &mut &[u8]) -> Option<Event> {
+    fn feed(&mut self, part: &mut &[u8], longest: usize) -> Option<Event> {
         use message::{CERTIFICATE, CLIENT_HELLO, SERVER_HELLO};
         while !part.is_empty() {
             if self.skip > 0 {
-                let n = self.skip.min(part.len());
-                self.skip -= n;
+                let n = (self.skip as usize).min(part.len());
+                self.skip -= n as u32;
                 *part = &part[n..];
                 continue;
             }
-            let want = if self.message.len() < 4 { 4 } else { 4 + length(&self.message) };
-            let n = (want - self.message.len()).min(part.len());
-            self.message.extend_from_slice(&part[..n]);
+            let message = self.message.get_mut();
+            let want = if message.len() < 4 { 4 } else { 4 + length(message) };
+            let n = (want - message.len()).min(part.len());
+            message.extend_from_slice(&part[..n]);
             *part = &part[n..];
-            if self.message.len() < 4 {
+            if message.len() < 4 {
                 continue;
             }
-            let body = length(&self.message);
-            let kind = self.message.first().copied().unwrap_or_default();
-            if !matches!(kind, CLIENT_HELLO | SERVER_HELLO | CERTIFICATE) || body > self.max {
-                self.skip = body;
-                self.message.clear();
+            let body = length(message);
+            let kind = message.first().copied().unwrap_or_default();
+            if !matches!(kind, CLIENT_HELLO | SERVER_HELLO | CERTIFICATE) || body > longest {
+                self.skip = body as u32;
+                self.message = Waiting::default();
                 return Some(Event::Passed(kind));
             }
-            if self.message.len() == 4 + body {
-                let mut message = std::mem::take(&mut self.message);
+            if message.len() == 4 + body {
+                let mut message = self.message.take().unwrap_or_default();
                 message.drain(..4);
                 return Some(Event::Message(kind, message));
             }

@@ -4,20 +4,22 @@ use proptest::prelude::*;
 use wire::Direction::{self, ToClient, ToServer};
 
 use super::progress;
-use crate::tests::{client_hello, handshake, record};
+use crate::tests::{Parser, client_hello, handshake, record};
 use crate::{
-    AppBuffer, AppProto, BufferSet, Limits, Outcome, Session, TlsEvent, TlsSummary, TxSummary,
+    AppBuffer, AppProto, BufferSet, Limits, Outcome, TlsEvent, TlsSummary, Transport, TxSummary,
 };
 
-fn session() -> Session {
-    Session::new(AppProto::Tls, &Limits::default()).unwrap()
+fn session() -> Parser {
+    let mut s = Parser::new(AppProto::Tls);
+    s.wanted = BufferSet::default();
+    s
 }
 
-fn sni(s: &Session) -> Option<&[u8]> {
+fn sni(s: &Parser) -> Option<&[u8]> {
     s.tx(0)?.buffer(AppBuffer::TlsSni, 0)
 }
 
-fn summary(s: &Session) -> TlsSummary {
+fn summary(s: &Parser) -> TlsSummary {
     match s.tx(0).unwrap().summary() {
         TxSummary::Tls(t) => *t,
         other => panic!("{other:?}"),
@@ -83,19 +85,19 @@ pub(super) fn certificates(list: &[&[u8]]) -> Vec<u8> {
     [u24(entries.len()), entries].concat()
 }
 
-fn text(s: &Session, buffer: AppBuffer, index: usize) -> Option<String> {
+fn text(s: &Parser, buffer: AppBuffer, index: usize) -> Option<String> {
     let bytes = s.tx(0)?.buffer(buffer, index)?;
     Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn raised(s: &Session, event: TlsEvent) -> bool {
+fn raised(s: &Parser, event: TlsEvent) -> bool {
     s.tx(0).unwrap().events().contains(event.into())
 }
 
 #[test]
 fn a_server_shows_its_certificates() {
     let mut s = session();
-    s.want(BufferSet::ALL);
+    s.wanted = BufferSet::ALL;
     let own = certificate("ex.org", [0x0a, 0xbc]);
     let hello = handshake(1, &client_hello(Some(b"ex.org")));
     assert_eq!(s.data(ToServer, &record(22, &hello)), Outcome::Ok);
@@ -128,7 +130,7 @@ fn a_server_shows_its_certificates() {
 #[test]
 fn only_what_is_wanted_is_made() {
     let mut s = session();
-    s.want(BufferSet::default());
+    s.wanted = BufferSet::default();
     let _ = s.data(ToServer, &record(22, &handshake(1, &client_hello(Some(b"ex.org")))));
     let shown = handshake(11, &certificates(&[b"one", b"two"]));
     assert_eq!(s.data(ToClient, &record(22, &shown)), Outcome::Ok);
@@ -144,7 +146,7 @@ fn a_certificate_that_cannot_be_read_is_an_event_where_asked_for() {
     assert_eq!(s.data(ToClient, &broken), Outcome::Ok);
     assert!(!raised(&s, TlsEvent::CertificateInvalidLength));
     let limits = Limits { tls_certificate_events: true, ..Limits::default() };
-    let mut s = Session::new(AppProto::Tls, &limits).unwrap();
+    let mut s = Parser::over(AppProto::Tls, Transport::Tcp, &limits);
     assert_eq!(s.data(ToClient, &broken), Outcome::Error);
     assert!(raised(&s, TlsEvent::CertificateInvalidLength));
     assert!(raised(&s, TlsEvent::InvalidHandshakeMessage));
@@ -271,7 +273,7 @@ fn lengths_that_lie_do_not_make_it_hoard() {
     assert!(s.buffered() <= Limits::default().tls_handshake + 4);
 }
 
-fn feed(s: &mut Session, dir: Direction, bytes: &[u8], sizes: &[usize]) {
+fn feed(s: &mut Parser, dir: Direction, bytes: &[u8], sizes: &[usize]) {
     let mut sizes = sizes.iter().cycle();
     let mut rest = bytes;
     while !rest.is_empty() {

@@ -1,9 +1,7 @@
 //! Inspection by transaction: which rules a transaction's buffers make candidates, and which of
 //! them match once all buffers they ask for are there.
 
-use std::collections::VecDeque;
-
-use app::{EventSet, Session, Tx, buffer_spec};
+use app::{EventSet, Looked, Tx, buffer_spec};
 use hyperscan::Scratch;
 use rules::signature::{Buffer, BufferTests, Signature, Test};
 use wire::Direction;
@@ -17,34 +15,6 @@ use crate::snapshot::{Snapshot, app_buffer};
 /// Transactions of a flow that may be open at once before the oldest is let go.
 const OPEN_LIMIT: usize = 256;
 
-/// How far each open transaction of a flow has been inspected.
-#[derive(Debug, Default)]
-pub struct Inspections {
-    first: u64,
-    open: VecDeque<TxState>,
-    generation: u64,
-}
-
-#[derive(Debug, Default)]
-struct TxState {
-    /// Progress up to which the direction was inspected, plus one; 0: not at all.
-    inspected: [u8; 2],
-    /// The direction is complete and was inspected to its end.
-    done: [bool; 2],
-    /// Events that were looked at.
-    events: [EventSet; 2],
-    /// Candidates that wait for buffers to come.
-    pending: [Vec<Pending>; 2],
-    /// Signatures that have matched this transaction.
-    matched: [Vec<u32>; 2],
-    /// Candidates wait for what no buffer tells: they are looked at whenever anything moves on.
-    again: [bool; 2],
-}
-
-/// A candidate, and which of its signature's buffers held, bit by bit: a body's window does not
-/// come again.
-type Pending = (u32, u64);
-
 /// The answer to "does the signature match this transaction?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -52,36 +22,6 @@ enum Answer {
     No,
     /// A buffer is not there yet.
     Later,
-}
-
-impl Inspections {
-    /// Makes the list fit the session's open transactions.
-    fn align(&mut self, session: &Session, generation: u64) {
-        if self.open.is_empty() {
-            self.first = session.first_tx();
-        }
-        while self.first < session.first_tx() {
-            self.first += 1;
-            self.open.pop_front();
-        }
-        let wanted = usize::try_from(session.next_tx() - session.first_tx()).unwrap_or(OPEN_LIMIT);
-        if wanted > self.open.len() && wanted < 4 {
-            // Few at a time is the rule.
-            self.open.reserve_exact(wanted - self.open.len());
-        }
-        self.open.resize_with(wanted, TxState::default);
-        if self.generation != generation {
-            // Candidates are numbers of the old generation: look at what is open again. What has
-            // matched is remembered by signature id and is not reported twice.
-            self.generation = generation;
-            for state in &mut self.open {
-                state.inspected = [0; 2];
-                state.done = [false; 2];
-                state.events = [EventSet::default(); 2];
-                state.pending = [Vec::new(), Vec::new()];
-            }
-        }
-    }
 }
 
 impl Tools {
@@ -96,29 +36,35 @@ impl Tools {
     ) {
         let proto = flow.proto;
         let Some(mut session) = flow.session.take() else { return };
-        let mut inspections = flow.inspections.take().unwrap_or_default();
-        inspections.align(&session, snapshot.generation);
-        if let Some(plan) = snapshot.plan(proto, direction) {
-            let first = inspections.first;
-            for (id, state) in (first..).zip(inspections.open.iter_mut()) {
-                let Some(tx) = session.tx(id) else { continue };
-                let fresh = plan.bodies.iter().any(|&buffer| tx.window(buffer).is_some());
-                let place = (id, tx, state, fresh);
-                self.transaction(unit, snapshot, scratch, flow, (plan, direction), place);
-                if fresh {
-                    session.looked(id, direction);
+        let (plan, back) = (snapshot.plan(proto, direction), direction.flip());
+        let other_plan = snapshot.plan(proto, back).is_some();
+        for id in session.first_tx()..session.next_tx() {
+            let Some(looked) = session.looked_mut(id) else { continue };
+            let mut state = std::mem::take(looked);
+            state.align(snapshot.generation);
+            let Some(tx) = session.tx(id) else { continue };
+            let fresh = plan
+                .is_some_and(|plan| plan.bodies.iter().any(|&buffer| tx.window(buffer).is_some()));
+            match plan {
+                Some(plan) => {
+                    let place = (id, tx, &mut state, fresh);
+                    self.transaction(unit, snapshot, scratch, flow, (plan, direction), place);
                 }
+                // No rule looks at them: they are done with once they are complete.
+                None => state.done[direction.index()] |= tx.is_complete(direction),
             }
-        } else {
-            // No rule looks at them: they are done with once they are complete.
-            let first = inspections.first;
-            for (id, state) in (first..).zip(inspections.open.iter_mut()) {
-                state.done[direction.index()] =
-                    session.tx(id).is_none_or(|tx| tx.is_complete(direction));
+            // What has nothing to do with the other direction waits for no packet there.
+            if !tx.concerns(back) || !other_plan && tx.is_complete(back) {
+                state.done[back.index()] = true;
+            }
+            if let Some(looked) = session.looked_mut(id) {
+                *looked = state;
+            }
+            if fresh {
+                session.window_seen(id, direction);
             }
         }
         flow.session = Some(session);
-        flow.inspections = Some(inspections);
     }
 
     fn transaction(
@@ -128,7 +74,7 @@ impl Tools {
         scratch: &mut Scratch,
         flow: &mut FlowState,
         (plan, direction): (&crate::snapshot::TransactionPlan, Direction),
-        (id, tx, state, fresh): (u64, &Tx, &mut TxState, bool),
+        (id, tx, state, fresh): (u64, &Tx, &mut Looked, bool),
     ) {
         let way = direction.index();
         if state.done[way] || !tx.concerns(direction) {
@@ -138,20 +84,26 @@ impl Tools {
         let progress = tx.progress(direction);
         let complete = tx.is_complete(direction);
         let inspected = state.inspected[way];
-        let events = tx.events().without(state.events[way]);
-        if inspected > progress && !complete && events.is_empty() && !fresh && !state.again[way] {
+        let found = state.found();
+        let events = tx.events().without(found.map_or(EventSet::default(), |it| it.events[way]));
+        let again = found.is_some_and(|found| found.again[way]);
+        if inspected > progress && !complete && events.is_empty() && !fresh && !again {
             return;
         }
         let mut candidates = std::mem::take(&mut self.candidates);
         candidates.clear();
-        let waiting = std::mem::take(&mut state.pending[way]);
+        let mut waiting = Vec::new();
+        if found.is_some() {
+            let found = state.found_mut();
+            waiting = std::mem::take(&mut found.pending[way]);
+            found.again[way] = false;
+        }
         candidates.extend(waiting.iter().map(|&(number, _)| number));
-        state.again[way] = false;
         if inspected == 0 {
             candidates.extend_from_slice(&plan.always);
         }
         if !events.is_empty() {
-            state.events[way] = tx.events();
+            state.found_mut().events[way] = tx.events();
             let new = plan.events.iter().filter(|&&(event, _)| events.contains(event));
             candidates.extend(new.map(|&(_, number)| number));
         }
@@ -200,10 +152,11 @@ impl Tools {
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
             // An event stands for the whole transaction.
-            let here = state.matched[way].contains(&signature.sid);
-            let there = signature.has_transaction_event()
-                && state.matched[1 - way].contains(&signature.sid);
-            if here || there || self.aside.holds(number, unit.now) {
+            let matched = |way: usize| {
+                state.found().is_some_and(|found| found.matched[way].contains(&signature.sid))
+            };
+            let there = signature.has_transaction_event() && matched(1 - way);
+            if matched(way) || there || self.aside.holds(number, unit.now) {
                 continue;
             }
             let exceeded = self.verifier.exceeded();
@@ -213,15 +166,16 @@ impl Tools {
             self.profiler.verified(began, number, answer == Answer::Yes);
             match answer {
                 Answer::Yes => {
-                    state.matched[way].push(signature.sid);
+                    state.found_mut().matched[way].push(signature.sid);
                     let hit = Match { number, tx: Some(id), stream: false };
                     self.matched(unit, signature, Some(flow), hit);
                 }
                 Answer::No => {}
                 Answer::Later if complete => {}
                 Answer::Later => {
-                    state.again[way] |= !signature.transaction_tests.is_empty();
-                    state.pending[way].push((number, held));
+                    let found = state.found_mut();
+                    found.again[way] |= !signature.transaction_tests.is_empty();
+                    found.pending[way].push((number, held));
                 }
             }
             if self.verifier.exceeded() != exceeded {
@@ -344,21 +298,12 @@ impl Tools {
     }
 }
 
-/// Lets transactions go that both directions are done with.
+/// Lets transactions go that both directions are done with, and a parser that knows nothing any more.
 pub(crate) fn release(flow: &mut FlowState) {
-    let (Some(session), Some(inspections)) = (&mut flow.session, &mut flow.inspections) else {
-        return;
-    };
-    while let Some(state) = inspections.open.front() {
-        if state.done != [true; 2] && inspections.open.len() <= OPEN_LIMIT {
-            break;
-        }
-        inspections.open.pop_front();
-        inspections.first += 1;
-    }
-    session.free_before(inspections.first);
-    if inspections.open.is_empty() {
-        // A flow that waits for more holds nothing.
-        flow.inspections = None;
+    let Some(session) = &mut flow.session else { return };
+    session.release(OPEN_LIMIT);
+    if session.is_idle() {
+        flow.transactions = session.next_tx() as u32;
+        flow.session = None;
     }
 }
