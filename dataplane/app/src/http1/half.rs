@@ -189,13 +189,13 @@ impl<At> Half<At> {
         line: &[u8],
         rest: &[u8],
     ) -> Result<(), Fatal> {
-        self.raw(txs, config, line);
         let begins = line.first().is_some_and(|&b| !is_fold(b) && b != b'\r');
         if begins && ends_field(rest) {
             // it is complete, and need not wait
             self.flush_field(txs, config)?;
-            return self.add_field(txs, config, chomp(line));
+            return self.add_field(txs, config, chomp(line), Some(line));
         }
+        self.sent(txs, config, line);
         let strict = self.dir == Direction::ToClient
             && self.tx().and_then(|id| txs.http(id)).is_some_and(|tx| tx.is_answered_by_11());
         let (field, odd) = self.field.line(line, config.limits.http_field, strict)?;
@@ -209,17 +209,18 @@ impl<At> Half<At> {
             );
         }
         match field {
-            Some(field) => self.add_field(txs, config, &field),
+            Some(field) => self.add_field(txs, config, &field, None),
             None => Ok(()),
         }
     }
 
     /// Keeps what was sent of the header, but not of a trailer.
-    pub(super) fn raw(&self, txs: &mut TxList, config: &Config<'_>, line: &[u8]) {
+    pub(super) fn sent(&self, txs: &mut TxList, config: &Config<'_>, line: &[u8]) {
         if config.wanted.contains(header_raw(self.dir)) {
             self.side(txs, |side| {
                 if side.progress < progress::TRAILER {
-                    side.headers.add_raw(line, config.limits.http_header_bytes);
+                    let before = side.headers.length();
+                    side.headers.add_sent(line, before, config.limits.http_header_bytes);
                 }
             });
         }
@@ -232,12 +233,19 @@ impl<At> Half<At> {
         config: &Config<'_>,
     ) -> Result<(), Fatal> {
         match self.field.0.take() {
-            Some(field) => self.add_field(txs, config, &field),
+            Some(field) => self.add_field(txs, config, &field, None),
             None => Ok(()),
         }
     }
 
-    fn add_field(&self, txs: &mut TxList, config: &Config<'_>, field: &[u8]) -> Result<(), Fatal> {
+    /// Takes a field, and the line that it is alone, if it is.
+    fn add_field(
+        &self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        field: &[u8],
+        line: Option<&[u8]>,
+    ) -> Result<(), Fatal> {
         let (name, value) = match self.dir {
             Direction::ToServer => split_field(field),
             Direction::ToClient => split_response_field(field),
@@ -252,10 +260,14 @@ impl<At> Half<At> {
         let Some(tx) = txs.http(id) else { return Ok(()) };
         let side = tx.side_mut(self.dir);
         // what rules look at was final before the trailer
-        let added = match side.progress {
-            progress::TRAILER.. => Added::New,
-            _ => side.headers.add(name, value, cookie, room)?,
-        };
+        let mut added = Added::New;
+        if side.progress < progress::TRAILER {
+            let before = side.headers.length();
+            added = side.headers.add(name, value, cookie, room)?;
+            if let Some(line) = line.filter(|_| config.wanted.contains(header_raw(self.dir))) {
+                side.headers.add_sent(line, before, room.bytes);
+            }
+        }
         let mut events = oddities::of_field(field, self.dir);
         match (added, self.dir) {
             (Added::New, _) => {}

@@ -59,14 +59,29 @@ pub(super) struct Headers {
     repetitions: u16,
     /// Values were joined: what they were before is still in between.
     untidy: bool,
+    sent: Sent,
+}
+
+/// Where the header is kept as it was sent.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// No rule looks at it.
+    #[default]
+    Nothing,
+    /// The fields are kept as they were sent.
+    Same,
+    /// So they are, and the empty line stands behind them.
+    Ended,
+    /// By itself.
+    Apart,
 }
 
 /// What few messages have.
 #[derive(Debug, Default)]
 pub(super) struct Apart {
     cookies: Vec<u8>,
-    /// The header as sent, if a rule looks at it.
-    pub(super) raw: Vec<u8>,
+    /// The header as sent, where that is not how it is kept.
+    raw: Vec<u8>,
     /// Content codings of the body.
     pub(super) codings: Vec<Coding>,
 }
@@ -166,8 +181,8 @@ impl Headers {
         let lines = memchr::memchr_iter(b'\n', header).count();
         self.fields.reserve_exact(lines);
         self.text.clear();
-        // a blank behind the colon may be missing
-        self.text.reserve_exact(line.len() + header.len() + lines);
+        // a blank behind the colon may be missing, and the empty line may follow
+        self.text.reserve_exact(line.len() + header.len() + lines + 2);
         self.text.extend_from_slice(line);
         self.line = line.len() as u32;
         self.plain = self.line;
@@ -199,14 +214,48 @@ impl Headers {
         self.apart.as_deref()
     }
 
-    /// Keeps a line as it was sent, as far as there is room.
-    pub(super) fn add_raw(&mut self, line: &[u8], room: usize) {
-        let likely = self.text.capacity();
-        let raw = &mut self.apart_mut().raw;
-        if raw.is_empty() {
-            raw.reserve_exact(likely.min(room));
+    /// How long the text is, to be told to [`add_sent`](Self::add_sent).
+    pub(super) fn length(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Keeps a line as it was sent, as far as there is room. `before`: how long the text was before what
+    /// the line says was added to it.
+    pub(super) fn add_sent(&mut self, line: &[u8], before: usize, room: usize) {
+        let begins = self.sent == Sent::Nothing && before == self.plain as usize;
+        let same = begins || self.sent == Sent::Same;
+        let ends = same && before == self.text.len() && line == b"\r\n";
+        if same && before + line.len() - self.plain as usize <= room {
+            if ends {
+                self.text.extend_from_slice(line);
+                self.sent = Sent::Ended;
+                return;
+            }
+            if self.text.get(before..) == Some(line) {
+                self.sent = Sent::Same;
+                return;
+            }
+        }
+        let mut raw = std::mem::take(&mut self.apart_mut().raw);
+        if self.sent != Sent::Apart {
+            raw.reserve_exact(self.text.capacity().min(room));
+        }
+        if same {
+            raw.extend_from_slice(self.text.get(self.plain as usize..before).unwrap_or_default());
         }
         raw.extend_from_slice(&line[..line.len().min(room.saturating_sub(raw.len()))]);
+        self.apart_mut().raw = raw;
+        self.sent = Sent::Apart;
+    }
+
+    /// The header as it was sent, if a rule looks at it.
+    pub(super) fn sent(&self) -> Option<&[u8]> {
+        let sent = match self.sent {
+            Sent::Nothing => None,
+            Sent::Same | Sent::Ended => self.text.get(self.plain as usize..),
+            Sent::Apart => self.apart.as_ref().map(|apart| &apart.raw[..]),
+        };
+        sent.filter(|sent| !sent.is_empty())
     }
 
     /// What few messages have.
@@ -349,7 +398,9 @@ impl Headers {
 
     /// All fields but cookies, `Name: value` and CRLF each, once they are sealed.
     pub(super) fn text(&self) -> Option<&[u8]> {
-        self.text.get(self.plain as usize..).filter(|text| !text.is_empty())
+        let end = if self.sent == Sent::Ended { 2 } else { 0 };
+        let text = self.text.get(self.plain as usize..self.text.len().saturating_sub(end));
+        text.filter(|text| !text.is_empty())
     }
 
     /// One field, `Name: value`.
@@ -389,6 +440,7 @@ impl Headers {
         self.apart = None;
         self.repetitions = 0;
         self.untidy = false;
+        self.sent = Sent::Nothing;
     }
 }
 
@@ -449,6 +501,35 @@ mod tests {
             (&b"GET / HTTP/1.1"[..], Some(&b"A: b\r\nC: d\r\n"[..]))
         );
         assert!(room.0 < 14 + 10 + 8 && room.1 == 2, "{room:?}");
+    }
+
+    #[test]
+    fn what_was_sent_is_kept_apart_only_where_it_differs() {
+        let lines: [&[u8]; 3] = [b"Host: a\r\n", b"X: y\r\n", b"\r\n"];
+        let sent = |lines: &[&[u8]], room| {
+            let mut h = Headers::default();
+            h.begin(b"GET / HTTP/1.1", b"");
+            for line in lines {
+                let before = h.length();
+                if line.len() > 2 {
+                    let (name, value) = split_field(line.trim_ascii_end());
+                    h.add(name, value, name::COOKIE, ROOM).unwrap();
+                }
+                h.add_sent(line, before, room);
+            }
+            let apart = h.apart().is_some_and(|apart| !apart.raw.is_empty());
+            (h.sent().map(<[u8]>::to_vec), h.text().map(<[u8]>::to_vec), apart)
+        };
+        let whole = (Some(lines.concat()), Some(lines[..2].concat()), false);
+        assert_eq!(sent(&lines, 1000), whole);
+        assert_eq!(sent(&lines[..2], 1000).0, Some(lines[..2].concat()));
+        for odd in [&b"X:y\r\n"[..], b"Cookie: k\r\n", b"host: b\r\n", b"Y: z\n"] {
+            let lines = [lines[0], odd, lines[1], lines[2]];
+            let (raw, _, apart) = sent(&lines, 1000);
+            assert_eq!((raw, apart), (Some(lines.concat()), true));
+        }
+        assert_eq!(sent(&lines, 12).0, Some(lines.concat()[..12].to_vec()));
+        assert_eq!(sent(&[], 1000).0, None);
     }
 
     #[test]

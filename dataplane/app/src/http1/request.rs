@@ -93,7 +93,7 @@ impl Request {
                 State::Headers | State::Trailer => {
                     match self.half.line.next(&mut rest, config.limits.http_field)? {
                         Some(line) if ends_header(&line, rest) => {
-                            self.half.raw(txs, config, &line);
+                            self.half.sent(txs, config, &line);
                             self.half.flush_field(txs, config)?;
                             if self.half.at.state == State::Trailer {
                                 self.finish_message(txs);

@@ -74,7 +74,7 @@ impl Response {
                 },
                 State::Headers | State::Trailer => match self.field_line(rest, config, closed)? {
                     Some(line) if ends_header(&line, rest) => {
-                        self.half.raw(txs, config, &line);
+                        self.half.sent(txs, config, &line);
                         self.half.flush_field(txs, config)?;
                         if self.half.at.state == State::Trailer {
                             self.half.at.state = State::After;

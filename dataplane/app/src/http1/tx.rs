@@ -97,10 +97,6 @@ impl Side {
         self.headers.clear();
     }
 
-    fn raw(&self) -> Option<&[u8]> {
-        Some(&self.headers.apart()?.raw[..]).filter(|raw| !raw.is_empty())
-    }
-
     /// No more of the body will come.
     fn body_ended(&self) -> bool {
         self.progress > progress::BODY
@@ -289,7 +285,7 @@ impl HttpTx {
             AppBuffer::HttpHost => self.host(),
             AppBuffer::HttpHostRaw => self.uri_host().or_else(|| request.headers.get(name::HOST)),
             AppBuffer::HttpHeader => request.headers.text(),
-            AppBuffer::HttpHeaderRaw => request.raw(),
+            AppBuffer::HttpHeaderRaw => request.headers.sent(),
             AppBuffer::HttpHeaderNames => request.names(),
             AppBuffer::HttpCookie => request.headers.get(name::COOKIE),
             AppBuffer::HttpUserAgent => request.headers.get(name::USER_AGENT),
@@ -304,7 +300,7 @@ impl HttpTx {
             AppBuffer::HttpStart => request.start(),
             AppBuffer::HttpRequestLine => request.first_line(),
             AppBuffer::HttpReplyHeader => response?.headers.text(),
-            AppBuffer::HttpReplyHeaderRaw => response?.raw(),
+            AppBuffer::HttpReplyHeaderRaw => response?.headers.sent(),
             AppBuffer::HttpReplyHeaderNames => response?.names(),
             AppBuffer::HttpReplyCookie => self.answered(name::SET_COOKIE),
             AppBuffer::HttpReplyConnection => self.answered(name::CONNECTION),
