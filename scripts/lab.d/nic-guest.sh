@@ -80,6 +80,12 @@ send_and_stop() {
 }
 # Hundredths of seconds that the sensor's process has taken of the CPUs.
 ticks() { awk '{ print $14 + $15 }' "/proc/$pid/stat"; }
+# How often its worker has gone to sleep.
+sleeps() {
+    local worker
+    worker=$(grep -lx pollux-0 /proc/"$pid"/task/*/comm)
+    awk '/^voluntary/ { print $2 }' "${worker%comm}status"
+}
 
 configure 2
 "$pollux" doctor -c /tmp/pollux2.toml || fail "the doctor finds the machine not ready"
@@ -92,11 +98,13 @@ send_and_stop 2
 configure 1
 start 1
 grep -q "wait for no interrupt" /tmp/log && fail "the NIC has no interrupts"
-before=$(ticks)
+before=$(ticks) slept=$(sleeps)
 sleep 10
-taken=$(($(ticks) - before))
-say "one core that waits for interrupts takes $((taken / 10)) % of a CPU"
+taken=$(($(ticks) - before)) slept=$(($(sleeps) - slept))
+say "one core that waits for interrupts takes $((taken / 10)) % of a CPU, and has waited $slept times in 10 s"
 [ "$taken" -lt 500 ] || fail "an idle core takes $((taken / 10)) % of a CPU: it does not wait"
+# At most 10 ms each; sleeping without interrupts it would be tens of microseconds.
+[ "$slept" -gt 100 ] && [ "$slept" -lt 3000 ] || fail "it sleeps for moments, and waits for no interrupt"
 send_and_stop 1
 scripts/bind-nic --back "$address"
 for _ in $(seq 50); do [ -n "$(by_mac 1)" ] && break; sleep 0.2; done
