@@ -151,7 +151,7 @@ impl Device {
 
     /// Whether it is a connection to another process.
     pub(crate) fn is_connection(&self) -> bool {
-        matches!(self.driver.as_str(), "net_memif" | "net_vhost")
+        matches!(self.driver.as_str(), "net_memif" | "net_vhost" | "net_virtio_user")
     }
 
     /// Whether something is at the other end; `false` if the driver does not tell.
@@ -269,6 +269,9 @@ fn hint(name: &str) -> Option<String> {
         "net_memif" => {
             "is the folder of its socket there and to be written to, and with role=client, does the \
              other side run?"
+        }
+        "net_virtio_user" => {
+            "is the switch's vhost-user socket (path) there and to be written to, and its port up?"
         }
         "net_vhost" => {
             "is the folder of its socket (iface) there and to be written to, and no other process \

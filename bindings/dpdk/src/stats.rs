@@ -38,6 +38,7 @@ fn keeps(driver: &str) -> Keeps {
         "net_af_packet" => Keeps { bytes: true, ..none },
         // Where their rings are full it is the other end that keeps or loses packets.
         "net_memif" | "net_vhost" => Keeps { bytes: true, ..none },
+        "net_virtio_user" => Keeps { missed: false, bytes: true, errors: true, no_mbuf: true },
         "net_af_xdp" => Keeps { bytes: true, missed: true, ..none },
         "net_pcap" => Keeps { bytes: true, errors: true, no_mbuf: true, ..none },
         _ => Keeps { bytes: true, missed: true, errors: true, no_mbuf: true },

@@ -1,5 +1,5 @@
-//! Ports of virtual switches, `net_memif` and `net_vhost`: another DPDK process connects, sends the example and
-//! leaves. Needs dpdk-testpmd and the drivers.
+//! Ports of virtual switches, `net_memif`, `net_vhost` and `net_virtio_user`: another DPDK process at the other end
+//! sends the example and leaves. Needs dpdk-testpmd and the drivers.
 
 mod common;
 
@@ -126,6 +126,38 @@ fn idles(sensor: &Sensor) {
     assert!(taken < Duration::from_millis(300), "{taken:?} in a second without packets");
 }
 
+/// Writes the configuration of a sensor on this device.
+fn configure(folder: &Path, device: &str) {
+    let sources = ["resources", "rules"].map(|it| repository("deploy/examples").join(it));
+    let text = format!(
+        "[sensor]\nnode = \"node-a\"\ngrace = \"50ms\"\n\
+         [[ports]]\ndevice = \"{device}\"\nmtu = 1600\nidle = \"interrupt\"\n\
+         [source]\ndirectory = \"{}\"\n[rules]\npaths = [\"{}\"]\ncache = \"off\"\n\
+         [outputs]\ndirectory = \"{}\"\n[memory]\nhugepages = \"no\"\n",
+        sources[0].display(),
+        sources[1].display(),
+        folder.join("out").display(),
+    );
+    fs::write(folder.join("pollux.toml"), text).expect("written");
+}
+
+/// Asserts that a stopped sensor has every packet of these examples, and their alerts alone; its port in the
+/// ledger.
+#[track_caller]
+fn reckon(sensor: &Sensor, examples: &[&Example]) -> Value {
+    let ledger = sensor.results.ledger();
+    let packets: usize = examples.iter().map(|it| it.packets.len()).sum();
+    assert_eq!(ledger.total("received"), packets as u64);
+    let mut sids: Vec<u32> = sensor.results.alerts().iter().map(sid).collect();
+    let planted = examples.iter().flat_map(|it| &it.manifest.alerts);
+    let mut expected: Vec<u32> =
+        planted.filter(|it| !it.resources.is_empty()).map(|it| it.sid).collect();
+    sids.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(sids, expected);
+    ledger.0["ports"][0].clone()
+}
+
 /// The example through a port to which another process connects, which it does twice: what came of it, and
 /// what was said.
 #[track_caller]
@@ -135,18 +167,7 @@ fn the_example_comes_through(port: &str, arguments: &str, peer: &str) -> (Value,
     let socket = at("switch.sock").display().to_string();
     let example = Example::new(1).expect("an example");
     write_capture(&at("example.pcap"), &example.packets);
-    let sources = ["resources", "rules"].map(|it| repository("deploy/examples").join(it));
-    let text = format!(
-        "[sensor]\nnode = \"node-a\"\ngrace = \"50ms\"\n\
-         [[ports]]\ndevice = \"{port},{}\"\nmtu = 1600\nidle = \"interrupt\"\n\
-         [source]\ndirectory = \"{}\"\n[rules]\npaths = [\"{}\"]\ncache = \"off\"\n\
-         [outputs]\ndirectory = \"{}\"\n[memory]\nhugepages = \"no\"\n",
-        arguments.replace("SOCKET", &socket),
-        sources[0].display(),
-        sources[1].display(),
-        at("out").display(),
-    );
-    fs::write(at("pollux.toml"), text).expect("written");
+    configure(folder.path(), &format!("{port},{}", arguments.replace("SOCKET", &socket)));
     let mut sensor = Sensor::start_by(Command::new(common::binary()), folder.path(), port, |_| {});
     sensor.wait("word that nothing is connected", |it| says_down(it, port));
 
@@ -173,16 +194,7 @@ fn the_example_comes_through(port: &str, arguments: &str, peer: &str) -> (Value,
     sensor.stop();
     second.leave();
 
-    let ledger = sensor.results.ledger();
-    assert_eq!(ledger.total("received"), all);
-    let mut sids: Vec<u32> = sensor.results.alerts().iter().map(sid).collect();
-    let planted = example.manifest.alerts.iter().chain(&again.manifest.alerts);
-    let mut expected: Vec<u32> =
-        planted.filter(|it| !it.resources.is_empty()).map(|it| it.sid).collect();
-    sids.sort_unstable();
-    expected.sort_unstable();
-    assert_eq!(sids, expected);
-    (ledger.0["ports"][0].clone(), said)
+    (reckon(&sensor, &[&example, &again]), said)
 }
 
 #[test]
@@ -214,4 +226,37 @@ fn what_comes_by_vhost_is_inspected() {
     );
     assert_eq!(port["driver"], "net_vhost");
     assert!(!said.contains("wait for no interrupt"), "{said}");
+}
+
+#[test]
+fn what_comes_by_a_switchs_vhost_user_port_is_inspected() {
+    let _turn = turn();
+    if !can_run("net_vhost") || !can_run("net_virtio") || !can_run("net_pcap") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |below: &str| folder.path().join(below);
+    let socket = at("switch.sock").display().to_string();
+    let example = Example::new(1).expect("an example");
+    write_capture(&at("example.pcap"), &example.packets);
+    // The switch is there first: its port is what the sensor plugs into.
+    let device = format!("net_vhost0,iface={socket}");
+    let mut switch = Peer::start(folder.path(), &at("example.pcap"), &device);
+    let port = "net_virtio_user0";
+    configure(folder.path(), &format!("{port},path={socket},queue_size=1024"));
+    let mut sensor = Sensor::start_by(Command::new(common::binary()), folder.path(), port, |_| {});
+    sensor.wait("the link", |it| it.said().contains("link up"));
+    idles(&sensor);
+    switch.send();
+    let sent = example.packets.len() as u64;
+    sensor.wait("all packets", |it| it.received() >= sent);
+    idles(&sensor);
+    switch.leave();
+    sensor.wait("word that it has gone", |it| says_down(it, port));
+    sensor.stop();
+    let port = reckon(&sensor, &[&example]);
+    assert_eq!(
+        (&port["driver"], &port["nic"]["imissed"]),
+        (&"net_virtio_user".into(), &Value::Null)
+    );
 }
