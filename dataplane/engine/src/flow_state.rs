@@ -21,7 +21,7 @@ pub struct FlowState {
     /// The protocol's parser, where there is one, while it knows anything.
     pub session: Option<Box<Session>>,
     /// How far its streams were scanned ahead of their windows.
-    pub scanned: Option<Box<Scanned>>,
+    pub scanned: Scanned,
     /// How many transactions there had been when the latest parser was let go.
     pub transactions: u32,
     /// What few flows have.

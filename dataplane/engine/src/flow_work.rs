@@ -113,13 +113,11 @@ impl Work<'_> {
                 }
                 in_stream = done.added;
                 appended = done.appended;
-                if let Some(scanned) = &mut flow.user.scanned {
-                    if done.added && !done.appended {
-                        scanned.forget(direction);
-                    }
-                    if done.swapped {
-                        Direction::BOTH.into_iter().for_each(|way| scanned.forget(way));
-                    }
+                if done.added && !done.appended {
+                    flow.user.scanned.forget(direction);
+                }
+                if done.swapped {
+                    Direction::BOTH.into_iter().for_each(|way| flow.user.scanned.forget(way));
                 }
                 self.counters.beyond_depth.add(u64::from(done.beyond_depth));
                 outcome.phase = Some(if done.closed {

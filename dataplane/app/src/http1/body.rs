@@ -9,6 +9,9 @@ const GROWTH: usize = 3;
 /// Decoded bytes may be this many times those that came (as in libhtp); above the bomb limit.
 const BOMB_RATIO: u64 = 2048;
 
+/// Bytes behind a window that may be read, for a matcher that looks ahead.
+const READABLE: usize = 16;
+
 /// How much of a body is looked at, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyLimits {
@@ -25,6 +28,8 @@ pub struct BodyLimits {
 pub struct BodyWindow<'a> {
     /// Some that was looked at before, then what is new.
     pub data: &'a [u8],
+    /// The same bytes with 16 more behind them that a matcher may read.
+    pub padded: &'a [u8],
     /// Place of the first byte in the body.
     pub offset: u64,
     /// Index of the first byte that was not looked at.
@@ -37,6 +42,7 @@ pub(super) struct Body {
     decoder: Decoder,
     limits: BodyLimits,
     bomb_limit: u64,
+    /// The bytes that are kept, and `READABLE` zeros unless there are none.
     data: Vec<u8>,
     /// Place of the first byte that is kept.
     start: u64,
@@ -80,16 +86,17 @@ impl Body {
     /// Says that these bytes come next, and how many in all are announced from them on. Room is made for
     /// those that the next look needs, but not for many more than have come.
     pub(super) fn announce(&mut self, bytes: usize, announced: u64) {
-        let have = self.data.len() + bytes;
-        if have <= self.data.capacity() || !self.decoder.is_plain() || self.is_full() {
+        let have = self.len() + bytes;
+        if have + READABLE <= self.data.capacity() || !self.decoder.is_plain() || self.is_full() {
             return;
         }
         let look = self.limits.min_inspect.max(self.limits.window);
         let most = if self.limits.limit == 0 { look } else { look.min(self.limits.limit) };
-        let rest = most.saturating_sub(self.data.len() as u64).min(announced);
+        let rest = most.saturating_sub(self.len() as u64).min(announced);
         let rest = usize::try_from(rest).unwrap_or(usize::MAX).min(have.saturating_mul(GROWTH));
         if rest > bytes {
-            self.data.reserve_exact(rest);
+            let room = self.len() + rest + READABLE;
+            self.data.reserve_exact(room - self.data.len());
         }
     }
 
@@ -124,13 +131,20 @@ impl Body {
             limit => usize::try_from(limit - self.total.min(limit)).unwrap_or(usize::MAX),
         };
         let bytes = &bytes[..bytes.len().min(room)];
+        self.data.truncate(self.len());
         self.data.extend_from_slice(bytes);
+        self.data.extend_from_slice(&[0; READABLE]);
         self.total += bytes.len() as u64;
         let needed = self.limits.min_inspect.saturating_add(self.limits.window);
         let most = usize::try_from(needed).unwrap_or(usize::MAX).saturating_add(SLACK);
-        if self.data.len() > most.saturating_mul(2) {
-            self.drop_to(self.data.len() - most);
+        if self.len() > most.saturating_mul(2) {
+            self.drop_to(self.len() - most);
         }
+    }
+
+    /// How many bytes are kept.
+    fn len(&self) -> usize {
+        self.data.len().saturating_sub(READABLE)
     }
 
     fn drop_to(&mut self, at: usize) {
@@ -164,9 +178,10 @@ impl Body {
             inspected.saturating_sub(before).max(self.start)
         };
         let at = usize::try_from(from - self.start).ok()?;
-        let data = self.data.get(at..)?;
+        let padded = self.data.get(at..)?;
+        let data = padded.get(..padded.len().checked_sub(READABLE)?)?;
         let fresh = usize::try_from(inspected.saturating_sub(from)).ok()?;
-        Some(BodyWindow { data, offset: from, fresh: fresh.min(data.len()) })
+        Some(BodyWindow { data, padded, offset: from, fresh: fresh.min(data.len()) })
     }
 
     /// What was ready has been looked at: lets go of what no later look needs.
@@ -182,7 +197,7 @@ impl Body {
         }
         if self.inspected > self.limits.min_inspect {
             let keep = usize::try_from(self.limits.window).unwrap_or(usize::MAX);
-            let spare = self.data.len().saturating_sub(keep);
+            let spare = self.len().saturating_sub(keep);
             // in large steps, so that every byte is moved a bounded number of times
             if spare > keep {
                 self.drop_to(spare);
@@ -260,11 +275,11 @@ mod tests {
             rooms.push(b.data.capacity());
         }
         rooms.dedup();
-        assert_eq!(rooms, [4_800, 16_000]);
+        assert_eq!(rooms, [4_800, 16_000].map(|room| room + READABLE));
         let mut b = body(limits);
         b.announce(10, u64::MAX);
         b.push(&[1; 10]);
-        assert!(b.data.capacity() <= 40);
+        assert!(b.data.capacity() <= 40 + READABLE);
     }
 
     #[test]

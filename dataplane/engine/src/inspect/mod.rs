@@ -248,14 +248,13 @@ impl Tools {
         }
         if let (Some(flow), Some(direction)) = (flow.as_deref_mut(), unit.direction) {
             if let Some(tail) = unit.tail {
-                let scanned = flow.scanned.get_or_insert_default();
-                scanned.note(direction, snapshot.generation, tail, reach, &self.ahead);
+                flow.scanned.note(direction, snapshot.generation, tail, reach, &self.ahead);
                 self.ahead.clear();
             }
             if let Some(window) = unit.window {
-                let scanned = flow.scanned.as_mut().is_some_and(|scanned| {
-                    scanned.take(direction, snapshot.generation, window, reach, &mut candidates)
-                });
+                let generation = snapshot.generation;
+                let scanned =
+                    flow.scanned.take(direction, generation, window, reach, &mut candidates);
                 self.window(groups, window, scanned, scratch, &mut candidates);
             }
         }

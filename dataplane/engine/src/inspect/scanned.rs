@@ -11,20 +11,18 @@ const MOST: usize = 1024;
 /// How far the streams of a flow have been scanned by segments that followed one another, and which
 /// signatures that made candidates.
 #[derive(Debug, Default)]
-pub struct Scanned {
-    ways: [Way; 2],
-}
+pub struct Scanned([Option<Box<Way>>; 2]);
 
 /// One direction.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Way {
-    /// Of which ruleset the numbers are.
-    generation: u64,
     /// Every pattern was looked for that lies within these two offsets of the stream.
     from: u64,
     upto: u64,
-    /// Signatures, each with the end of the segment that it was found in.
-    found: Vec<(u32, u64)>,
+    /// Signatures, each with the end of the segment that it was found in, its lower bits.
+    found: Vec<(u32, u32)>,
+    /// Of which ruleset the numbers are, its lower bits.
+    generation: u32,
 }
 
 impl Scanned {
@@ -38,21 +36,24 @@ impl Scanned {
         reach: usize,
         found: &[u32],
     ) {
-        let Some(way) = self.ways.get_mut(direction.index()) else { return };
+        let Some(known) = self.0.get_mut(direction.index()) else { return };
+        let generation = generation as u32;
         let begin = tail.stream_offset + tail.new_from as u64;
         let end = tail.stream_offset + tail.data.len() as u64;
         let from = tail.stream_offset + (tail.new_from + 1).saturating_sub(reach.max(1)) as u64;
+        let begun = || Way { from, upto: begin, found: Vec::new(), generation };
+        let way = known.get_or_insert_with(|| Box::new(begun()));
         if way.upto != begin || way.generation != generation {
-            *way = Way { generation, from, ..Way::default() };
+            **way = begun();
         } else if begin - from + 1 < reach as u64 {
             // Something may stand across that was not seen whole.
             way.from = way.from.max(from);
         }
         way.upto = end;
         if way.found.len() + found.len() > MOST {
-            *way = Way { generation, from: u64::MAX, upto: end, found: Vec::new() };
+            *known = None;
         } else {
-            way.found.extend(found.iter().map(|&number| (number, end)));
+            way.found.extend(found.iter().map(|&number| (number, end as u32)));
         }
     }
 
@@ -66,22 +67,28 @@ impl Scanned {
         reach: usize,
         out: &mut Vec<u32>,
     ) -> bool {
-        let Some(way) = self.ways.get_mut(direction.index()) else { return false };
+        let Some(known) = self.0.get_mut(direction.index()) else { return false };
+        let Some(way) = known else { return false };
         let end = window.stream_offset + window.data.len() as u64;
         let from = (window.new_from + 1).saturating_sub(reach.max(1));
         let from = window.stream_offset + from as u64;
-        let all = way.generation == generation && way.from <= from && end <= way.upto;
+        let all = way.generation == generation as u32 && way.from <= from && end <= way.upto;
         if all {
             out.extend(way.found.iter().map(|&(number, _)| number));
         }
-        way.found.retain(|&(_, found)| found > end);
+        if way.upto <= end {
+            // The next segment begins anew, with the bytes before it that the next window needs.
+            *known = None;
+        } else {
+            way.found.retain(|&(_, found)| found.wrapping_sub(end as u32) as i32 > 0);
+        }
         all
     }
 
     /// The stream has changed otherwise than at its end: what was looked for may not be what is there.
     pub(crate) fn forget(&mut self, direction: Direction) {
-        if let Some(way) = self.ways.get_mut(direction.index()) {
-            *way = Way { from: u64::MAX, upto: u64::MAX, ..Way::default() };
+        if let Some(known) = self.0.get_mut(direction.index()) {
+            *known = None;
         }
     }
 }

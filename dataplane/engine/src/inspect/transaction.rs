@@ -2,7 +2,7 @@
 //! them match once all buffers they ask for are there.
 
 use app::{EventSet, Looked, Tx, buffer_spec};
-use hyperscan::Scratch;
+use hyperscan::{Padded, Scratch};
 use rules::signature::{Buffer, BufferTests, Signature, Test};
 use wire::Direction;
 
@@ -121,10 +121,16 @@ impl Tools {
                     true => window.fresh.saturating_sub(before),
                     false => 0,
                 };
-                let bytes = window.data.get(from..).unwrap_or_default();
                 let (began, before) = (self.profiler.now(), candidates.len());
-                self.transformer.apply(bytes, &list.transforms, &mut self.spare);
-                let spare = self.spare.as_padded();
+                let in_place = Padded::new(window.padded, from..window.data.len());
+                let spare = match in_place.filter(|_| list.transforms.is_empty()) {
+                    Some(bytes) => bytes,
+                    None => {
+                        let bytes = window.data.get(from..).unwrap_or_default();
+                        self.transformer.apply(bytes, &list.transforms, &mut self.spare);
+                        self.spare.as_padded()
+                    }
+                };
                 let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
                 self.scan_errors += u64::from(scanned.is_err());
                 let found = candidates.len() - before;
