@@ -21,6 +21,8 @@ pub(crate) struct Ahead {
     /// How that went, and with checksums ignored or not; None: it was not.
     done: Option<(Result<(), Reject>, bool)>,
     key: Option<(FlowKey, Hint)>,
+    /// It is in nobody's scope, and was not decoded.
+    is_nobodys: bool,
 }
 
 /// Does the table have so many flows that it pays?
@@ -53,6 +55,18 @@ impl Ahead {
     pub(crate) fn forget(&mut self) {
         self.done = None;
         self.key = None;
+        self.is_nobodys = false;
+    }
+
+    /// Takes note that the packet is nobody's.
+    pub(crate) fn note_nobodys(&mut self) {
+        self.forget();
+        self.is_nobodys = true;
+    }
+
+    /// Was it noted?
+    pub(crate) fn take_nobodys(&mut self) -> bool {
+        std::mem::take(&mut self.is_nobodys)
     }
 
     /// Decodes a packet, and brings its flow's place in the table.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flow::{DefragOutcome, Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::PaddedBuf;
-use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
+use wire::{Decoded, Direction, KeyOrder, LinkType, Reject, Transport};
 
 use crate::ahead::{self, Ahead, LANES};
 use crate::alert::Source;
@@ -29,6 +29,9 @@ use crate::shed::{Shedder, begins_anew};
 use crate::snapshot::Snapshot;
 use crate::spread::Spread;
 use crate::tally::Tallies;
+
+/// Packets of a resource in a row after which no packet is glanced at, until another one is nobody's.
+const GLANCES: u8 = 8;
 
 /// Where the worker is to send a packet.
 #[derive(Debug)]
@@ -109,6 +112,8 @@ pub struct Core {
     /// Where packets are decoded; out of here while one is worked on. One after the other for those that
     /// are looked at before their turn, and one more.
     slots: [Option<Box<Ahead>>; LANES + 1],
+    /// How much of the latest packets was nobody's: while it is above 0, packets are glanced at first.
+    idleness: u8,
     outbox: Vec<(usize, Datagram)>,
 }
 
@@ -157,6 +162,7 @@ impl Core {
             shed: Shedder::default(),
             tallies: Tallies::default(),
             slots: std::array::from_fn(|_| None),
+            idleness: GLANCES,
             outbox: Vec::new(),
             snapshot: None,
             config,
@@ -271,8 +277,16 @@ impl Core {
     pub(crate) fn prepare(&mut self, lane: usize, bytes: &[u8], mut info: PacketInfo) {
         self.tools.profiler.enter(Stage::Decode);
         info.ignore_checksums |= self.checksums.untrusted;
+        let is_nobodys = self.glances(bytes, &info)
+            && info.link.is_some_and(|link| {
+                self.delivery.snapshot.is_nobodys(link, bytes, info.ignore_checksums)
+            });
         let Some(slot) = self.slots.get_mut(lane) else { return };
         let slot = slot.get_or_insert_default();
+        if is_nobodys {
+            slot.note_nobodys();
+            return;
+        }
         slot.prepare(&self.delivery.snapshot, &self.flows, bytes, &info);
     }
 
@@ -310,6 +324,10 @@ impl Core {
             self.counters.discard(Drop::UnknownLink);
             return Fate::Done;
         };
+        if self.is_nobodys(snapshot, (lane, handed_in), bytes, (link, info)) {
+            self.counters.unscoped.add(1);
+            return Fate::Done;
+        }
         self.tools.profiler.enter(Stage::Decode);
         let mut slot = self.slots.get_mut(lane).and_then(Option::take).unwrap_or_default();
         self.slices.note(bytes.len());
@@ -344,6 +362,47 @@ impl Core {
         }
         self.tools.profiler.enter(Stage::Receive);
         fate
+    }
+
+    /// Is a glance worth it: was one of the latest packets nobody's, and may this one be?
+    #[inline]
+    fn glances(&self, bytes: &[u8], info: &PacketInfo) -> bool {
+        self.idleness > 0
+            && !ahead::is_cut(bytes, info)
+            && !self.delivery.snapshot.scope.is_everything()
+    }
+
+    /// Whether a glance shows that a packet is in nobody's scope: such a one needs no decoding, nor another
+    /// core.
+    #[inline]
+    fn is_nobodys(
+        &mut self,
+        snapshot: &Snapshot,
+        (lane, handed_in): (usize, bool),
+        bytes: &[u8],
+        (link, info): (LinkType, &PacketInfo),
+    ) -> bool {
+        if handed_in {
+            return false;
+        }
+        self.tools.profiler.enter(Stage::Scope);
+        let is_nobodys = if lane == LANES {
+            if !self.glances(bytes, info) {
+                return false;
+            }
+            snapshot.is_nobodys(link, bytes, info.ignore_checksums)
+        } else {
+            // It was glanced at before its turn, if at all.
+            self.slots.get_mut(lane).and_then(Option::as_mut).is_some_and(|it| it.take_nobodys())
+        };
+        if is_nobodys {
+            self.idleness = GLANCES;
+            self.slices.note(bytes.len());
+        } else {
+            self.idleness = self.idleness.saturating_sub(1);
+        }
+        self.tools.profiler.enter(Stage::Receive);
+        is_nobodys
     }
 
     /// A packet that the decoder refused is counted as such, but rules can ask for its events.
@@ -416,7 +475,10 @@ impl Core {
         };
         match verdict {
             Verdict::Inspected => self.counters.inspected.add(1),
-            Verdict::Unscoped => self.counters.unscoped.add(1),
+            Verdict::Unscoped => {
+                self.idleness = GLANCES;
+                self.counters.unscoped.add(1);
+            }
             Verdict::Dropped(reason) => self.counters.discard(reason),
             Verdict::Shed(reason) => self.was_shed(snapshot, reason, &hits, bytes.len()),
             Verdict::Waits => {}

@@ -28,6 +28,59 @@ pub struct Scope {
     v4: HashMap<u32, u32, foldhash::fast::FixedState>,
     v6: HashMap<u128, u32, foldhash::fast::FixedState>,
     addresses: Vec<Address>,
+    filter: Filter,
+}
+
+/// A bit for each address, at a place that follows from it: where it is not set, the address is not known.
+/// One look, where a table takes several.
+#[derive(Debug, Default)]
+struct Filter {
+    bits: Vec<u64>,
+    /// What of a hash is left out to get a bit's number.
+    shift: u32,
+    seed: u64,
+}
+
+/// Bits for each address: of what is not known, one in so many is looked up in vain.
+const BITS: usize = 32;
+
+/// The most bits of a filter: 256 kB of a core's cache.
+const MOST_BITS: usize = 1 << 21;
+
+impl Filter {
+    fn new(addresses: usize, seed: u64) -> Self {
+        let count = (addresses.max(2) * BITS).next_power_of_two().min(MOST_BITS);
+        Self { bits: vec![0; count / 64], shift: 64 - count.trailing_zeros(), seed: seed | 1 }
+    }
+
+    /// The word and bit of an address.
+    #[inline]
+    fn place(&self, address: IpAddr) -> (usize, u64) {
+        let folded = match address {
+            IpAddr::V4(address) => u64::from(address.to_bits()),
+            IpAddr::V6(address) => {
+                let bits = address.to_bits();
+                (bits >> 64) as u64 ^ (bits as u64).rotate_left(32)
+            }
+        };
+        let hash = (folded ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let number = hash >> (self.shift & 63);
+        ((number >> 6) as usize, 1 << (number & 63))
+    }
+
+    fn insert(&mut self, address: IpAddr) {
+        let (word, bit) = self.place(address);
+        if let Some(word) = self.bits.get_mut(word) {
+            *word |= bit;
+        }
+    }
+
+    /// May it be known?
+    #[inline]
+    fn may_know(&self, address: IpAddr) -> bool {
+        let (word, bit) = self.place(address);
+        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    }
 }
 
 /// The addresses of a packet that are known: two per IP layer, source then destination.
@@ -86,6 +139,7 @@ impl Scope {
             v4: HashMap::with_hasher(hasher.clone()),
             v6: HashMap::with_hasher(hasher),
             addresses: Vec::new(),
+            filter: Filter::default(),
         };
         for (address, entry) in addresses {
             let id = u32::try_from(scope.addresses.len()).unwrap_or(NO_ADDRESS);
@@ -97,6 +151,13 @@ impl Scope {
                 IpAddr::V6(address) => scope.v6.insert(address.to_bits(), id),
             };
             scope.addresses.push(entry);
+        }
+        scope.filter = Filter::new(scope.addresses.len(), seed);
+        for &address in scope.v4.keys() {
+            scope.filter.insert(IpAddr::V4(address.into()));
+        }
+        for &address in scope.v6.keys() {
+            scope.filter.insert(IpAddr::V6(address.into()));
         }
         scope
     }
@@ -123,11 +184,25 @@ impl Scope {
 
     #[inline]
     fn id(&self, address: IpAddr) -> Option<u32> {
+        if !self.filter.may_know(address) {
+            return None;
+        }
+        self.known_id(address)
+    }
+
+    fn known_id(&self, address: IpAddr) -> Option<u32> {
         match address {
             IpAddr::V4(address) => self.v4.get(&address.to_bits()),
             IpAddr::V6(address) => self.v6.get(&address.to_bits()),
         }
         .copied()
+    }
+
+    /// Is this address in the scope of a resource?
+    #[inline]
+    pub fn is_in(&self, address: IpAddr) -> bool {
+        let known = |id| self.addresses.get(id as usize).is_some_and(|it| it.rulesets != 0);
+        self.everything || self.id(address).is_some_and(known)
     }
 
     /// Looks every IP layer up.
@@ -208,5 +283,29 @@ mod tests {
         let hits = scope.lookup(&decoded(&udp([10, 0, 0, 9], [10, 0, 0, 1])));
         assert!(!hits.scoped());
         assert_eq!(hits.sources().collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn what_is_known_is_always_found_and_the_filter_spares_most_of_what_is_not() {
+        let entry =
+            |resource| Address { resources: vec![resource], rulesets: 1, ..Address::default() };
+        for (count, seed) in [(1u32, 0), (1_000, 7), (70_000, u64::MAX)] {
+            let four = |n: u32| IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
+            let six =
+                |n: u32| IpAddr::from(std::net::Ipv6Addr::from(0xfd00_u128 << 112 | u128::from(n)));
+            let all = (0..count).flat_map(|n| [(four(n), entry(n)), (six(n), entry(n))]);
+            let scope = Scope::of(all, seed);
+            for n in 0..count {
+                for address in [four(n), six(n)] {
+                    let id = scope.id(address).expect("known");
+                    assert_eq!(scope.address(id), Some(&entry(n)));
+                    assert!(scope.is_in(address));
+                }
+            }
+            let others = (count..count + 10_000).flat_map(|n| [four(n), six(n)]);
+            let vain = others.filter(|&it| !scope.is_in(it) && scope.filter.may_know(it)).count();
+            assert!(vain < 2_000, "{vain} of 20,000 are looked up in vain beside {count}");
+        }
+        assert!(Scope::everything().is_in(IpAddr::from([10, 0, 0, 1])));
     }
 }

@@ -28,6 +28,8 @@ pub struct Snapshot {
     flow_events: Vec<u32>,
     /// The decoder's settings without a look at checksums, and with one at those of IP headers.
     decoders: [wire::Config; 2],
+    /// What plain packets are by these settings.
+    glances: [wire::Glance; 2],
 }
 
 /// What is looked at in the transactions of one protocol and direction.
@@ -198,7 +200,8 @@ impl Snapshot {
             verify_transport: false,
             ..settings.decoder.clone()
         });
-        Self { generation, scope, rules, settings, wanted, plans, flow_events, decoders }
+        let glances = decoders.each_ref().map(wire::Glance::new);
+        Self { generation, scope, rules, settings, wanted, plans, flow_events, decoders, glances }
     }
 
     /// The decoder's settings; with or without a look at the checksums of IP headers. Those of
@@ -213,6 +216,14 @@ impl Snapshot {
     #[inline]
     pub fn parsers(&self) -> app::Config<'_> {
         app::Config { limits: &self.settings.app, wanted: self.wanted }
+    }
+
+    /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it?
+    #[inline]
+    pub fn is_nobodys(&self, link: wire::LinkType, frame: &[u8], ignore_checksums: bool) -> bool {
+        let [unchecked, checked] = &self.glances;
+        let glance = if ignore_checksums { unchecked } else { checked };
+        glance.is_plain_and(link, frame, |address| !self.scope.is_in(address))
     }
 
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.

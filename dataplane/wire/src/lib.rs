@@ -17,6 +17,7 @@ mod decode;
 mod decoded;
 mod direction;
 mod event;
+mod glance;
 mod icmp_events;
 mod ip;
 mod ip_options;
@@ -34,6 +35,7 @@ pub use decode::{decode, decode_cut_into, decode_datagram, decode_datagram_into,
 pub use decoded::{Decoded, Fragment, IpLayer, MAX_IP_LAYERS, MAX_VLANS, Span, flag, ip_option};
 pub use direction::Direction;
 pub use event::{Event, EventSet};
+pub use glance::Glance;
 pub use key::{FlowKey, KeyOrder};
 pub use link::LinkType;
 pub use opaque::{OpaqueKind, opaque};
