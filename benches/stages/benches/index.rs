@@ -178,11 +178,10 @@ fn event_to_core() {
     let fed = port::open(eal).expect("a port");
     let config = CrewConfig {
         flows: FlowConfig::default(),
-        time: TimeSource::Packets(Arc::<AtomicU64>::default()),
+        time: TimeSource::Packets(Arc::<AtomicU64>::default(), fed.meta),
         when_full: WhenFull::Wait,
         exchange_capacity: 64,
         alert_capacity: 1 << 10,
-        meta: fed.meta,
         profile_every: 0,
         pcap: None,
     };

@@ -52,11 +52,10 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
     let seat = Seat::new(Some(opened.queue), 0);
     let config = CrewConfig {
         flows: FlowConfig::default(),
-        time: TimeSource::Packets(Arc::clone(&clock)),
+        time: TimeSource::Packets(Arc::clone(&clock), opened.meta),
         when_full: WhenFull::Wait,
         exchange_capacity: 64,
         alert_capacity: 1 << 14,
-        meta: opened.meta,
         profile_every: 0,
         pcap: None,
     };

@@ -210,10 +210,10 @@ impl Mbuf {
         self.raw().port
     }
 
-    /// Brings the header towards the cache, for a packet that is handled soon.
+    /// Brings the header, both of its lines, towards the cache, for a packet that is handled soon.
     #[inline]
     pub fn prefetch(&self) {
-        prefetch::first(self.raw());
+        prefetch::whole(self.raw());
     }
 
     /// Brings the first 64 data bytes towards the cache. Reads the header.

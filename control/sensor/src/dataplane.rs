@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use dpdk::{Eal, EalConfig, MetaField, Port, RxQueue};
+use dpdk::{Eal, EalConfig, Port, RxQueue};
 use engine::emit::WhenFull;
 use engine::spread::Spread;
 use engine::worker::{Idle, TimeSource, Watch};
@@ -143,7 +143,6 @@ impl Dataplane {
         mode: Mode,
         watch: impl FnMut(usize) -> Option<Box<dyn Watch>>,
     ) -> anyhow::Result<Self> {
-        let meta = MetaField::register()?;
         let mut seats = Vec::new();
         let mut kept = Vec::new();
         for (number, open) in ports.into_iter().enumerate() {
@@ -170,7 +169,6 @@ impl Dataplane {
             when_full: mode.when_full,
             exchange_capacity: EXCHANGE_CAPACITY,
             alert_capacity: ALERT_CAPACITY,
-            meta,
             profile_every: config.sensor.profile_every,
             pcap: mode.writer.pcap.as_ref().map(|pcap| pcap.cores.clone()),
         };

@@ -120,8 +120,9 @@ fn replay(
     port.start()?;
     let open = OpenPort::of_rings(port);
     let clock = Arc::new(AtomicU64::new(0));
+    let meta = dpdk::MetaField::register()?;
     let mode = Mode {
-        time: TimeSource::Packets(Arc::clone(&clock)),
+        time: TimeSource::Packets(Arc::clone(&clock), meta),
         when_full: WhenFull::Wait,
         writer: writer_config(config, directory, Vec::new()),
         nic_counters: true,
@@ -133,7 +134,7 @@ fn replay(
     let feeder = Feeder {
         rings,
         pool,
-        meta: dpdk::MetaField::register()?,
+        meta,
         clock,
         shared: dataplane.shared().context("the workers have stopped")?,
         checksums: match config.effective_checksums() {

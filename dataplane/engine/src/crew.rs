@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dpdk::{Eal, MetaField, RxQueue};
+use dpdk::{Eal, RxQueue};
 use flow::FlowConfig;
 use rtrb::RingBuffer;
 use thiserror::Error;
@@ -59,8 +59,6 @@ pub struct CrewConfig {
     pub exchange_capacity: usize,
     /// Alerts that a core's ring holds.
     pub alert_capacity: usize,
-    /// The packets' metadata.
-    pub meta: MetaField,
     /// Workers measure one burst in so many ([`crate::profile`]) and leave what they measured in
     /// [`Shared::profiles`]; 0: they do not.
     pub profile_every: u32,
@@ -140,7 +138,6 @@ impl Crew {
                 cpu: seat.cpu,
                 idle: seat.idle,
                 queue: seat.queue,
-                meta: config.meta,
                 link: seat.link,
                 time: config.time.clone(),
                 when_full: config.when_full,

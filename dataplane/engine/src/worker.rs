@@ -43,8 +43,9 @@ pub const META_IGNORE_CHECKSUMS: u16 = 1;
 #[derive(Debug, Clone)]
 pub enum TimeSource {
     /// Packets carry it (replay). An idle worker learns from the feeder how far the capture is:
-    /// every packet with a smaller clock was put into a ring before this was written.
-    Packets(Arc<AtomicU64>),
+    /// every packet with a smaller clock was put into a ring before this was written. The field is
+    /// where they carry it.
+    Packets(Arc<AtomicU64>, MetaField),
     /// The TSC, once a burst.
     Tsc(TscClock),
 }
@@ -134,8 +135,6 @@ pub struct WorkerConfig {
     pub idle: Idle,
     /// Its queue; None for a worker that only takes what others hand over.
     pub queue: Option<RxQueue>,
-    /// The metadata of packets.
-    pub meta: MetaField,
     /// Link type of packets that do not say (live).
     pub link: LinkType,
     /// Time.
@@ -247,6 +246,48 @@ fn info_of(meta: &PacketMeta) -> PacketInfo {
     }
 }
 
+/// Where what is known of packets beside their bytes comes from.
+#[derive(Debug, Clone, Copy)]
+enum MetaSource {
+    /// The packets carry it.
+    Field(MetaField),
+    /// They came now, on a link of this type.
+    Live(Nanos, u16),
+}
+
+impl MetaSource {
+    /// Of a packet of so many bytes; `order` is the number of the last one before it.
+    #[inline]
+    fn of(self, mbuf: &Mbuf, bytes: usize, order: &mut u64) -> PacketMeta {
+        match self {
+            Self::Field(field) => field.get(mbuf),
+            Self::Live(now, link) => {
+                *order += 1;
+                PacketMeta {
+                    ts_ns: now,
+                    clock_ns: now,
+                    order: *order,
+                    wire_len: u32::try_from(bytes).unwrap_or(u32::MAX),
+                    link,
+                    flags: 0,
+                }
+            }
+        }
+    }
+}
+
+/// How far a burst is.
+#[derive(Debug)]
+struct Way {
+    source: MetaSource,
+    /// So many packets before its turn one is looked at.
+    delay: usize,
+    /// Turns that are over; a packet's is as many after its place as the delay says.
+    step: usize,
+    /// Bytes of the packets that had their turn.
+    bytes: u64,
+}
+
 struct Loop<'a> {
     core: Core,
     pressure: Pressure,
@@ -329,10 +370,11 @@ impl Loop<'_> {
                 }
             }
             if idle && handed == 0 {
+                self.rest();
+                // After it, so that what is measured begins with work.
                 if let Some(watch) = &mut self.config.watch {
                     watch.idle();
                 }
-                self.rest();
             } else {
                 self.idle_polls = 0;
             }
@@ -346,7 +388,7 @@ impl Loop<'_> {
     /// Nothing came. The core is given up for a moment, if others may have it.
     fn rest(&mut self) {
         std::hint::spin_loop();
-        if matches!(self.config.time, TimeSource::Packets(_)) {
+        if matches!(self.config.time, TimeSource::Packets(..)) {
             // The feeder may need this very CPU.
             std::thread::yield_now();
             return;
@@ -380,28 +422,54 @@ impl Loop<'_> {
     /// The time before which every packet of this worker is in a ring already.
     fn promised(&self) -> Nanos {
         match &self.config.time {
-            TimeSource::Packets(clock) => clock.load(Ordering::Acquire),
+            TimeSource::Packets(clock, _) => clock.load(Ordering::Acquire),
             TimeSource::Tsc(clock) => clock.now(),
         }
     }
 
     fn burst(&mut self, burst: &mut Burst<BURST>) -> Result<(), String> {
-        let now = match &self.config.time {
-            TimeSource::Tsc(clock) => Some(clock.now()),
-            TimeSource::Packets(_) => None,
-        };
-        let mut bytes = 0;
         for mbuf in burst.iter().take(AHEAD) {
             mbuf.prefetch();
         }
         for mbuf in burst.iter().take(AHEAD / 2) {
             mbuf.prefetch_data();
         }
-        let length = burst.len();
-        self.core.counters().received.add(length as u64);
+        self.core.counters().received.add(burst.len() as u64);
+        let source = match &self.config.time {
+            TimeSource::Tsc(clock) => MetaSource::Live(clock.now(), self.config.link.dlt()),
+            TimeSource::Packets(_, field) => MetaSource::Field(*field),
+        };
         let delay = if self.core.looks_ahead() { DEEP } else { 0 };
         self.core.forget_ahead();
-        for step in 0..length + delay {
+        let mut way = Way { source, delay, step: 0, bytes: 0 };
+        // A panic is its packet's alone: the burst goes on behind it.
+        let done = loop {
+            match catch_unwind(AssertUnwindSafe(|| self.packets(burst, &mut way))) {
+                Ok(done) => break done,
+                Err(_) => {
+                    self.core.counters().discard(Drop::Panic);
+                    if let Err(error) = self.recover() {
+                        break Err(error);
+                    }
+                    way.step += 1;
+                }
+            }
+        };
+        if done.is_err() {
+            // The worker gives up: what it has taken and not looked at is said, too.
+            let left = (burst.len() + delay).saturating_sub(way.step + 1) as u64;
+            self.core.counters().discard_many(Drop::Shutdown, left);
+        }
+        self.core.counters().bytes.add(way.bytes);
+        burst.clear();
+        done
+    }
+
+    /// The burst's packets from where it is on.
+    fn packets(&mut self, burst: &mut Burst<BURST>, way: &mut Way) -> Result<(), String> {
+        let (length, delay) = (burst.len(), way.delay);
+        while way.step < length + delay {
+            let step = way.step;
             if let Some(soon) = burst.get(step + AHEAD) {
                 soon.prefetch();
             }
@@ -409,52 +477,32 @@ impl Loop<'_> {
                 next.prefetch_data();
             }
             if delay > 0 {
-                self.look_ahead(burst, step);
+                self.look_ahead(burst, step, way.source);
             }
-            let Some(i) = step.checked_sub(delay) else { continue };
-            let Some(mbuf) = burst.get(i) else { continue };
-            let frame_bytes = mbuf.total_len();
-            bytes += frame_bytes as u64;
-            let mut meta = self.config.meta.get(mbuf);
-            if let Some(now) = now {
-                self.order += 1;
-                meta = PacketMeta {
-                    ts_ns: now,
-                    clock_ns: now,
-                    order: self.order,
-                    wire_len: u32::try_from(frame_bytes).unwrap_or(u32::MAX),
-                    link: self.config.link.dlt(),
-                    flags: 0,
-                };
+            if let Some(i) = step.checked_sub(delay)
+                && let Some(mbuf) = burst.get(i)
+            {
+                let frame_bytes = mbuf.total_len();
+                way.bytes += frame_bytes as u64;
+                let meta = way.source.of(mbuf, frame_bytes, &mut self.order);
+                let lane = if delay > 0 { i % LANES } else { LANES };
+                if let Fate::HandOver(to) = self.one(mbuf, meta, lane, false)
+                    && let Some(mbuf) = burst.take(i)
+                {
+                    self.hand_over(to, mbuf, meta)?;
+                }
             }
-            let done = match self.one(mbuf, meta, Some(i % LANES)) {
-                Ok(Fate::HandOver(to)) => match burst.take(i) {
-                    Some(mbuf) => self.hand_over(to, mbuf, meta),
-                    None => Ok(()),
-                },
-                other => other.map(|_| ()),
-            };
-            if let Err(error) = done {
-                // The worker gives up: what it has taken and not looked at is said, too.
-                let left = length.saturating_sub(i + 1) as u64;
-                self.core.counters().discard_many(Drop::Shutdown, left);
-                return Err(error);
-            }
+            way.step += 1;
         }
-        self.core.counters().bytes.add(bytes);
-        burst.clear();
         Ok(())
     }
 
     /// Looks at the burst's packet of this number before its turn, and brings what those before it ask for.
-    fn look_ahead(&mut self, burst: &Burst<BURST>, step: usize) {
+    fn look_ahead(&mut self, burst: &Burst<BURST>, step: usize, source: MetaSource) {
         let length = burst.len();
         if let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
-            let mut meta = self.config.meta.get(mbuf);
-            if matches!(self.config.time, TimeSource::Tsc(_)) {
-                (meta.link, meta.flags) = (self.config.link.dlt(), 0);
-                meta.wire_len = u32::try_from(mbuf.total_len()).unwrap_or(u32::MAX);
-            }
+            // Its number is given when its turn comes.
+            let meta = source.of(mbuf, mbuf.total_len(), &mut 0);
             // A panic comes again at the packet's own turn, and is counted then.
             let _: std::thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
                 self.core.prepare(step % LANES, mbuf.data(), info_of(&meta));
@@ -467,37 +515,25 @@ impl Loop<'_> {
 
     /// Takes a packet: of the own queue, by the lane that it may have been looked at in, or one that was
     /// handed in.
-    fn one(&mut self, mbuf: &Mbuf, meta: PacketMeta, lane: Option<usize>) -> Result<Fate, String> {
-        let handed_in = lane.is_none();
+    #[inline]
+    fn one(&mut self, mbuf: &Mbuf, meta: PacketMeta, lane: usize, handed_in: bool) -> Fate {
         if !handed_in {
             self.clock = self.clock.max(meta.clock_ns);
         }
         let info = info_of(&meta);
-        let lane = lane.unwrap_or(LANES);
-        let caught = catch_unwind(AssertUnwindSafe(|| {
-            if mbuf.is_contiguous() {
-                let (buffer, len) = mbuf.data_with_tail();
-                self.core.prepared(lane, buffer, len, info, handed_in)
-            } else {
-                let mut joined = self.core.take_joined();
-                joined.clear();
-                for segment in mbuf.segments() {
-                    joined.extend_from_slice(segment);
-                }
-                let len = joined.len();
-                let fate = self.core.prepared(lane, &joined, len, info, handed_in);
-                self.core.give_joined(joined);
-                fate
-            }
-        }));
-        match caught {
-            Ok(fate) => Ok(fate),
-            Err(_) => {
-                self.core.counters().discard(Drop::Panic);
-                self.recover()?;
-                Ok(Fate::Done)
-            }
+        if mbuf.is_contiguous() {
+            let (buffer, len) = mbuf.data_with_tail();
+            return self.core.prepared(lane, buffer, len, info, handed_in);
         }
+        let mut joined = self.core.take_joined();
+        joined.clear();
+        for segment in mbuf.segments() {
+            joined.extend_from_slice(segment);
+        }
+        let len = joined.len();
+        let fate = self.core.prepared(lane, &joined, len, info, handed_in);
+        self.core.give_joined(joined);
+        fate
     }
 
     fn guarded(
@@ -554,7 +590,13 @@ impl Loop<'_> {
         match parcel {
             Parcel::Packet(mbuf, meta) => {
                 self.core.counters().handed_in.add(1);
-                self.one(&mbuf, meta, None)?;
+                let caught = catch_unwind(AssertUnwindSafe(|| {
+                    self.one(&mbuf, meta, LANES, true);
+                }));
+                if caught.is_err() {
+                    self.core.counters().discard(Drop::Panic);
+                    self.recover()?;
+                }
             }
             Parcel::Datagram(datagram) => {
                 self.guarded(|this| {
