@@ -48,6 +48,7 @@ pub fn run(config: &Config) -> anyhow::Result<()> {
     let state = State::with_cluster(config, background.cluster.clone(), true)?;
     let (sysfs, mut cpus) = ports::machine();
     let plans = ports::plan(config, &sysfs, &mut cpus)?;
+    cpus.stay_off();
     let pci = plans.iter().filter_map(|plan| plan.pci().map(str::to_owned)).collect();
     let memory = ports::sizes::memory(config, &plans);
     let eal = start_eal(memory, config.memory.hugepages, pci)?;

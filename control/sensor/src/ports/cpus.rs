@@ -1,5 +1,8 @@
 //! Which CPU polls what: given out once each, near the NIC, from the highest number down.
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
 use super::sysfs::Sysfs;
 use crate::exit::UsageError;
 
@@ -42,6 +45,17 @@ impl Cpus {
         cpu
     }
 
+    /// Keeps the calling thread, and those that it starts from now on, off the CPUs that were given out:
+    /// building rules is not to hold up a worker. Where no other CPU is left, they go wherever they may.
+    pub fn stay_off(&self) {
+        let mut set = CpuSet::new();
+        let known = self.free.iter().filter(|&&cpu| set.set(cpu).is_ok()).count();
+        if known > 0 {
+            // A hint: everything works without it.
+            let _ = sched_setaffinity(Pid::from_raw(0), &set);
+        }
+    }
+
     /// This CPU.
     ///
     /// # Errors
@@ -70,6 +84,22 @@ mod tests {
         assert_eq!((cpus.take(None), cpus.take(Some(1))), (Some(5), Some(2)));
         assert!(matches!(cpus.take(None), Some(2 | 5)));
         assert!(cpus.take_this(7).is_err());
+    }
+
+    #[test]
+    fn whoever_stays_off_keeps_to_the_cpus_that_are_left() {
+        std::thread::spawn(|| {
+            let allowed = dpdk::allowed_cpus();
+            let mut cpus = Cpus::of(allowed.clone(), Vec::new());
+            let taken = cpus.take(None);
+            cpus.stay_off();
+            let left: Vec<usize> =
+                allowed.iter().copied().filter(|&cpu| Some(cpu) != taken).collect();
+            let expected = if left.is_empty() { allowed } else { left };
+            assert_eq!(dpdk::allowed_cpus(), expected);
+        })
+        .join()
+        .unwrap();
     }
 
     #[test]
