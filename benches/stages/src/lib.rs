@@ -7,8 +7,8 @@
 #![forbid(unsafe_code)]
 
 pub mod attacks;
-pub mod cpu;
 pub mod feed;
+pub mod live;
 pub mod load;
 pub mod many_flows;
 pub mod material;
@@ -19,3 +19,5 @@ pub mod raw_scan;
 pub mod report;
 pub mod turns;
 pub mod worker;
+
+pub use pollux::cpu;

@@ -12,7 +12,8 @@ use flow::FlowConfig;
 use pollux::capture::Frame;
 use rules::ruleset::Ruleset;
 use serde::{Deserialize, Serialize};
-use traffic::flows::{Flows, Mix, Shape};
+use traffic::Envelope;
+use traffic::flows::{Flows, Made, Mix, Shape};
 
 use crate::feed::{Fed, Feeder, Lane};
 use crate::{cpu, worker};
@@ -25,6 +26,11 @@ const ROUND_SECONDS: u64 = 400;
 pub const CONVERSATION: u64 = 16;
 /// When the traffic begins, in nanoseconds.
 const START: u64 = traffic::START * 1000;
+/// Before the first packet.
+const NOTHING: Made = {
+    let nobody = std::net::Ipv4Addr::UNSPECIFIED;
+    Made { length: 0, scoped: false, addresses: (nobody, nobody) }
+};
 /// Bytes of stream buffers that a flow may hold.
 const STREAM_BYTES: u64 = 8 * 1024;
 /// Bytes of an IPv4 and a TCP header of the generator's frames, after Ethernet's.
@@ -33,32 +39,64 @@ const HEADERS: usize = 14 + 20 + 20;
 /// What `pollux bench` makes by default, with so many flows and three data packets each.
 pub const fn shape(flows: u32) -> Shape {
     let mix = Mix { http: 6, dns: 2, tls: 2 };
-    Shape { flows, frame_bytes: 1_000, data_packets: 3, mix, scoped_percent: 100, seed: 1 }
+    Shape {
+        flows,
+        frame_bytes: 1_000,
+        data_packets: 3,
+        mix,
+        scoped_percent: 100,
+        envelope: Envelope::Plain,
+        seed: 1,
+    }
 }
 
 /// Made traffic with a clock of its own.
 #[derive(Debug)]
-struct Source {
+pub struct Source {
     flows: Flows,
     frame: Box<[u8; 2048]>,
+    made: Made,
     now: u64,
     step: u64,
 }
 
 impl Source {
-    fn new(shape: &Shape) -> Self {
+    /// Of this shape; every flow has its turn as often as a conversation has packets within some minutes.
+    pub fn new(shape: &Shape) -> Self {
         let step = ROUND_SECONDS * 1_000_000_000 / (u64::from(shape.flows) * CONVERSATION);
-        Self { flows: Flows::new(shape), frame: Box::new([0; 2048]), now: START, step }
+        let flows = Flows::new(shape);
+        Self { flows, frame: Box::new([0; 2048]), made: NOTHING, now: START, step }
+    }
+
+    /// Makes the next packet; its time.
+    pub fn next(&mut self) -> u64 {
+        self.now += self.step;
+        self.made = self.flows.next_into(&mut self.frame[..]);
+        self.now
+    }
+
+    /// The time of the packet that was made last.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// What was made last.
+    pub fn made(&self) -> Made {
+        self.made
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.frame.get(..self.made.length).unwrap_or_default()
     }
 
     /// The next so many packets; false if the worker is gone.
     fn feed(&mut self, packets: u64, lane: &mut Lane<'_>) -> bool {
         (0..packets).all(|_| {
-            self.now += self.step;
-            let length = self.flows.next_into(&mut self.frame[..]).length;
-            let data = self.frame.get(..length).unwrap_or_default();
-            let wire_len = u32::try_from(length).unwrap_or(u32::MAX);
-            lane.frame(&Frame { timestamp: self.now, link: 1, wire_len, data })
+            let timestamp = self.next();
+            let data = self.bytes();
+            let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
+            lane.frame(&Frame { timestamp, link: 1, wire_len, data })
         })
     }
 
@@ -130,6 +168,27 @@ pub fn rate(
     };
     worker::run(eal, rules, Scope::everything(), room(shape.flows), feed)?;
     Ok(measured)
+}
+
+/// Measures the rate with so many flows, after every flow has ended once and memory is used again, not got.
+///
+/// # Errors
+/// As [`rate`].
+pub fn settled(
+    eal: &'static Eal,
+    rules: &Arc<Ruleset>,
+    shape: &Shape,
+    packets: u64,
+) -> anyhow::Result<Measured> {
+    let warm = u64::from(shape.flows) * CONVERSATION * 5 / 4;
+    rate(eal, rules, shape, warm, packets)
+}
+
+impl Measured {
+    /// Nanoseconds of the worker's CPU time a packet.
+    pub fn ns(&self) -> f64 {
+        self.worker.as_nanos() as f64 / self.packets.max(1) as f64
+    }
 }
 
 /// What flows hold after so many packets of their conversation.

@@ -46,13 +46,38 @@ pub struct Fed {
 /// # Errors
 /// DPDK's: memory above all.
 pub fn open(eal: &'static Eal) -> anyhow::Result<Fed> {
-    let meta = MetaField::register()?;
-    let pool = Mempool::new("bench", MBUFS, 256, 2048, None)?;
-    let (mut port, rings) = RingPort::new(eal, "bench", 1, RING)?;
-    port.configure(PortConfig::new(pool.clone()))?;
-    port.start()?;
+    let Wide { port, mut queues, mut rings, pool, meta } = open_wide(eal, 1, RING, MBUFS)?;
     let missing = || anyhow::anyhow!("the port has no queue");
-    let queue = port.rx_queues().into_iter().next().ok_or_else(missing)?;
-    let ring = rings.into_iter().next().ok_or_else(missing)?;
+    let queue = queues.pop().ok_or_else(missing)?;
+    let ring = rings.pop().ok_or_else(missing)?;
     Ok(Fed { port, queue, ring, pool, meta })
+}
+
+/// A port of several queues, as [`Fed`].
+#[derive(Debug)]
+pub struct Wide {
+    /// The port; it must live as long as its queues are polled.
+    pub port: Port,
+    /// Where packets come out.
+    pub queues: Vec<RxQueue>,
+    /// Where they go in, by queue.
+    pub rings: Vec<RingFeeder>,
+    /// Where mbufs come from.
+    pub pool: Mempool,
+    /// The packets' metadata.
+    pub meta: MetaField,
+}
+
+/// Opens one of so many queues, each of which holds so many packets, with so many mbufs for all.
+///
+/// # Errors
+/// DPDK's: memory above all.
+pub fn open_wide(eal: &'static Eal, queues: u16, ring: u32, mbufs: u32) -> anyhow::Result<Wide> {
+    let meta = MetaField::register()?;
+    let pool = Mempool::new("bench", mbufs, 256, 2048, None)?;
+    let (mut port, rings) = RingPort::new(eal, "bench", usize::from(queues), ring)?;
+    port.configure(PortConfig { rx_queues: queues, ..PortConfig::new(pool.clone()) })?;
+    port.start()?;
+    let queues = port.rx_queues();
+    Ok(Wide { port, queues, rings, pool, meta })
 }

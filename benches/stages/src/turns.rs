@@ -1,7 +1,7 @@
 //! Feeder and worker take turns: the ring is filled while the worker stands still, and emptied while
 //! the feeder does. So each thread's CPU time is that of its work, on a busy machine too.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,18 +19,61 @@ enum Turn {
     Over,
 }
 
-/// Whose turn it is. The feeder begins.
+/// Whose turn it is. The worker begins, and finds nothing to do: [`Turns::wait`] for it.
 #[derive(Debug)]
 pub struct Turns {
     turn: Mutex<Turn>,
     changed: Condvar,
     /// Nanoseconds of CPU time that the worker has taken in its turns.
     spent: AtomicU64,
+    /// Ticks of the TSC of its bursts.
+    busy: AtomicU64,
+    /// Its packets.
+    packets: AtomicU64,
+    /// Its bursts.
+    bursts: AtomicU64,
+    /// The worker does not wait for its turn.
+    freely: AtomicBool,
+}
+
+/// What a worker has done up to its last turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Done {
+    /// CPU time.
+    pub cpu: Duration,
+    /// Ticks of the TSC from before each burst was received until it was freed; of polls that brought
+    /// nothing, none.
+    pub busy: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Bursts.
+    pub bursts: u64,
+}
+
+impl Done {
+    /// What was done since.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            cpu: self.cpu.saturating_sub(before.cpu),
+            busy: self.busy - before.busy,
+            packets: self.packets - before.packets,
+            bursts: self.bursts - before.bursts,
+        }
+    }
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self { turn: Mutex::new(Turn::Feeder), changed: Condvar::new(), spent: AtomicU64::new(0) }
+        Self {
+            turn: Mutex::new(Turn::Worker),
+            changed: Condvar::new(),
+            spent: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
+            packets: AtomicU64::new(0),
+            bursts: AtomicU64::new(0),
+            freely: AtomicBool::new(false),
+        }
     }
 }
 
@@ -38,6 +81,24 @@ impl Turns {
     /// Lets the worker empty the ring, and waits until it has.
     pub fn worker_next(&self) {
         self.pass(Turn::Feeder, Turn::Worker);
+    }
+
+    /// Lets the worker empty the ring; [`Self::wait`] waits until it has. So several workers can be at work
+    /// at a time.
+    pub fn release(&self) {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if *turn == Turn::Feeder {
+            *turn = Turn::Worker;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits until the worker that was released has emptied the ring.
+    pub fn wait(&self) {
+        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        while *turn == Turn::Worker {
+            turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 
     /// Lets the feeder fill the ring, and waits until it has.
@@ -48,6 +109,26 @@ impl Turns {
     /// CPU time of the worker up to its last turn.
     pub fn spent(&self) -> Duration {
         Duration::from_nanos(self.spent.load(Ordering::Acquire))
+    }
+
+    /// Lets the worker go on, whether or not there is something to do, while `meanwhile` lasts.
+    pub fn freely<T>(&self, meanwhile: impl FnOnce() -> T) -> T {
+        self.freely.store(true, Ordering::Release);
+        self.release();
+        let result = meanwhile();
+        self.freely.store(false, Ordering::Release);
+        self.wait();
+        result
+    }
+
+    /// What the worker has done up to its last turn.
+    pub fn done(&self) -> Done {
+        Done {
+            cpu: self.spent(),
+            busy: self.busy.load(Ordering::Acquire),
+            packets: self.packets.load(Ordering::Acquire),
+            bursts: self.bursts.load(Ordering::Acquire),
+        }
     }
 
     /// Nobody waits any more.
@@ -92,6 +173,11 @@ pub struct Meter {
     bursts: Histogram<u64>,
     tsc_hz: u64,
     result: SyncSender<Measured>,
+    done: Done,
+    /// Packets after which a turn ends, though more may wait.
+    most: u64,
+    /// Packets of this turn.
+    taken: u64,
 }
 
 /// The longest burst that a histogram tells apart from longer ones, in nanoseconds.
@@ -108,28 +194,62 @@ impl Meter {
         result: SyncSender<Measured>,
     ) -> Result<Self, hdrhistogram::CreationError> {
         let bursts = Histogram::new_with_bounds(1, LONGEST, 3)?;
-        Ok(Self { turns, began: None, cpu: Duration::ZERO, bursts, tsc_hz: tsc_hz.max(1), result })
+        Ok(Self {
+            turns,
+            began: None,
+            cpu: Duration::ZERO,
+            bursts,
+            tsc_hz: tsc_hz.max(1),
+            result,
+            done: Done::default(),
+            most: u64::MAX,
+            taken: 0,
+        })
+    }
+
+    /// Ends turns after so many packets: for ports that never run empty.
+    #[must_use]
+    pub fn at_most(mut self, most: u64) -> Self {
+        self.most = most;
+        self
+    }
+
+    fn rest(&mut self) {
+        self.stop_clock();
+        self.turns.feeder_next();
+        self.taken = 0;
+        self.began = cpu::of_thread().ok();
     }
 
     fn stop_clock(&mut self) {
         if let (Some(began), Ok(now)) = (self.began.take(), cpu::of_thread()) {
             self.cpu += now.saturating_sub(began);
             let spent = u64::try_from(self.cpu.as_nanos()).unwrap_or(u64::MAX);
+            self.turns.busy.store(self.done.busy, Ordering::Release);
+            self.turns.packets.store(self.done.packets, Ordering::Release);
+            self.turns.bursts.store(self.done.bursts, Ordering::Release);
             self.turns.spent.store(spent, Ordering::Release);
         }
     }
 }
 
 impl Watch for Meter {
-    fn burst(&mut self, _packets: usize, ticks: u64) {
+    fn burst(&mut self, packets: usize, ticks: u64) {
+        self.done.busy += ticks;
+        self.done.packets += packets as u64;
+        self.done.bursts += 1;
+        self.taken += packets as u64;
         let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.tsc_hz);
         self.bursts.saturating_record(u64::try_from(nanoseconds).unwrap_or(LONGEST));
+        if self.taken >= self.most && !self.turns.freely.load(Ordering::Acquire) {
+            self.rest();
+        }
     }
 
     fn idle(&mut self) {
-        self.stop_clock();
-        self.turns.feeder_next();
-        self.began = cpu::of_thread().ok();
+        if !self.turns.freely.load(Ordering::Acquire) {
+            self.rest();
+        }
     }
 }
 
@@ -168,6 +288,7 @@ mod tests {
                 meter.burst(7, 1000);
             }
         });
+        turns.wait();
         for _ in 0..4 {
             for _ in 0..7 {
                 full.fetch_add(1, Ordering::AcqRel);
@@ -182,6 +303,29 @@ mod tests {
         assert!(measured.cpu >= Duration::from_millis(20), "{:?}", measured.cpu);
         assert!(measured.cpu < Duration::from_millis(60), "{:?}", measured.cpu);
         assert_eq!(measured.bursts.len(), 4);
+    }
+
+    #[test]
+    fn a_turn_ends_after_as_many_packets_as_were_asked_for() {
+        let turns = Arc::new(Turns::default());
+        let (result, _measured) = std::sync::mpsc::sync_channel(1);
+        let meter = Meter::new(Arc::clone(&turns), 1_000_000_000, result).unwrap();
+        let mut meter = meter.at_most(100);
+        let worker = std::thread::spawn(move || {
+            meter.idle();
+            while !meter.turns.is_over() {
+                meter.burst(60, 7);
+            }
+        });
+        turns.wait();
+        turns.release();
+        turns.wait();
+        let first = turns.done();
+        assert_eq!((first.packets, first.bursts, first.busy), (120, 2, 14));
+        turns.worker_next();
+        assert_eq!(turns.done().since(first).packets, 120);
+        turns.end();
+        worker.join().unwrap();
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use dpdk::{Burst, Eal, RxQueue};
+use engine::collect::Collector;
 use engine::counters::Counters;
 use engine::emit::WhenFull;
 use engine::scope::{Address, Scope};
@@ -62,6 +64,139 @@ pub fn pass(
     run(eal, rules, scope, (settings, FlowConfig::default()), |feeder, _| feeder.feed(capture))
 }
 
+/// The sensor's workers, who take turns with whoever feeds them, and a thread that takes their alerts.
+#[derive(Debug)]
+pub struct Workers {
+    crew: Crew,
+    alerts: JoinHandle<u64>,
+    done: Arc<AtomicBool>,
+    turns: Vec<Arc<Turns>>,
+    measured: Vec<Receiver<Measured>>,
+}
+
+/// What is left of workers.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What each of them measured.
+    pub measured: Vec<Measured>,
+    /// Alerts that thresholds let through.
+    pub alerts: u64,
+    /// Packets inspected, out of scope, dropped, of all of them.
+    pub fates: [u64; 3],
+}
+
+/// How workers are run.
+#[derive(Debug)]
+pub struct How {
+    /// Their flow tables.
+    pub flows: FlowConfig,
+    /// Their time.
+    pub time: TimeSource,
+    /// Packets after which a turn ends.
+    pub most: u64,
+}
+
+impl Workers {
+    /// Starts one in each seat, and waits until they have their tables and rules.
+    ///
+    /// # Errors
+    /// DPDK's, the system's.
+    pub fn start(
+        eal: &'static Eal,
+        seats: Vec<Seat>,
+        snapshot: &Arc<Snapshot>,
+        how: How,
+    ) -> anyhow::Result<Self> {
+        let when_full = match &how.time {
+            TimeSource::Packets(..) => WhenFull::Wait,
+            TimeSource::Tsc(_) => WhenFull::Lose,
+        };
+        let config = CrewConfig {
+            flows: how.flows,
+            time: how.time,
+            when_full,
+            exchange_capacity: 64,
+            alert_capacity: 1 << 14,
+            profile_every: 0,
+            pcap: None,
+        };
+        let (mut turns, mut measured, mut meters) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in &seats {
+            let its = Arc::new(Turns::default());
+            let (result, measure) = sync_channel(1);
+            let meter = Meter::new(Arc::clone(&its), eal.tsc_hz(), result)?.at_most(how.most);
+            let watch: Box<dyn Watch> = Box::new(meter);
+            meters.push(Some(watch));
+            turns.push(its);
+            measured.push(measure);
+        }
+        let watch = |worker| meters.get_mut(worker).and_then(Option::take);
+        let (mut crew, collector) = Crew::start_watched(eal, seats, &config, watch)?;
+        crew.publish(snapshot)?;
+        // The workers' own beginnings (a flow table) are not what is measured.
+        while !crew.acknowledged(1) && !crew.has_failed() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        turns.iter().for_each(|turns| turns.wait());
+        let done = Arc::new(AtomicBool::new(false));
+        let ended = Arc::clone(&done);
+        let alerts = std::thread::spawn(move || take_alerts(collector, &ended));
+        Ok(Self { crew, alerts, done, turns, measured })
+    }
+
+    /// Whose turn it is, by worker.
+    pub fn turns(&self) -> &[Arc<Turns>] {
+        &self.turns
+    }
+
+    /// Their ledgers.
+    pub fn ledgers(&self) -> &Arc<[Arc<Counters>]> {
+        self.crew.ledgers()
+    }
+
+    /// Lets them end their flows, and leave.
+    ///
+    /// # Errors
+    /// A worker's.
+    pub fn stop(self) -> anyhow::Result<Stopped> {
+        self.crew.shared().stop.store(true, Ordering::Release);
+        self.turns.iter().for_each(|turns| turns.end());
+        let ledgers = Arc::clone(self.crew.ledgers());
+        let stopped = self.crew.stop();
+        self.done.store(true, Ordering::Release);
+        let alerts =
+            self.alerts.join().map_err(|_| anyhow::anyhow!("whoever takes alerts panicked"))?;
+        stopped?;
+        let measured = self.measured.iter().map(take).collect::<anyhow::Result<_>>()?;
+        let fates = ledgers.iter().fold([0; 3], |[inspected, unscoped, dropped], ledger| {
+            [
+                inspected + ledger.inspected.get(),
+                unscoped + ledger.unscoped.get(),
+                dropped + ledger.dropped_total(),
+            ]
+        });
+        Ok(Stopped { measured, alerts, fates })
+    }
+}
+
+/// Takes alerts until all is done; how many thresholds let through.
+fn take_alerts(mut collector: Collector, done: &AtomicBool) -> u64 {
+    let mut thresholds = Thresholds::new(1 << 16);
+    let mut alerts = 0;
+    let mut take = |alert: Box<engine::alert::Alert>| {
+        let signature = alert.snapshot.rules.signatures.get(alert.signature as usize);
+        let passes = signature.is_some_and(|s| thresholds.decide(&alert, s) != Decision::Hold);
+        alerts += u64::from(passes);
+    };
+    while !done.load(Ordering::Acquire) {
+        if collector.poll(&mut take) == 0 {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+    collector.finish(&mut take);
+    alerts
+}
+
 /// The worker loop of the sensor over what `feed` makes of the feeder; it may look at the worker's
 /// ledger meanwhile.
 ///
@@ -77,76 +212,24 @@ pub fn run(
     let mut fed_port = port::open(eal)?;
     let snapshot = Arc::new(Snapshot::new(1, scope, Arc::clone(rules), settings));
     let clock = Arc::new(AtomicU64::new(0));
-    let seat = Seat::new(Some(fed_port.queue), 0);
-    let config = CrewConfig {
-        flows,
-        time: TimeSource::Packets(Arc::clone(&clock)),
-        when_full: WhenFull::Wait,
-        exchange_capacity: 64,
-        alert_capacity: 1 << 14,
-        meta: fed_port.meta,
-        profile_every: 0,
-        pcap: None,
-    };
-    let turns = Arc::new(Turns::default());
-    let (result, measured) = sync_channel(1);
-    let meter = Meter::new(Arc::clone(&turns), eal.tsc_hz(), result)?;
-    let mut watch: Option<Box<dyn Watch>> = Some(Box::new(meter));
-    let (mut crew, mut collector) =
-        Crew::start_watched(eal, vec![seat], &config, |_| watch.take())?;
-    crew.publish(&snapshot)?;
-    // The worker's own beginnings (a flow table) are not what is measured.
-    while !crew.acknowledged(1) && !crew.has_failed() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let time = TimeSource::Packets(Arc::clone(&clock), fed_port.meta);
+    let seats = vec![Seat::new(Some(fed_port.queue), 0)];
+    let workers = Workers::start(eal, seats, &snapshot, How { flows, time, most: u64::MAX })?;
     let before = cpu::of_process()?;
-    let done = AtomicBool::new(false);
-    let mut thresholds = Thresholds::new(1 << 16);
-    let mut alerts = 0;
-    let (fed, stopped, ledgers) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut take = |alert: Box<engine::alert::Alert>| {
-                let signature = alert.snapshot.rules.signatures.get(alert.signature as usize);
-                let passes =
-                    signature.is_some_and(|s| thresholds.decide(&alert, s) != Decision::Hold);
-                alerts += u64::from(passes);
-            };
-            while !done.load(Ordering::Acquire) {
-                if collector.poll(&mut take) == 0 {
-                    std::thread::sleep(Duration::from_millis(2));
-                }
-            }
-            collector.finish(&mut take);
-        });
-        let feeder = Feeder {
-            ring: &mut fed_port.ring,
-            pool: &fed_port.pool,
-            meta: fed_port.meta,
-            clock: &clock,
-            turns: &turns,
-        };
-        let ledgers = Arc::clone(crew.ledgers());
-        let fed = match ledgers.first() {
-            Some(ledger) => feed(feeder, ledger),
-            None => Err(anyhow::anyhow!("there is no worker")),
-        };
-        crew.shared().stop.store(true, Ordering::Release);
-        turns.end();
-        let stopped = crew.stop();
-        done.store(true, Ordering::Release);
-        (fed, stopped, ledgers)
-    });
+    let (turns, ledgers) = (Arc::clone(&workers.turns[0]), Arc::clone(workers.ledgers()));
+    let feeder = Feeder {
+        ring: &mut fed_port.ring,
+        pool: &fed_port.pool,
+        meta: fed_port.meta,
+        clock: &clock,
+        turns: &turns,
+    };
+    let fed = feed(feeder, &ledgers[0]);
+    let stopped = workers.stop();
     let process = cpu::of_process()?.saturating_sub(before);
-    stopped?;
+    let Stopped { mut measured, alerts, fates } = stopped?;
     let fed = fed?;
-    let Measured { cpu: worker, bursts } = take(&measured)?;
-    let fates = ledgers.iter().fold([0; 3], |[inspected, unscoped, dropped], ledger| {
-        [
-            inspected + ledger.inspected.get(),
-            unscoped + ledger.unscoped.get(),
-            dropped + ledger.dropped_total(),
-        ]
-    });
+    let Measured { cpu: worker, bursts } = measured.pop().context("there was no worker")?;
     anyhow::ensure!(
         fates.iter().sum::<u64>() == fed.packets,
         "{} packets went in, and their fates are {fates:?}",
@@ -173,6 +256,7 @@ pub fn receive_and_free(
         let turns = Arc::clone(&turns);
         std::thread::spawn(move || drain(eal, queue, touch, &turns, result))
     };
+    turns.wait();
     let clock = AtomicU64::new(0);
     let feeder = Feeder {
         ring: &mut fed_port.ring,

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::payload::{Prose, dns, http, tls};
-use crate::{Path, Random, Side, TcpSession, Track, frame};
+use crate::{Envelope, Path, Random, Side, TcpSession, Track, frame};
 
 /// Clients are of the range for benchmarks, 198.18.0.0/15 (RFC 2544): from here on, and so many.
 const FIRST_CLIENT: u32 = u32::from_be_bytes([198, 18, 0, 0]);
@@ -55,6 +55,8 @@ pub struct Shape {
     pub mix: Mix,
     /// How many flows of a hundred are with the server in scope.
     pub scoped_percent: u32,
+    /// What is around every packet, in addition to the frame's bytes.
+    pub envelope: Envelope,
     /// What everything drawn at random follows from.
     pub seed: u64,
 }
@@ -101,6 +103,7 @@ pub struct Flows {
     /// Scripts by chance: each as often as it weighs.
     choice: Vec<u16>,
     slots: Vec<Slot>,
+    envelope: Envelope,
     turn: usize,
     /// Turns of all flows so far, while some have not begun.
     round: u64,
@@ -118,7 +121,7 @@ impl Flows {
             let scoped = server == SCOPED_SERVER;
             let kinds = [
                 http_script(shape, server, &prose, &mut random),
-                dns_script(server),
+                dns_script(shape, server),
                 tls_script(shape, server, &mut random),
             ];
             scripts.extend(kinds.into_iter().map(|packets| Script { packets, scoped }));
@@ -141,6 +144,7 @@ impl Flows {
             scripts,
             choice,
             slots: vec![Slot::default(); shape.flows.max(1) as usize],
+            envelope: shape.envelope,
             turn: 0,
             round: 0,
             stagger: 0,
@@ -199,7 +203,13 @@ impl Flows {
         out.copy_from_slice(&template.bytes);
         let client = FIRST_CLIENT + (number % CLIENTS) as u32;
         let port = FIRST_PORT + (number / CLIENTS % PORTS) as u16;
-        put_client(out, template, client, port);
+        if self.envelope.is_udp() {
+            // Another flow in the tunnel comes from another port.
+            let hash = (client as u16).wrapping_mul(31) ^ port;
+            let tunnel = frame::tunnel_port(hash).to_be_bytes();
+            out[SOURCE_PORT..SOURCE_PORT + 2].copy_from_slice(&tunnel);
+        }
+        put_client(&mut out[self.envelope.bytes()..], template, client, port);
         if usize::from(slot.next) == script.packets.len() {
             slot.next = 0;
             slot.generation += 1;
@@ -248,9 +258,9 @@ fn update(frame: &mut [u8], at: usize, change: u32, is_udp: bool) {
     frame[at..at + 2].copy_from_slice(&new.to_be_bytes());
 }
 
-fn path(server: Ipv4Addr, port: u16) -> Path {
+fn path(shape: &Shape, server: Ipv4Addr, port: u16) -> Path {
     let client = SocketAddr::new(IpAddr::V4(FIRST_CLIENT.into()), FIRST_PORT);
-    Path::new(client, SocketAddr::new(IpAddr::V4(server), port))
+    Path::new(client, SocketAddr::new(IpAddr::V4(server), port)).within(shape.envelope)
 }
 
 /// Payload bytes of a data packet.
@@ -259,13 +269,14 @@ fn data(shape: &Shape) -> usize {
 }
 
 fn tcp_script(
+    shape: &Shape,
     server: Ipv4Addr,
     port: u16,
     messages: &[(Side, Vec<u8>)],
     random: &mut Random,
 ) -> Vec<Template> {
     let mut track = Track::new(0, 1);
-    let mut session = TcpSession::new(path(server, port), random);
+    let mut session = TcpSession::new(path(shape, server, port), random);
     // In memory, writing does not fail.
     let mut talk = || -> std::io::Result<()> {
         session.open(&mut track)?;
@@ -276,11 +287,13 @@ fn tcp_script(
     };
     let told = talk();
     debug_assert!(told.is_ok());
-    track.into_packets().into_iter().map(|packet| template(packet.bytes, false)).collect()
+    let packets = track.into_packets().into_iter();
+    packets.map(|packet| template(shape, packet.bytes, false)).collect()
 }
 
-fn template(bytes: Vec<u8>, is_udp: bool) -> Template {
-    let from_client = bytes[SOURCE..SOURCE + 4] == FIRST_CLIENT.to_be_bytes();
+fn template(shape: &Shape, bytes: Vec<u8>, is_udp: bool) -> Template {
+    let source = shape.envelope.bytes() + SOURCE;
+    let from_client = bytes[source..source + 4] == FIRST_CLIENT.to_be_bytes();
     Template { from: if from_client { Side::Client } else { Side::Server }, bytes, is_udp }
 }
 
@@ -300,7 +313,7 @@ fn http_script(
     for _ in 0..shape.data_packets.max(1) {
         messages.push((Side::Server, prose.slice(size, random).to_vec()));
     }
-    tcp_script(server, 8080, &messages, random)
+    tcp_script(shape, server, 8080, &messages, random)
 }
 
 fn tls_script(shape: &Shape, server: Ipv4Addr, random: &mut Random) -> Vec<Template> {
@@ -313,18 +326,18 @@ fn tls_script(shape: &Shape, server: Ipv4Addr, random: &mut Random) -> Vec<Templ
     for _ in 0..shape.data_packets.max(1) {
         messages.push((Side::Server, tls::encrypted(size.saturating_sub(5).max(1), random)));
     }
-    tcp_script(server, 8443, &messages, random)
+    tcp_script(shape, server, 8443, &messages, random)
 }
 
-fn dns_script(server: Ipv4Addr) -> Vec<Template> {
-    let path = path(server, 53);
+fn dns_script(shape: &Shape, server: Ipv4Addr) -> Vec<Template> {
+    let path = path(shape, server, 53);
     let name = "cart.shop.svc.cluster.local";
     let mut there = Vec::new();
     frame::udp(&mut there, &path, Side::Client, 1, &dns::query(7, name, dns::Kind::A));
     let mut back = Vec::new();
     let answer = dns::address_answer(7, name, Ipv4Addr::new(10, 96, 0, 17));
     frame::udp(&mut back, &path, Side::Server, 2, &answer);
-    vec![template(there, true), template(back, true)]
+    vec![template(shape, there, true), template(shape, back, true)]
 }
 
 #[cfg(test)]
@@ -341,6 +354,7 @@ mod tests {
             data_packets: 3,
             mix: Mix { http: 5, dns: 3, tls: 2 },
             scoped_percent: 40,
+            envelope: Envelope::Plain,
             seed: 1,
         }
     }
@@ -372,6 +386,34 @@ mod tests {
         assert!((4_000..14_000).contains(&scoped), "{scoped}");
         // Ten packets a flow or so.
         assert!((1_000..8_000).contains(&keys.len()), "{}", keys.len());
+    }
+
+    #[test]
+    fn in_every_envelope_are_the_same_packets() {
+        let config = wire::Config::default();
+        let mut plain = [0; 2048];
+        for envelope in Envelope::ALL {
+            let mut flows = Flows::new(&shape());
+            let mut within = Flows::new(&Shape { envelope, ..shape() });
+            let mut frame = [0; 2048];
+            for _ in 0..2_000 {
+                let (expected, made) = (flows.next_into(&mut plain), within.next_into(&mut frame));
+                assert_eq!((made.scoped, made.addresses), (expected.scoped, expected.addresses));
+                let (plain, bytes) = (&plain[..expected.length], &frame[..made.length]);
+                let decode = |bytes| decode(LinkType::Ethernet, bytes, &config).expect("decodes");
+                let (outside, inside) = (decode(plain), decode(bytes));
+                assert!(wire::checksum_ok(&inside, bytes), "{envelope:?}");
+                let tunnels =
+                    matches!(envelope.name(), "ipip" | "gre" | "erspan" | "vxlan" | "geneve");
+                assert_eq!(inside.ip_layers().len(), 1 + usize::from(tunnels), "{envelope:?}");
+                assert_eq!(inside.ports(), outside.ports(), "{envelope:?}");
+                assert_eq!(
+                    (inside.inner().src, inside.inner().dst),
+                    (outside.inner().src, outside.inner().dst)
+                );
+                assert_eq!(inside.payload_of(bytes), outside.payload_of(plain), "{envelope:?}");
+            }
+        }
     }
 
     #[test]

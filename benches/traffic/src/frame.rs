@@ -13,6 +13,7 @@ mod protocol {
     pub(super) const IP_IN_IP: u8 = 4;
     pub(super) const TCP: u8 = 6;
     pub(super) const UDP: u8 = 17;
+    pub(super) const GRE: u8 = 47;
     pub(super) const ICMPV6: u8 = 58;
     pub(super) const FRAGMENT: u8 = 44;
 }
@@ -24,6 +25,12 @@ mod ether_type {
     pub(super) const VLAN: u16 = 0x8100;
     pub(super) const IPV6: u16 = 0x86dd;
     pub(super) const LLDP: u16 = 0x88cc;
+    pub(super) const QINQ: u16 = 0x88a8;
+    pub(super) const MPLS: u16 = 0x8847;
+    /// Of GRE and GENEVE: an Ethernet frame.
+    pub(super) const BRIDGED: u16 = 0x6558;
+    /// Of GRE: a mirrored frame.
+    pub(super) const ERSPAN: u16 = 0x88be;
 }
 
 /// TCP flags.
@@ -48,6 +55,8 @@ const SHORT_HEADER: usize = 8;
 
 /// UDP port of VXLAN.
 const VXLAN_PORT: u16 = 4789;
+/// UDP port of GENEVE.
+const GENEVE_PORT: u16 = 6081;
 
 /// What a TCP header says.
 #[derive(Debug, Clone, Copy)]
@@ -242,35 +251,95 @@ fn open(out: &mut Vec<u8>, path: &Path, from: Side, protocol: u8, part: Part, bo
             out.extend(id.to_be_bytes());
             out.extend(ether_type.to_be_bytes());
         }
+        Envelope::Qinq(outer, inner) => {
+            ethernet(out, source, destination, ether_type::QINQ);
+            out.extend(outer.to_be_bytes());
+            out.extend(ether_type::VLAN.to_be_bytes());
+            out.extend(inner.to_be_bytes());
+            out.extend(ether_type.to_be_bytes());
+        }
+        Envelope::Mpls(label) => {
+            ethernet(out, source, destination, ether_type::MPLS);
+            // The last of the stack, 64 hops to go.
+            out.extend((label << 12 | 1 << 8 | 64).to_be_bytes());
+        }
         Envelope::Vxlan { vni, client, server } => {
-            let carried = 14 + ip_header + body_len;
-            // As Linux does it: the source port follows from the inner flow.
-            let ports = path.client.port() ^ path.server.port();
-            let port = 49_152 | (ports & 0x3fff);
-            let nodes = between(client, server, port).ends(from);
-            ethernet(out, nodes.0.ip(), nodes.1.ip(), ether_type::IPV4);
-            let whole = Part::whole(part.id);
-            ip(out, nodes.0.ip(), nodes.1.ip(), protocol::UDP, whole, 16 + carried);
-            out.extend(port.to_be_bytes());
-            out.extend(VXLAN_PORT.to_be_bytes());
-            out.extend(((16 + carried) as u16).to_be_bytes());
-            out.extend([0, 0, 0x08, 0, 0, 0]);
-            out.extend((vni << 8).to_be_bytes());
+            let nodes = between(client, server).ends(from);
+            let header = [0x0800_0000, vni << 8];
+            tunnel_udp(out, path, nodes, part.id, VXLAN_PORT, header, 14 + ip_header + body_len);
+            ethernet(out, source, destination, ether_type);
+        }
+        Envelope::Geneve { vni, client, server } => {
+            let nodes = between(client, server).ends(from);
+            let header = [u32::from(ether_type::BRIDGED), vni << 8];
+            tunnel_udp(out, path, nodes, part.id, GENEVE_PORT, header, 14 + ip_header + body_len);
             ethernet(out, source, destination, ether_type);
         }
         Envelope::IpIp { client, server } => {
-            let nodes = between(client, server, 0).ends(from);
-            ethernet(out, nodes.0.ip(), nodes.1.ip(), ether_type::IPV4);
             let carried = if source.is_ipv4() { protocol::IP_IN_IP } else { 41 };
-            let (from, to) = (nodes.0.ip(), nodes.1.ip());
-            ip(out, from, to, carried, Part::whole(part.id), ip_header + body_len);
+            let nodes = between(client, server).ends(from);
+            outer(out, nodes, part.id, carried, ip_header + body_len);
+        }
+        Envelope::Gre { client, server } => {
+            let nodes = between(client, server).ends(from);
+            outer(out, nodes, part.id, protocol::GRE, 4 + ip_header + body_len);
+            out.extend([0; 2]);
+            out.extend(ether_type.to_be_bytes());
+        }
+        Envelope::Erspan { session, switch, watcher } => {
+            let nodes = between(switch, watcher).ends(Side::Client);
+            outer(out, nodes, part.id, protocol::GRE, 8 + 8 + 14 + ip_header + body_len);
+            // With a sequence number, version 1; the port's number is left at 0.
+            out.extend([0x10, 0]);
+            out.extend(ether_type::ERSPAN.to_be_bytes());
+            out.extend(u32::from(part.id).to_be_bytes());
+            out.extend((0x1000_0000 | u32::from(session & 0x3ff)).to_be_bytes());
+            out.extend([0; 4]);
+            ethernet(out, source, destination, ether_type);
         }
     }
     ip(out, source, destination, protocol, part, body_len);
 }
 
-fn between(client: std::net::Ipv4Addr, server: std::net::Ipv4Addr, port: u16) -> Path {
-    Path::new(SocketAddr::new(client.into(), port), SocketAddr::new(server.into(), VXLAN_PORT))
+/// What stands before a frame in a tunnel over UDP: source port as Linux does it, by the inner flow; no
+/// checksum; a header of two words.
+fn tunnel_udp(
+    out: &mut Vec<u8>,
+    path: &Path,
+    nodes: (SocketAddr, SocketAddr),
+    id: u16,
+    port: u16,
+    header: [u32; 2],
+    carried: usize,
+) {
+    outer(out, nodes, id, protocol::UDP, 16 + carried);
+    out.extend(tunnel_port(path.client.port() ^ path.server.port()).to_be_bytes());
+    out.extend(port.to_be_bytes());
+    out.extend(((16 + carried) as u16).to_be_bytes());
+    out.extend([0; 2]);
+    out.extend(header.into_iter().flat_map(u32::to_be_bytes));
+}
+
+/// The source port of a tunnel over UDP for a flow with this hash.
+pub(crate) const fn tunnel_port(hash: u16) -> u16 {
+    49_152 | (hash & 0x3fff)
+}
+
+/// Ethernet and the IP header between two nodes.
+fn outer(
+    out: &mut Vec<u8>,
+    nodes: (SocketAddr, SocketAddr),
+    id: u16,
+    protocol: u8,
+    body_len: usize,
+) {
+    let (from, to) = (nodes.0.ip(), nodes.1.ip());
+    ethernet(out, from, to, ether_type::IPV4);
+    ip(out, from, to, protocol, Part::whole(id), body_len);
+}
+
+fn between(client: std::net::Ipv4Addr, server: std::net::Ipv4Addr) -> Path {
+    Path::new(SocketAddr::new(client.into(), 0), SocketAddr::new(server.into(), 0))
 }
 
 fn ethernet(out: &mut Vec<u8>, source: IpAddr, destination: IpAddr, ether_type: u16) {

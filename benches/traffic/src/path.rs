@@ -46,6 +46,85 @@ pub enum Envelope {
         /// The server's node.
         server: Ipv4Addr,
     },
+    /// Two VLAN tags (802.1ad), the outer one first.
+    Qinq(u16, u16),
+    /// An MPLS label (RFC 3032), the last of its stack.
+    Mpls(u32),
+    /// GRE (RFC 2784) between two nodes, with IP within.
+    Gre {
+        /// The client's node.
+        client: Ipv4Addr,
+        /// The server's node.
+        server: Ipv4Addr,
+    },
+    /// ERSPAN II (draft-foschiano-erspan): both directions from the switch to whoever watches.
+    Erspan {
+        /// The session.
+        session: u16,
+        /// The switch.
+        switch: Ipv4Addr,
+        /// Who watches.
+        watcher: Ipv4Addr,
+    },
+    /// GENEVE (RFC 8926) with Ethernet within, at UDP port 6081 and without a UDP checksum.
+    Geneve {
+        /// The network's identifier.
+        vni: u32,
+        /// The client's node.
+        client: Ipv4Addr,
+        /// The server's node.
+        server: Ipv4Addr,
+    },
+}
+
+impl Envelope {
+    /// Each kind once, between nodes of the range for documentation (192.0.2.0/24, RFC 5737).
+    pub const ALL: [Self; 9] = {
+        let (client, server) = (Ipv4Addr::new(192, 0, 2, 1), Ipv4Addr::new(192, 0, 2, 2));
+        [
+            Self::Plain,
+            Self::Vlan(7),
+            Self::Qinq(7, 8),
+            Self::Mpls(100),
+            Self::IpIp { client, server },
+            Self::Gre { client, server },
+            Self::Erspan { session: 9, switch: client, watcher: server },
+            Self::Vxlan { vni: CALICO_VNI, client, server },
+            Self::Geneve { vni: 5, client, server },
+        ]
+    };
+
+    /// Its kind.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Plain => "none",
+            Self::Vlan(_) => "vlan",
+            Self::Qinq(..) => "qinq",
+            Self::Mpls(_) => "mpls",
+            Self::IpIp { .. } => "ipip",
+            Self::Gre { .. } => "gre",
+            Self::Erspan { .. } => "erspan",
+            Self::Vxlan { .. } => "vxlan",
+            Self::Geneve { .. } => "geneve",
+        }
+    }
+
+    /// Bytes that it adds to an IPv4 packet's frame.
+    pub const fn bytes(&self) -> usize {
+        match self {
+            Self::Plain => 0,
+            Self::Vlan(_) | Self::Mpls(_) => 4,
+            Self::Qinq(..) => 8,
+            Self::IpIp { .. } => 20,
+            Self::Gre { .. } => 24,
+            Self::Erspan { .. } | Self::Vxlan { .. } | Self::Geneve { .. } => 50,
+        }
+    }
+
+    /// Does UDP carry it, so that its source port tells flows apart?
+    pub(crate) const fn is_udp(&self) -> bool {
+        matches!(self, Self::Vxlan { .. } | Self::Geneve { .. })
+    }
 }
 
 /// The VXLAN network identifier that Calico uses unless told otherwise.

@@ -9,6 +9,7 @@ pub mod capture;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod cpu;
 pub mod crd_command;
 pub mod dataplane;
 pub mod doctor;

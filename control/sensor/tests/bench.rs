@@ -58,11 +58,37 @@ fn rules_change_under_load_and_no_packet_is_unaccounted_for() {
 }
 
 #[test]
+fn in_a_soak_pods_come_and_go_and_memory_is_told() {
+    let changes = ["--reload-every", "1", "--churn-every", "0.2"];
+    let soak = ["--envelope", "vxlan", "--soak", "9", "--growth", "90"];
+    let it = bench(&[&changes[..], &soak].concat());
+    assert!(it["run"]["seconds"].as_f64() >= Some(9.0), "{}", it["run"]);
+    let resident = it["growth"]["resident"].as_array().expect("bytes by the second");
+    assert!(resident.len() >= 8 && resident.iter().all(|bytes| number(bytes) > 1 << 20));
+    assert!(number(&it["reloads"]["published"]) >= 10, "{}", it["reloads"]);
+    let cost = &it["reload_cost"];
+    assert!(
+        cost["least"].as_f64() > Some(0.0) && cost["of"].as_array().is_some_and(|of| of.len() == 1)
+    );
+    // What is in the envelope is in scope, or not, as without.
+    let totals = &it["ledger"]["totals"];
+    assert!(number(&totals["inspected"]) > 0 && number(&totals["unscoped"]) > 0);
+}
+
+#[test]
+fn a_soak_that_is_too_short_to_tell_is_an_error() {
+    let words =
+        ["bench", "-q", "--cache", "off", "--seconds", "0.3", "--rate", "1000", "--soak", "1"];
+    pollux(words.iter().map(ToString::to_string)).expect(1).says(&["at least 8 seconds"]);
+}
+
+#[test]
 fn parameters_that_cannot_be_are_told() {
     for (words, said) in [
         (["--mix", "ftp=1"], "none of http, dns, tls"),
         (["--mix", "http=0"], "above 0"),
         (["--frame-bytes", "20000"], "64 to 1444"),
+        (["--envelope", "ipsec"], "none of none, vlan"),
         (["--seconds", "0"], "above 0"),
     ] {
         let words = [&["bench"][..], &words].concat();

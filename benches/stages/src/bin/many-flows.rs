@@ -70,15 +70,8 @@ fn main() -> anyhow::Result<()> {
             eprintln!("many-flows: run {run} of {}", options.runs);
             for (&flows, measured) in counts.iter().zip(&mut all) {
                 let shape = many_flows::shape(flows);
-                // Until every flow has ended once and memory is used again, not got.
-                let warm = u64::from(flows) * many_flows::CONVERSATION * 5 / 4;
-                measured.push(many_flows::rate(
-                    eal,
-                    &rules.ruleset,
-                    &shape,
-                    warm,
-                    options.packets,
-                )?);
+                let rules = &rules.ruleset;
+                measured.push(many_flows::settled(eal, rules, &shape, options.packets)?);
             }
         }
         let mut rates = Vec::new();

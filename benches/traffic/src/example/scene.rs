@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::cluster::{self, Pod, outside};
 use super::{Example, Expected, Manifest};
-use crate::{Envelope, Packet, Path, Random, Side, TcpSession, Track};
+use crate::{Packet, Path, Random, Side, TcpSession, Track};
 
 /// How long the example is, in microseconds.
 pub(super) const LENGTH: u64 = 4_000_000;
@@ -97,12 +97,7 @@ impl Scene {
             dest_ip: destination.ip(),
             dest_port: port(destination),
             resources: resources(source.ip(), destination.ip()),
-            envelope: match path.envelope {
-                Envelope::Plain => "none",
-                Envelope::Vlan(_) => "vlan",
-                Envelope::Vxlan { .. } => "vxlan",
-                Envelope::IpIp { .. } => "ipip",
-            },
+            envelope: path.envelope.name(),
             what,
         };
         self.alerts.push((u64::MAX, expected));

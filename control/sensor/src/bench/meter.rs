@@ -1,9 +1,12 @@
 //! What workers tell of their loop while it runs: the time of each burst, and how many packets that was.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use engine::worker::Watch;
 use hdrhistogram::Histogram;
+
+use crate::cpu;
 
 /// The longest burst that is told apart, in nanoseconds; longer ones count as this.
 const LONGEST: u64 = 60_000_000_000;
@@ -17,6 +20,10 @@ pub(super) struct Ticks {
     pub(super) busy: u64,
     /// Their packets.
     pub(super) packets: u64,
+    /// CPU time of the bursts that came right after another one, with all that was done in between.
+    pub(super) cpu: Duration,
+    /// Their packets.
+    pub(super) cpu_packets: u64,
 }
 
 /// The meters of all workers.
@@ -31,13 +38,14 @@ impl Ticks {
     fn clear(&mut self) {
         self.bursts.reset();
         (self.busy, self.packets) = (0, 0);
+        (self.cpu, self.cpu_packets) = (Duration::ZERO, 0);
     }
 }
 
 impl Meters {
     pub(super) fn new(workers: usize, hz: u64) -> anyhow::Result<Self> {
         let bursts = Histogram::new_with_bounds(1, LONGEST, 3)?;
-        let empty = Ticks { bursts, busy: 0, packets: 0 };
+        let empty = Ticks { bursts, busy: 0, packets: 0, cpu: Duration::ZERO, cpu_packets: 0 };
         let results = (0..workers).map(|_| Arc::new(Mutex::new(empty.clone()))).collect();
         Ok(Self { results, empty, hz: hz.max(1) })
     }
@@ -45,7 +53,7 @@ impl Meters {
     /// The meter of a worker.
     pub(super) fn watch(&self, worker: usize) -> Option<Box<dyn Watch>> {
         let result = Arc::clone(self.results.get(worker)?);
-        Some(Box::new(Meter { result, hz: self.hz }))
+        Some(Box::new(Meter { result, hz: self.hz, since: None }))
     }
 
     /// Forgets what was measured.
@@ -64,6 +72,8 @@ impl Meters {
             let _ = all.bursts.add(&its.bursts);
             all.busy += its.busy;
             all.packets += its.packets;
+            all.cpu += its.cpu;
+            all.cpu_packets += its.cpu_packets;
         }
         all
     }
@@ -74,6 +84,8 @@ impl Meters {
 struct Meter {
     result: Arc<Mutex<Ticks>>,
     hz: u64,
+    /// The thread's CPU time at the end of the burst before, if nothing was waited for since.
+    since: Option<Duration>,
 }
 
 impl Watch for Meter {
@@ -83,5 +95,16 @@ impl Watch for Meter {
         result.bursts.saturating_record(u64::try_from(nanoseconds).unwrap_or(LONGEST));
         result.busy += ticks;
         result.packets += packets as u64;
+        let now = cpu::of_thread().ok();
+        if let (Some(since), Some(now)) = (self.since, now) {
+            result.cpu += now.saturating_sub(since);
+            result.cpu_packets += packets as u64;
+        }
+        self.since = now;
+    }
+
+    fn idle(&mut self) {
+        // What polling takes until something comes is no packet's.
+        self.since = None;
     }
 }

@@ -1,7 +1,10 @@
 //! `pollux bench`: a generator feeds the sensor's own workers through rings with unique flows, looks for
 //! the rate at which none is lost, and says what a packet costs. Every packet is accounted for.
 
+mod changes;
+mod compared;
 mod generator;
+mod growth;
 mod meter;
 mod report;
 mod search;
@@ -19,16 +22,21 @@ use engine::spread::{NicSpread, Spread};
 use engine::worker::{TimeSource, TscClock};
 use traffic::flows::Flows;
 
-use crate::builder::{Builder, Event};
+pub use compared::{Compared, median};
+
+use crate::builder::Builder;
 use crate::cli::BenchArgs;
 use crate::config::{Config, Hugepages};
+use crate::cpu;
 use crate::dataplane::{Dataplane, Mode, OpenPort, start_eal};
 use crate::output::ledger::Ledger;
 use crate::output::view::View;
 use crate::ports::{machine, sizes};
 use crate::replay::{now, writer_config};
 use crate::state::State;
+use changes::Changes;
 use generator::{Generator, Pace, Sent};
+use growth::Growth;
 use meter::Meters;
 use report::{Outcome, Reloads, Run};
 use site::Site;
@@ -38,6 +46,9 @@ const TABLE: usize = 128;
 
 /// Bytes of an mbuf.
 const DATA_ROOM: u16 = 2048;
+
+/// Of so many packets one may be lost in a soak: the machine is never all ours.
+const SOAK_LOSS: u64 = 10_000;
 
 /// How long the workers may take for what waits in their rings.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -70,6 +81,20 @@ pub fn run(args: &BenchArgs, mut config: Config) -> anyhow::Result<()> {
     } else {
         outcome.write(&mut out)?;
     }
+    if args.soak.is_some() { soaked(&outcome, args.growth) } else { Ok(()) }
+}
+
+/// Did it bear a long run?
+fn soaked(outcome: &Outcome, most: f64) -> anyhow::Result<()> {
+    let run = outcome.run.as_ref().context("no rate without loss was found to soak it at")?;
+    ensure!(
+        run.lost <= run.packets / SOAK_LOSS,
+        "{} of {} packets were lost",
+        run.lost,
+        run.packets + run.lost
+    );
+    let growth = outcome.growth.as_ref().context("a soak of at least 8 seconds is needed")?;
+    ensure!(growth.percent <= most, "memory grew by more than {most} %: {}", growth.told());
     Ok(())
 }
 
@@ -84,6 +109,8 @@ struct Bench {
     /// What went into the rings since the beginning.
     sent: Sent,
     memory: report::Memory,
+    /// Memory in the run that goes on.
+    growth: Growth,
 }
 
 impl Bench {
@@ -99,6 +126,7 @@ impl Bench {
         let eal = start_eal(memory, hugepages, Vec::new())?;
         let (_, mut cpus) = machine();
         let pins: Vec<Option<usize>> = (0..workers).map(|_| cpus.take(None)).collect();
+        cpus.stay_off();
         let pool = Mempool::new("bench", buffers, sizes::POOL_CACHE, DATA_ROOM, None)?;
         let (mut port, rings) = RingPort::new(eal, "bench", workers, args.ring)?;
         let mut port_config = PortConfig::new(pool.clone());
@@ -144,6 +172,7 @@ impl Bench {
             reloads: Reloads::default(),
             sent: Sent::default(),
             memory: report::Memory::now(),
+            growth: Growth::default(),
         })
     }
 
@@ -152,17 +181,17 @@ impl Bench {
         let seconds = Duration::from_secs_f64(args.seconds);
         let mut outcome =
             Outcome::of(args, self.hz, self.view.built.snapshot.rules.signatures.len());
+        let changes = Changes::of(args);
         // Caches and branch predictors learn what is ahead; so do the allocators.
-        self.run(Pace::Unbounded, seconds / 4, None, site)?;
-        let capacity = self.run(Pace::Unbounded, seconds, None, site)?;
+        self.run(Pace::Unbounded, seconds / 4, Changes::none(), site)?;
+        let capacity = self.run(Pace::Unbounded, seconds, Changes::none(), site)?;
         outcome.capacity = Some(capacity.clone());
-        let reload = args.reload_every.map(Duration::from_secs_f64);
         let rate = match args.rate {
             Some(rate) => rate as f64,
             None => {
                 let mut search = search::Search::new(capacity.pps, args.width / 100.0);
                 while let Some(rate) = search.next() {
-                    let trial = self.run(Pace::Rate(rate), seconds, None, site)?;
+                    let trial = self.run(Pace::Rate(rate), seconds, Changes::none(), site)?;
                     tracing::info!("{rate:.0} packets a second: {} lost", trial.lost);
                     search.tell(trial.lost == 0);
                     outcome.trials.push(trial);
@@ -172,14 +201,25 @@ impl Bench {
             }
         };
         if rate > 0.0 {
-            if reload.is_some() {
-                outcome.without_reloads = Some(self.run(Pace::Rate(rate), seconds, None, site)?);
+            let pace = Pace::Rate(rate);
+            if changes.are_any() {
+                let still = self.run(pace, seconds, Changes::none(), site)?;
+                outcome.without_reloads = Some(still);
             }
-            outcome.run = Some(self.run(Pace::Rate(rate), seconds, reload, site)?);
+            let long = args.soak.map_or(seconds, Duration::from_secs_f64);
+            outcome.run = Some(self.run(pace, long, changes.clone(), site)?);
+            outcome.growth = std::mem::take(&mut self.growth).finish();
         }
-        if reload.is_some() {
-            // What reloads cost in packets shows where there are always more.
-            outcome.capacity_reloading = Some(self.run(Pace::Unbounded, seconds, reload, site)?);
+        if changes.are_any() {
+            // What changes cost in packets shows where there are always more.
+            let mut cost = Compared::default();
+            for _ in 0..args.turns {
+                let still = self.run(Pace::Unbounded, seconds, Changes::none(), site)?;
+                let run = self.run(Pace::Unbounded, seconds, changes.clone(), site)?;
+                cost.add(run.cpu_ns_per_packet, still.cpu_ns_per_packet);
+                outcome.capacity_reloading = Some(run);
+            }
+            outcome.reload_cost = Some(cost);
             outcome.reloads = Some(self.reloads.clone());
         }
         outcome.memory = self.memory.clone();
@@ -191,28 +231,26 @@ impl Bench {
         &mut self,
         pace: Pace,
         time: Duration,
-        reload: Option<Duration>,
+        mut changes: Changes,
         site: &Site,
     ) -> anyhow::Result<Run> {
         let before = self.ledger();
         self.meters.begin();
+        self.growth = Growth::default();
         let mut generator = self.generator.take().context("the generator is gone")?;
         let feeder =
             std::thread::Builder::new().name("pollux-bench".to_owned()).spawn(move || {
                 let sent = generator.feed(pace, time);
                 (generator, sent)
             })?;
-        let mut due = reload.map(|every| Instant::now() + every / 2);
+        let begin = Instant::now();
         while !feeder.is_finished() {
-            if let (Some(at), Some(every)) = (due, reload)
-                && Instant::now() >= at
-            {
-                site.change_rules(self.reloads.asked)?;
+            for event in changes.due(begin.elapsed(), site)? {
                 self.reloads.asked += 1;
-                self.builder.ask(Event::Rules)?;
-                due = Some(at + every);
+                self.builder.ask(event)?;
             }
             self.take_generations(Duration::from_millis(20))?;
+            self.growth.look(begin.elapsed(), cpu::rss);
         }
         let (generator, sent) =
             feeder.join().map_err(|_| anyhow::anyhow!("the generator panicked"))?;

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::compared::Compared;
 use super::generator::Sent;
+use super::growth::Growth;
 use super::meter::Ticks;
 use crate::cli::BenchArgs;
+use crate::cpu;
 use crate::output::ledger::Ledger;
 
 /// Ethernet's preamble, gap and checksum, which a wire carries with every frame.
@@ -32,12 +35,16 @@ pub(super) struct Outcome {
     pub(super) run: Option<Run>,
     /// The same without reloads.
     pub(super) without_reloads: Option<Run>,
-    /// As `capacity`, with reloads.
+    /// As `capacity`, with changes, the last turn.
     pub(super) capacity_reloading: Option<Run>,
+    /// Nanoseconds of the workers' CPU time a packet with changes beside without, by turns.
+    pub(super) reload_cost: Option<Compared>,
     /// What reloads took.
     pub(super) reloads: Option<Reloads>,
     /// Memory of the process.
     pub(super) memory: Memory,
+    /// Memory while `run` lasted, if that was long enough.
+    pub(super) growth: Option<Growth>,
     /// Every packet of all runs.
     pub(super) ledger: Ledger,
 }
@@ -54,7 +61,9 @@ pub(super) struct Parameters {
     ring: u32,
     seconds: f64,
     width_percent: f64,
+    envelope: &'static str,
     reload_every: Option<f64>,
+    churn_every: Option<f64>,
 }
 
 /// One run.
@@ -74,6 +83,8 @@ pub(super) struct Run {
     pub(super) cycles_per_packet: f64,
     /// The same of the median burst, which nobody else's use of the CPU is in.
     pub(super) median_cycles_per_packet: f64,
+    /// Nanoseconds of the workers' CPU time a packet, of bursts that came right after another one.
+    pub(super) cpu_ns_per_packet: f64,
     /// Nanoseconds of bursts.
     pub(super) burst_ns: Percentiles,
     /// Turns at which the generator was late: it could hardly go so fast.
@@ -123,27 +134,18 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn now() -> Self {
-        let resident = resident();
+        let resident = cpu::rss();
         Self { start: resident, most: resident }
     }
 
     pub(super) fn look(&mut self) {
-        self.most = self.most.max(resident());
+        self.most = self.most.max(cpu::rss());
     }
-}
-
-/// Bytes of memory that this process holds.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number =
-        line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    number.unwrap_or(0) * 1024
 }
 
 impl Run {
     pub(super) fn of(sent: &Sent, ticks: Ticks, hz: u64) -> Self {
-        let Ticks { bursts, busy, packets } = ticks;
+        let Ticks { bursts, busy, packets, cpu, cpu_packets } = ticks;
         let seconds = sent.seconds.max(1e-9);
         let at = |percent: f64| bursts.value_at_percentile(percent);
         let per_burst = packets as f64 / bursts.len().max(1) as f64;
@@ -157,6 +159,7 @@ impl Run {
             wire_bps: (sent.bytes + sent.packets * WIRE) as f64 * 8.0 / seconds,
             cycles_per_packet: busy as f64 / packets.max(1) as f64,
             median_cycles_per_packet: median / per_burst.max(1.0),
+            cpu_ns_per_packet: cpu.as_nanos() as f64 / cpu_packets.max(1) as f64,
             burst_ns: Percentiles {
                 bursts: bursts.len(),
                 p50: at(50.0),
@@ -174,10 +177,11 @@ impl Run {
         let Percentiles { p50, p90, p99, p99_9, p99_99, max, .. } = &self.burst_ns;
         writeln!(
             out,
-            "{what:24} {:>10.0} packets/s {:>7.3} Gbit/s {:>7.0} cycles a packet {:>8} lost",
+            "{what:24} {:>10.0} packets/s {:>7.3} Gbit/s {:>7.0} cycles, {:>5.0} ns of CPU time a packet {:>8} lost",
             self.pps,
             self.bps / 1e9,
             self.cycles_per_packet,
+            self.cpu_ns_per_packet,
             self.lost
         )?;
         writeln!(
@@ -200,7 +204,9 @@ impl Outcome {
             ring: args.ring,
             seconds: args.seconds,
             width_percent: args.width,
+            envelope: args.envelope.name(),
             reload_every: args.reload_every,
+            churn_every: args.churn_every,
         };
         Self { parameters, tsc_hz, rules, ..Self::default() }
     }
@@ -213,14 +219,15 @@ impl Outcome {
         let p = &self.parameters;
         writeln!(
             out,
-            "{} worker{}, {} rules, {} flows ({}), {} % in scope, frames of up to {} bytes",
+            "{} worker{}, {} rules, {} flows ({}), {} % in scope, frames of up to {} bytes, envelope: {}",
             p.workers,
             if p.workers == 1 { "" } else { "s" },
             self.rules,
             p.flows,
             p.mix,
             p.scoped_percent,
-            p.frame_bytes
+            p.frame_bytes,
+            p.envelope
         )?;
         if let Some(run) = &self.capacity {
             run.write(out, "as fast as it goes")?;
@@ -236,18 +243,23 @@ impl Outcome {
             )?;
         }
         if let Some(run) = &self.without_reloads {
-            run.write(out, "before reloads")?;
+            run.write(out, "before changes")?;
         }
         if let Some(run) = &self.run {
             run.write(out, "at the rate")?;
         }
-        if let (Some(run), Some(still)) = (&self.capacity_reloading, &self.capacity) {
-            run.write(out, "as fast as it goes")?;
+        if let Some(run) = &self.capacity_reloading {
+            run.write(out, "as fast, with changes")?;
+        }
+        if let Some(cost) = &self.reload_cost {
             writeln!(
                 out,
-                "{:24} {:.1} % of the packets without reloads",
+                "{:24} {:.3} times the CPU time a packet without changes by the least of {} turns, {:.3} by \
+                 the medians",
                 "",
-                run.pps / still.pps * 100.0
+                cost.least(),
+                cost.turns(),
+                cost.median()
             )?;
         }
         if let Some(Reloads { asked, published, longest_adoption_ms }) = &self.reloads {
@@ -266,6 +278,9 @@ impl Outcome {
             mega(self.memory.start),
             mega(self.memory.most)
         )?;
+        if let Some(growth) = &self.growth {
+            writeln!(out, "{:24} {}", "while it ran", growth.told())?;
+        }
         let totals = &self.ledger.totals;
         writeln!(
             out,

@@ -11,6 +11,9 @@ use traffic::flows::SCOPED_SERVER;
 use crate::cli::BenchArgs;
 use crate::config::Config;
 
+/// Pods beside the server, of which two thirds are there at a time.
+const PODS: u64 = 100;
+
 /// The folder, gone when dropped.
 #[derive(Debug)]
 pub(super) struct Site {
@@ -48,6 +51,29 @@ impl Site {
         config.sensor.node = Some("bench".to_owned());
     }
 
+    /// Other pods in place of the last ones: some come, some go, some change their labels. No packet is
+    /// theirs.
+    pub(super) fn change_pods(&self, number: u64) -> anyhow::Result<()> {
+        let mut text = String::new();
+        for pod in (0..PODS).filter(|pod| (pod + number) % 3 != 0) {
+            let app = if (pod * 7 + number) % 2 == 0 { "server" } else { "other" };
+            let address = format!("10.244.9.{pod}");
+            text += &format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: pod-{pod}, namespace: bench, labels: {{app: {app}}}}}\n\
+                 spec: {{nodeName: bench}}\nstatus: {{phase: Running, podIP: {address}, podIPs: [{{ip: {address}}}]}}\n---\n"
+            );
+        }
+        self.put("resources/pods.yaml", &text).context("cannot change the pods")
+    }
+
+    /// A file as a whole, so that nobody reads half of it.
+    fn put(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let new = self.path().join("new");
+        fs::write(&new, text)?;
+        fs::rename(new, self.path().join(name))?;
+        Ok(())
+    }
+
     /// Another rule in place of the last one.
     pub(super) fn change_rules(&self, number: u64) -> anyhow::Result<()> {
         let text = format!(
@@ -55,8 +81,6 @@ impl Site {
              content:\"no-such-text-{number}\"; sid:{};)\n",
             9_400_000 + number % 1_000
         );
-        let (new, place) = (self.path().join("new"), self.path().join("rules/bench.rules"));
-        fs::write(&new, text)?;
-        fs::rename(new, place).context("cannot change the rules")
+        self.put("rules/bench.rules", &text).context("cannot change the rules")
     }
 }

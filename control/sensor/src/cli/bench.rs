@@ -1,6 +1,7 @@
 //! `pollux bench`: its flags.
 
 use clap::Args;
+use traffic::Envelope;
 use traffic::flows::{Mix, Shape};
 
 use super::{ConfigArgs, PlaceArgs};
@@ -30,6 +31,9 @@ pub struct BenchArgs {
     /// Protocols by weight, of http, dns and tls.
     #[arg(long, value_name = "NAME=WEIGHT,…", default_value = "http=6,dns=2,tls=2", value_parser = mix_text)]
     pub mix: String,
+    /// What is around every packet: none, vlan, qinq, mpls, ipip, gre, erspan, vxlan or geneve.
+    #[arg(long, value_name = "NAME", default_value = "none", value_parser = envelope)]
+    pub envelope: Envelope,
     /// How many flows of a hundred are with an endpoint in scope.
     #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub scoped: u32,
@@ -48,6 +52,19 @@ pub struct BenchArgs {
     /// Change the rules so often, without and with: what that costs.
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     pub reload_every: Option<f64>,
+    /// Let pods come, go and change their labels so often, without and with, as with rules.
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    pub churn_every: Option<f64>,
+    /// How often the runs without and with changes take turns.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub turns: u32,
+    /// Let the run at the share of the rate without loss last so long, and take it for an error if it
+    /// loses one packet in ten thousand, or if memory grows from its second quarter to its last.
+    #[arg(long, value_name = "SECONDS", value_parser = positive)]
+    pub soak: Option<f64>,
+    /// By how much memory may grow in a soak.
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0, value_parser = positive)]
+    pub growth: f64,
     /// Packets that wait in a ring: what does not fit is lost.
     #[arg(long, value_name = "PACKETS", default_value_t = 4_096, value_parser = clap::value_parser!(u32).range(64..=1 << 20))]
     pub ring: u32,
@@ -79,6 +96,7 @@ impl BenchArgs {
             // The text was read before.
             mix: mix(&self.mix).unwrap_or(Mix { http: 1, dns: 0, tls: 0 }),
             scoped_percent: self.scoped,
+            envelope: self.envelope,
             seed: self.seed,
         }
     }
@@ -87,6 +105,14 @@ impl BenchArgs {
 fn frame_bytes(text: &str) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (64..=1_444).contains(number));
     number.ok_or_else(|| "expected 64 to 1444 bytes".to_owned())
+}
+
+fn envelope(text: &str) -> Result<Envelope, String> {
+    let known = Envelope::ALL.into_iter().find(|envelope| envelope.name() == text);
+    known.ok_or_else(|| {
+        let names: Vec<_> = Envelope::ALL.iter().map(Envelope::name).collect();
+        format!("{text:?} is none of {}", names.join(", "))
+    })
 }
 
 fn data_packets(text: &str) -> Result<usize, String> {

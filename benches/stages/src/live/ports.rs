@@ -1,0 +1,285 @@
+//! Packets out of scope beside `dpdk-testpmd --forward-mode=rxonly` on the same kind of port.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use dpdk::VdevSpec;
+use pollux::bench::Compared;
+use traffic::PcapWriter;
+use traffic::flows::{Flows, Mix, Shape};
+
+use super::Row;
+use super::net::{Net, TAP};
+use super::receive::{BUFFERS, Receiver};
+use super::testpmd::Testpmd;
+use crate::many_flows;
+use crate::turns::Done;
+
+/// Of the rate of DPDK's receiver, so much is asked for.
+const ASKED: f64 = 0.6;
+
+/// Frames of a capture: fewer than any of these ports holds.
+const FRAMES: u64 = 1_536;
+
+/// Measurements in a turn.
+const ROUNDS: usize = 10;
+
+/// How long a measurement of an endless port takes.
+const ROUND: Duration = Duration::from_millis(120);
+
+/// How long a receiver may take for what waits.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// How often the capture is sent without a pause, and how long that may take.
+const FREELY: (u32, Duration) = (100, Duration::from_secs(3));
+
+/// A kind of port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Without end, and nothing is copied.
+    Null,
+    /// A capture without end, copied.
+    Pcap,
+    /// A packet socket on a virtual interface.
+    AfPacket,
+    /// An AF_XDP socket on one.
+    AfXdp,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Null, Self::Pcap, Self::AfPacket, Self::AfXdp];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Null => "net_null",
+            Self::Pcap => "net_pcap",
+            Self::AfPacket => "net_af_packet",
+            Self::AfXdp => "net_af_xdp",
+        }
+    }
+
+    const fn is_endless(self) -> bool {
+        matches!(self, Self::Null | Self::Pcap)
+    }
+
+    /// As `--vdev` takes it.
+    fn device(self, frames: &Frames) -> String {
+        match self {
+            Self::Null => format!("net_null0,size={}", frames.first),
+            Self::Pcap => format!("net_pcap0,rx_pcap={},infinite_rx=1", frames.path.display()),
+            Self::AfPacket => {
+                VdevSpec::af_packet(TAP).frames_up_to(1_622).with("framecnt", 4_096).to_string()
+            }
+            Self::AfXdp => VdevSpec::af_xdp(TAP).queues(1).to_string(),
+        }
+    }
+}
+
+/// A capture of frames that are in nobody's scope.
+#[derive(Debug)]
+struct Frames {
+    path: PathBuf,
+    /// Bytes of the first one.
+    first: usize,
+    /// Bytes of all.
+    bytes: u64,
+}
+
+impl Frames {
+    fn made(folder: &Path, frame_bytes: usize) -> anyhow::Result<Self> {
+        let path = folder.join(format!("frames-{frame_bytes}.pcap"));
+        // Long conversations, so that most frames are of this size.
+        let mix = Mix { http: 1, dns: 0, tls: 0 };
+        let shape = Shape {
+            frame_bytes,
+            data_packets: 300,
+            scoped_percent: 0,
+            mix,
+            ..many_flows::shape(8)
+        };
+        let mut flows = Flows::new(&shape);
+        let mut pcap = PcapWriter::new(BufWriter::new(File::create(&path)?))?;
+        let (mut frame, mut first, mut bytes) = ([0; 2048], 0, 0);
+        for number in 0..FRAMES {
+            let length = flows.next_into(&mut frame).length;
+            first = if number == 0 { length } else { first };
+            bytes += length as u64;
+            pcap.write(traffic::START + number, frame.get(..length).unwrap_or_default())?;
+        }
+        pcap.finish()?;
+        Ok(Self { path, first, bytes })
+    }
+}
+
+/// What both receivers have taken of what was sent.
+#[derive(Debug, Default)]
+struct Taken {
+    sent: [u64; 2],
+    received: [u64; 2],
+}
+
+impl Taken {
+    fn add(&mut self, who: usize, sent: u64, received: u64) {
+        self.sent[who] += sent;
+        self.received[who] += received;
+    }
+
+    fn told(&self) -> String {
+        let share = |who: usize| 100.0 * self.received[who] as f64 / self.sent[who].max(1) as f64;
+        format!("{:.1} % and {:.1} %", share(0), share(1))
+    }
+}
+
+/// A row for each kind of port and two sizes of frames; `only` those whose kind's name has this in it.
+///
+/// # Errors
+/// Those of the system and the receivers.
+pub fn rows(turns: u32, only: Option<&str>) -> anyhow::Result<Vec<Row>> {
+    let folder = tempfile::tempdir()?;
+    let sizes = [Frames::made(folder.path(), 64)?, Frames::made(folder.path(), 1_000)?];
+    let mut rows = Vec::new();
+    for kind in Kind::ALL.into_iter().filter(|kind| only.is_none_or(|it| kind.name().contains(it)))
+    {
+        for frames in &sizes {
+            // Where nothing is copied, nothing depends on the length.
+            if kind == Kind::Null && rows.iter().any(|row: &Row| row.what.contains("net_null")) {
+                continue;
+            }
+            eprintln!("live: {} {} bytes", kind.name(), frames.bytes / FRAMES);
+            let row = row(kind, frames, turns).with_context(|| format!("on {}", kind.name()))?;
+            eprintln!("{row}");
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+fn row(kind: Kind, frames: &Frames, turns: u32) -> anyhow::Result<Row> {
+    let (mut costs, mut waited, mut freely) =
+        (Compared::default(), Taken::default(), Taken::default());
+    let device = kind.device(frames);
+    for turn in 1..=turns {
+        // A namespace of their own for each, so that nothing is left of the other one.
+        let of = ours(kind, &device, frames, &mut waited, &mut freely, turn == turns)?;
+        let beside = theirs(kind, &device, frames, &mut waited, &mut freely, turn == turns)?;
+        for (of, beside) in of.into_iter().zip(beside) {
+            costs.add(of, beside);
+        }
+    }
+    let size = if kind == Kind::Null { frames.first as u64 } else { frames.bytes / FRAMES };
+    let what = format!("out of scope beside rxonly, {}, {size} bytes", kind.name());
+    let row =
+        Row::new("ports", what, if kind.is_endless() { "ns" } else { "cycles" }, costs, ASKED);
+    Ok(if kind.is_endless() {
+        row
+    } else {
+        row.noting(format!(
+            "received of what waited: {}; of what came as fast as tcpreplay sends: {}",
+            waited.told(),
+            freely.told()
+        ))
+    })
+}
+
+fn net(kind: Kind) -> anyhow::Result<Option<Net>> {
+    if kind.is_endless() { Ok(None) } else { Net::new().map(Some) }
+}
+
+fn within(net: Option<&Net>, program: &str) -> Command {
+    net.map_or_else(|| Command::new(program), |net| net.command(program))
+}
+
+/// What a packet costs: of endless ports in CPU time, for the thread never waits; of others in ticks of
+/// bursts that brought something.
+fn cost(kind: Kind, done: Done) -> anyhow::Result<f64> {
+    ensure!(done.packets > 0, "nothing was received");
+    let all = if kind.is_endless() { done.cpu.as_nanos() as f64 } else { done.busy as f64 };
+    Ok(all / done.packets as f64)
+}
+
+fn ours(
+    kind: Kind,
+    device: &str,
+    frames: &Frames,
+    waited: &mut Taken,
+    freely: &mut Taken,
+    is_last: bool,
+) -> anyhow::Result<Vec<f64>> {
+    let net = net(kind)?;
+    let mut receiver =
+        Receiver::start(device, &frames.path, |program| within(net.as_ref(), program))?;
+    let mut costs = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut done = Done::default();
+        match &net {
+            None => done = receiver.turn()?,
+            Some(net) => {
+                let sent = net.send(&frames.path, 1)?;
+                std::thread::sleep(SETTLE);
+                // A driver may have to be asked more than once.
+                for _ in 0..4 {
+                    let more = receiver.turn()?;
+                    done.busy += more.busy;
+                    done.packets += more.packets;
+                }
+                waited.add(0, sent, done.packets);
+            }
+        }
+        costs.push(cost(kind, done)?);
+    }
+    if let Some(net) = net.as_ref().filter(|_| is_last) {
+        let mut sent = 0;
+        let (times, time) = FREELY;
+        let done = receiver.polls_for(time, || {
+            sent = net.send(&frames.path, times)?;
+            Ok(())
+        })?;
+        freely.add(0, sent, done.packets);
+    }
+    Ok(costs)
+}
+
+fn theirs(
+    kind: Kind,
+    device: &str,
+    frames: &Frames,
+    waited: &mut Taken,
+    freely: &mut Taken,
+    is_last: bool,
+) -> anyhow::Result<Vec<f64>> {
+    let net = net(kind)?;
+    let mut testpmd = Testpmd::start(device, BUFFERS, |program| within(net.as_ref(), program))?;
+    let pause = |time| {
+        move || {
+            std::thread::sleep(time);
+            Ok(())
+        }
+    };
+    let mut costs = Vec::new();
+    for _ in 0..ROUNDS {
+        let done = match &net {
+            None => testpmd.receive(pause(ROUND))?,
+            Some(net) => {
+                let sent = net.send(&frames.path, 1)?;
+                let done = testpmd.receive(pause(SETTLE))?;
+                waited.add(1, sent, done.packets);
+                done
+            }
+        };
+        costs.push(cost(kind, done)?);
+    }
+    if let Some(net) = net.as_ref().filter(|_| is_last) {
+        let mut sent = 0;
+        let done = testpmd.receive(|| {
+            sent = net.send(&frames.path, FREELY.0)?;
+            std::thread::sleep(SETTLE);
+            Ok(())
+        })?;
+        freely.add(1, sent, done.packets);
+    }
+    Ok(costs)
+}

@@ -1,0 +1,161 @@
+//! The sensor's worker over a virtual device with nothing in scope, in a process of its own that takes
+//! orders: `turn` and it receives what there is, `for MS` and it polls for so long. It answers with what
+//! it has done.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use dpdk::{Eal, EalConfig, Hugepages, Mbuf, Mempool, Port, PortConfig, VdevSpec};
+use engine::worker::{TimeSource, TscClock};
+use engine::{Seat, Settings, Snapshot};
+use flow::FlowConfig;
+use rules::ruleset::Ruleset;
+use serde::{Deserialize, Serialize};
+
+use crate::turns::Done;
+use crate::worker::{How, Workers, nowhere};
+
+/// Packet buffers.
+pub const BUFFERS: u32 = 8_191;
+
+/// Packets after which a turn ends on a port that never runs empty.
+const TURN: u64 = 1 << 19;
+
+/// [`Done`], as one process tells another.
+#[derive(Debug, Serialize, Deserialize)]
+struct Told {
+    cpu_ns: u64,
+    busy: u64,
+    packets: u64,
+    bursts: u64,
+}
+
+/// Takes orders until there are no more. A device that leaves its buffers as they are (`net_null`) gives
+/// out `frame`.
+///
+/// # Errors
+/// DPDK's, the worker's.
+pub fn serve(device: &str, frame: &[u8], rules: Ruleset) -> anyhow::Result<()> {
+    let config = EalConfig { hugepages: Hugepages::Never, memory_mb: 256, ..EalConfig::default() };
+    let eal = Eal::init(&config)?;
+    let (name, args) = device.split_once(',').unwrap_or((device, ""));
+    let spec = VdevSpec::new(name, args);
+    let mut port = Port::vdev(eal, &spec)?;
+    let pool = Mempool::new("live", BUFFERS, 256, spec.data_room(), None)?;
+    let filled: Vec<_> = std::iter::from_fn(|| Mbuf::from_bytes(&pool, frame)).collect();
+    drop(filled);
+    port.configure(PortConfig::new(pool.clone()))?;
+    port.start()?;
+    let queue = port.rx_queues().pop().context("the port has no queue")?;
+    let cpu = dpdk::allowed_cpus().last().copied();
+    let seats = vec![Seat { cpu, ..Seat::new(Some(queue), 0) }];
+    let snapshot = Arc::new(Snapshot::new(1, nowhere(), Arc::new(rules), Settings::default()));
+    let time = TimeSource::Tsc(TscClock::starting_at(traffic::START * 1000, eal.tsc_hz()));
+    let how = How { flows: FlowConfig::default(), time, most: TURN };
+    let workers = Workers::start(eal, seats, &snapshot, how)?;
+    let turns = Arc::clone(workers.turns().first().context("there is no worker")?);
+    let mut out = std::io::stdout().lock();
+    for order in std::io::stdin().lock().lines() {
+        let order = order?;
+        let before = turns.done();
+        match order.split_once(' ') {
+            None => turns.worker_next(),
+            Some((_, time)) => {
+                let time = Duration::from_millis(time.trim().parse()?);
+                turns.freely(|| std::thread::sleep(time));
+            }
+        }
+        let Done { cpu, busy, packets, bursts } = turns.done().since(before);
+        let cpu_ns = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
+        serde_json::to_writer(&mut out, &Told { cpu_ns, busy, packets, bursts })?;
+        writeln!(out)?;
+        out.flush()?;
+    }
+    let stopped = workers.stop()?;
+    let [inspected, _, _] = stopped.fates;
+    anyhow::ensure!(inspected == 0, "{inspected} packets were inspected, and nothing is in scope");
+    Ok(())
+}
+
+/// That process; killed when dropped.
+#[derive(Debug)]
+pub struct Receiver {
+    child: Child,
+    orders: ChildStdin,
+    said: BufReader<ChildStdout>,
+}
+
+impl Receiver {
+    /// Starts this program again with the option that makes it [`serve`], where `within` says.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn start(
+        device: &str,
+        capture: &Path,
+        within: impl Fn(&str) -> Command,
+    ) -> anyhow::Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut command = within(&program.display().to_string());
+        command.args(["--receive", device]).arg("--frames").arg(capture);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start a receiver")?;
+        let (Some(orders), Some(out)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("a receiver has no standard input and output");
+        };
+        let mut receiver = Self { child, orders, said: BufReader::new(out) };
+        // What it does at first is not measured; and then it is ready.
+        receiver.turn()?;
+        Ok(receiver)
+    }
+
+    /// One turn.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn turn(&mut self) -> anyhow::Result<Done> {
+        self.order("turn")
+    }
+
+    /// Lets it poll for so long, while `meanwhile` does something.
+    ///
+    /// # Errors
+    /// It has ended; those of `meanwhile`.
+    pub fn polls_for(
+        &mut self,
+        time: Duration,
+        meanwhile: impl FnOnce() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Done> {
+        writeln!(self.orders, "for {}", time.as_millis())?;
+        meanwhile()?;
+        self.answer()
+    }
+
+    fn order(&mut self, order: &str) -> anyhow::Result<Done> {
+        writeln!(self.orders, "{order}").context("the receiver has ended")?;
+        self.answer()
+    }
+
+    fn answer(&mut self) -> anyhow::Result<Done> {
+        let mut line = String::new();
+        // DPDK greets on standard output.
+        while !line.starts_with('{') {
+            line.clear();
+            let read = self.said.read_line(&mut line)?;
+            anyhow::ensure!(read > 0, "the receiver has ended; what it said is above");
+        }
+        let Told { cpu_ns, busy, packets, bursts } = serde_json::from_str(&line)?;
+        Ok(Done { cpu: Duration::from_nanos(cpu_ns), busy, packets, bursts })
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
