@@ -54,33 +54,32 @@ impl Filter {
     }
 
     /// The word and bit of an address.
-    #[inline]
-    fn place(&self, address: IpAddr) -> (usize, u64) {
-        let folded = match address {
-            IpAddr::V4(address) => u64::from(address.to_bits()),
-            IpAddr::V6(address) => {
-                let bits = address.to_bits();
-                (bits >> 64) as u64 ^ (bits as u64).rotate_left(32)
-            }
-        };
+    #[inline(always)]
+    fn place(&self, folded: u64) -> (usize, u64) {
         let hash = (folded ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let number = hash >> (self.shift & 63);
         ((number >> 6) as usize, 1 << (number & 63))
     }
 
-    fn insert(&mut self, address: IpAddr) {
-        let (word, bit) = self.place(address);
+    fn insert(&mut self, folded: u64) {
+        let (word, bit) = self.place(folded);
         if let Some(word) = self.bits.get_mut(word) {
             *word |= bit;
         }
     }
 
     /// May it be known?
-    #[inline]
-    fn may_know(&self, address: IpAddr) -> bool {
-        let (word, bit) = self.place(address);
+    #[inline(always)]
+    fn may_know(&self, folded: u64) -> bool {
+        let (word, bit) = self.place(folded);
         self.bits.get(word).is_some_and(|word| word & bit != 0)
     }
+}
+
+/// An address's number in as many bits as a filter takes.
+#[inline(always)]
+fn folded(address: u128) -> u64 {
+    (address >> 64) as u64 ^ (address as u64).rotate_left(32)
 }
 
 /// The addresses of a packet that are known: two per IP layer, source then destination.
@@ -154,10 +153,10 @@ impl Scope {
         }
         scope.filter = Filter::new(scope.addresses.len(), seed);
         for &address in scope.v4.keys() {
-            scope.filter.insert(IpAddr::V4(address.into()));
+            scope.filter.insert(u64::from(address));
         }
         for &address in scope.v6.keys() {
-            scope.filter.insert(IpAddr::V6(address.into()));
+            scope.filter.insert(folded(address));
         }
         scope
     }
@@ -184,25 +183,36 @@ impl Scope {
 
     #[inline]
     fn id(&self, address: IpAddr) -> Option<u32> {
-        if !self.filter.may_know(address) {
-            return None;
-        }
-        self.known_id(address)
-    }
-
-    fn known_id(&self, address: IpAddr) -> Option<u32> {
         match address {
-            IpAddr::V4(address) => self.v4.get(&address.to_bits()),
-            IpAddr::V6(address) => self.v6.get(&address.to_bits()),
+            IpAddr::V4(address) => self.id_v4(address.to_bits()),
+            IpAddr::V6(address) => self.id_v6(address.to_bits()),
         }
-        .copied()
     }
 
-    /// Is this address in the scope of a resource?
-    #[inline]
-    pub fn is_in(&self, address: IpAddr) -> bool {
-        let known = |id| self.addresses.get(id as usize).is_some_and(|it| it.rulesets != 0);
-        self.everything || self.id(address).is_some_and(known)
+    #[inline(always)]
+    fn id_v4(&self, address: u32) -> Option<u32> {
+        self.filter.may_know(u64::from(address)).then(|| self.v4.get(&address).copied()).flatten()
+    }
+
+    #[inline(always)]
+    fn id_v6(&self, address: u128) -> Option<u32> {
+        self.filter.may_know(folded(address)).then(|| self.v6.get(&address).copied()).flatten()
+    }
+
+    /// Is an IPv4 address, as a number, in the scope of a resource?
+    #[inline(always)]
+    pub fn is_in_v4(&self, address: u32) -> bool {
+        self.everything || self.id_v4(address).is_some_and(|id| self.has_rules(id))
+    }
+
+    /// The same of an IPv6 address.
+    #[inline(always)]
+    pub fn is_in_v6(&self, address: u128) -> bool {
+        self.everything || self.id_v6(address).is_some_and(|id| self.has_rules(id))
+    }
+
+    fn has_rules(&self, id: u32) -> bool {
+        self.addresses.get(id as usize).is_some_and(|it| it.rulesets != 0)
     }
 
     /// Looks every IP layer up.
@@ -290,22 +300,26 @@ mod tests {
         let entry =
             |resource| Address { resources: vec![resource], rulesets: 1, ..Address::default() };
         for (count, seed) in [(1u32, 0), (1_000, 7), (70_000, u64::MAX)] {
-            let four = |n: u32| IpAddr::from(std::net::Ipv4Addr::from(0x0a00_0000 + n));
-            let six =
-                |n: u32| IpAddr::from(std::net::Ipv6Addr::from(0xfd00_u128 << 112 | u128::from(n)));
-            let all = (0..count).flat_map(|n| [(four(n), entry(n)), (six(n), entry(n))]);
+            let four = |n: u32| 0x0a00_0000 + n;
+            let six = |n: u32| 0xfd00_u128 << 112 | u128::from(n);
+            let all = (0..count).flat_map(|n| {
+                [(IpAddr::V4(four(n).into()), entry(n)), (IpAddr::V6(six(n).into()), entry(n))]
+            });
             let scope = Scope::of(all, seed);
             for n in 0..count {
-                for address in [four(n), six(n)] {
-                    let id = scope.id(address).expect("known");
-                    assert_eq!(scope.address(id), Some(&entry(n)));
-                    assert!(scope.is_in(address));
+                for id in [scope.id_v4(four(n)), scope.id_v6(six(n))] {
+                    assert_eq!(scope.address(id.expect("known")), Some(&entry(n)));
                 }
+                assert!(scope.is_in_v4(four(n)) && scope.is_in_v6(six(n)));
             }
-            let others = (count..count + 10_000).flat_map(|n| [four(n), six(n)]);
-            let vain = others.filter(|&it| !scope.is_in(it) && scope.filter.may_know(it)).count();
+            let mut vain = 0;
+            for n in count..count + 10_000 {
+                assert!(!scope.is_in_v4(four(n)) && !scope.is_in_v6(six(n)));
+                vain += u32::from(scope.filter.may_know(u64::from(four(n))));
+                vain += u32::from(scope.filter.may_know(folded(six(n))));
+            }
             assert!(vain < 2_000, "{vain} of 20,000 are looked up in vain beside {count}");
         }
-        assert!(Scope::everything().is_in(IpAddr::from([10, 0, 0, 1])));
+        assert!(Scope::everything().is_in_v4(1) && Scope::everything().is_in_v6(1));
     }
 }

@@ -223,7 +223,8 @@ impl Snapshot {
     pub fn is_nobodys(&self, link: wire::LinkType, frame: &[u8], ignore_checksums: bool) -> bool {
         let [unchecked, checked] = &self.glances;
         let glance = if ignore_checksums { unchecked } else { checked };
-        glance.is_plain_and(link, frame, |address| !self.scope.is_in(address))
+        let scope = &self.scope;
+        glance.is_plain_and(link, frame, |v4| !scope.is_in_v4(v4), |v6| !scope.is_in_v6(v6))
     }
 
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.

@@ -1,8 +1,6 @@
 //! The addresses of plain packets at a glance, for those that nobody asks about: without decoding the rest
 //! of them, and only where decoding could not come to another result.
 
-use std::net::IpAddr;
-
 use crate::checksum::{fold, sum};
 use crate::{Config, LinkType, Udp, bytes, ip};
 
@@ -44,17 +42,18 @@ impl Glance {
         Self { ports, verify_checksums: config.verify_checksums, enabled }
     }
 
-    /// Is the packet plain, and does `holds` of both of its addresses? Plain is a whole packet in Ethernet with
+    /// Is the packet plain, and does `v4` or `v6` hold of both of its addresses, as numbers? Plain is a whole packet in Ethernet with
     /// two tags at the most, one IP header without options or extensions, no fragment, TCP or UDP that carries
     /// no tunnel. Of any other it is for [`crate::decode`] to tell.
     ///
     /// Of a packet that is plain, [`crate::decode`] finds the same addresses, and no others.
-    #[inline]
+    #[inline(always)]
     pub fn is_plain_and(
         &self,
         link: LinkType,
         packet: &[u8],
-        holds: impl Fn(IpAddr) -> bool,
+        v4: impl Fn(u32) -> bool,
+        v6: impl Fn(u128) -> bool,
     ) -> bool {
         if link != LinkType::Ethernet || !self.enabled {
             return false;
@@ -62,8 +61,8 @@ impl Glance {
         let mut at = 12;
         for _ in 0..DEEPEST {
             match (bytes::u16_at(packet, at), packet.get(at + 2..)) {
-                (Some(0x0800), Some(datagram)) => return self.v4(datagram, holds),
-                (Some(0x86dd), Some(datagram)) => return self.v6(datagram, holds),
+                (Some(0x0800), Some(datagram)) => return self.v4(datagram, v4),
+                (Some(0x86dd), Some(datagram)) => return self.v6(datagram, v6),
                 (Some(0x8100 | 0x88a8), Some(_)) => at += 4,
                 _ => return false,
             }
@@ -72,11 +71,11 @@ impl Glance {
     }
 
     #[inline(always)]
-    fn v4(&self, datagram: &[u8], holds: impl Fn(IpAddr) -> bool) -> bool {
+    fn v4(&self, datagram: &[u8], holds: impl Fn(u32) -> bool) -> bool {
         let Some(head) = datagram.first_chunk::<20>() else { return false };
         let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let Some(body) = datagram.get(20..total) else { return false };
-        let address = |at| IpAddr::V4(bytes::array_at::<4>(head, at).unwrap_or_default().into());
+        let address = |at| u32::from_be_bytes(bytes::array_at(head, at).unwrap_or_default());
         // Version 4, five words; neither "more fragments" nor an offset.
         head[0] == 0x45
             && head[6] & 0x3f == 0
@@ -88,11 +87,11 @@ impl Glance {
     }
 
     #[inline(always)]
-    fn v6(&self, datagram: &[u8], holds: impl Fn(IpAddr) -> bool) -> bool {
+    fn v6(&self, datagram: &[u8], holds: impl Fn(u128) -> bool) -> bool {
         let Some(head) = datagram.first_chunk::<40>() else { return false };
         let length = usize::from(u16::from_be_bytes([head[4], head[5]]));
         let Some(body) = datagram.get(40..40 + length) else { return false };
-        let address = |at| IpAddr::V6(bytes::array_at::<16>(head, at).unwrap_or_default().into());
+        let address = |at| u128::from_be_bytes(bytes::array_at(head, at).unwrap_or_default());
         head[0] >> 4 == 6
             && self.carries_nothing(head[6], body)
             && holds(address(8))
@@ -136,6 +135,7 @@ const fn place(port: u16) -> (usize, u64) {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::net::IpAddr;
 
     use proptest::prelude::*;
 
@@ -150,10 +150,14 @@ mod tests {
     /// The addresses of a packet that is plain.
     fn addresses(config: &Config, link: LinkType, packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
         let seen = RefCell::new(Vec::new());
-        let is_plain = Glance::new(config).is_plain_and(link, packet, |address| {
+        let note = |address: IpAddr| {
             seen.borrow_mut().push(address);
             true
-        });
+        };
+        let glance = Glance::new(config);
+        let (v4, v6) =
+            (|bits: u32| note(IpAddr::V4(bits.into())), |bits: u128| note(IpAddr::V6(bits.into())));
+        let is_plain = glance.is_plain_and(link, packet, v4, v6);
         let seen = seen.into_inner();
         is_plain.then(|| (seen[0], seen[1]))
     }
@@ -229,7 +233,9 @@ mod tests {
             let frame = builder::frame(&datagram);
             let (src, dst) = addresses(&config, LinkType::Ethernet, &frame).expect("plain");
             for not in [src, dst] {
-                assert!(!glance.is_plain_and(LinkType::Ethernet, &frame, |it| it != not));
+                let v4 = |bits: u32| IpAddr::V4(bits.into()) != not;
+                let v6 = |bits: u128| IpAddr::V6(bits.into()) != not;
+                assert!(!glance.is_plain_and(LinkType::Ethernet, &frame, v4, v6));
             }
         }
     }
