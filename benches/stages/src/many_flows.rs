@@ -69,7 +69,7 @@ impl Source {
     }
 
     /// Makes the next packet; its time.
-    pub fn next(&mut self) -> u64 {
+    pub fn make(&mut self) -> u64 {
         self.now += self.step;
         self.made = self.flows.next_into(&mut self.frame[..]);
         self.now
@@ -93,7 +93,7 @@ impl Source {
     /// The next so many packets; false if the worker is gone.
     fn feed(&mut self, packets: u64, lane: &mut Lane<'_>) -> bool {
         (0..packets).all(|_| {
-            let timestamp = self.next();
+            let timestamp = self.make();
             let data = self.bytes();
             let wire_len = u32::try_from(data.len()).unwrap_or(u32::MAX);
             lane.frame(&Frame { timestamp, link: 1, wire_len, data })

@@ -132,7 +132,7 @@ fn fill(
     order: &mut u64,
 ) -> anyhow::Result<()> {
     loop {
-        let now = source.next();
+        let now = source.make();
         let (client, server) = source.made().addresses;
         let bytes = source.bytes();
         let queue = nic.owner(IpAddr::V4(client), IpAddr::V4(server));

@@ -34,8 +34,8 @@ const ROUND: Duration = Duration::from_millis(120);
 /// How long a receiver may take for what waits.
 const SETTLE: Duration = Duration::from_millis(20);
 
-/// How often the capture is sent without a pause, and how long that may take.
-const FREELY: (u32, Duration) = (100, Duration::from_secs(3));
+/// How often the capture is sent without a pause.
+const FREELY: u32 = 100;
 
 /// A kind of port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -233,9 +233,9 @@ fn ours(
     }
     if let Some(net) = net.as_ref().filter(|_| is_last) {
         let mut sent = 0;
-        let (times, time) = FREELY;
-        let done = receiver.polls_for(time, || {
-            sent = net.send(&frames.path, times)?;
+        let done = receiver.polls_while(|| {
+            sent = net.send(&frames.path, FREELY)?;
+            std::thread::sleep(SETTLE);
             Ok(())
         })?;
         freely.add(0, sent, done.packets);
@@ -275,7 +275,7 @@ fn theirs(
     if let Some(net) = net.as_ref().filter(|_| is_last) {
         let mut sent = 0;
         let done = testpmd.receive(|| {
-            sent = net.send(&frames.path, FREELY.0)?;
+            sent = net.send(&frames.path, FREELY)?;
             std::thread::sleep(SETTLE);
             Ok(())
         })?;

@@ -1,5 +1,5 @@
 //! The sensor's worker over a virtual device with nothing in scope, in a process of its own that takes
-//! orders: `turn` and it receives what there is, `for MS` and it polls for so long. It answers with what
+//! orders: `turn` and it receives what there is, `poll` and it polls until the next order. It answers with what
 //! it has done.
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -25,6 +25,15 @@ pub const BUFFERS: u32 = 8_191;
 /// Packets after which a turn ends on a port that never runs empty.
 const TURN: u64 = 1 << 19;
 
+/// The order to poll.
+const POLL: &str = "poll";
+
+/// Any other order.
+const TURN_OVER: &str = "turn";
+
+/// Descriptors of a queue.
+pub const DESCRIPTORS: u16 = 2_048;
+
 /// [`Done`], as one process tells another.
 #[derive(Debug, Serialize, Deserialize)]
 struct Told {
@@ -48,7 +57,7 @@ pub fn serve(device: &str, frame: &[u8], rules: Ruleset) -> anyhow::Result<()> {
     let pool = Mempool::new("live", BUFFERS, 256, spec.data_room(), None)?;
     let filled: Vec<_> = std::iter::from_fn(|| Mbuf::from_bytes(&pool, frame)).collect();
     drop(filled);
-    port.configure(PortConfig::new(pool.clone()))?;
+    port.configure(PortConfig { rx_desc: DESCRIPTORS, ..PortConfig::new(pool.clone()) })?;
     port.start()?;
     let queue = port.rx_queues().pop().context("the port has no queue")?;
     let cpu = dpdk::allowed_cpus().last().copied();
@@ -59,15 +68,12 @@ pub fn serve(device: &str, frame: &[u8], rules: Ruleset) -> anyhow::Result<()> {
     let workers = Workers::start(eal, seats, &snapshot, how)?;
     let turns = Arc::clone(workers.turns().first().context("there is no worker")?);
     let mut out = std::io::stdout().lock();
-    for order in std::io::stdin().lock().lines() {
-        let order = order?;
+    let mut orders = std::io::stdin().lock().lines();
+    while let Some(order) = orders.next() {
         let before = turns.done();
-        match order.split_once(' ') {
-            None => turns.worker_next(),
-            Some((_, time)) => {
-                let time = Duration::from_millis(time.trim().parse()?);
-                turns.freely(|| std::thread::sleep(time));
-            }
+        match order?.trim() {
+            POLL => turns.freely(|| orders.next()).transpose().map(drop)?,
+            _ => turns.worker_next(),
         }
         let Done { cpu, busy, packets, bursts } = turns.done().since(before);
         let cpu_ns = u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX);
@@ -118,21 +124,20 @@ impl Receiver {
     /// # Errors
     /// It has ended.
     pub fn turn(&mut self) -> anyhow::Result<Done> {
-        self.order("turn")
+        self.order(TURN_OVER)
     }
 
-    /// Lets it poll for so long, while `meanwhile` does something.
+    /// Lets it poll while `meanwhile` does something.
     ///
     /// # Errors
     /// It has ended; those of `meanwhile`.
-    pub fn polls_for(
+    pub fn polls_while(
         &mut self,
-        time: Duration,
         meanwhile: impl FnOnce() -> anyhow::Result<()>,
     ) -> anyhow::Result<Done> {
-        writeln!(self.orders, "for {}", time.as_millis())?;
+        writeln!(self.orders, "{POLL}")?;
         meanwhile()?;
-        self.answer()
+        self.order(TURN_OVER)
     }
 
     fn order(&mut self, order: &str) -> anyhow::Result<Done> {

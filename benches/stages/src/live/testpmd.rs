@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::receive::DESCRIPTORS;
 use crate::turns::Done;
 
 /// The program.
@@ -57,6 +58,7 @@ impl Testpmd {
         command.arg(format!("--vdev={device}"));
         command.args(["--", "-i", "--forward-mode=rxonly", "--nb-cores=1", "--burst=64"]);
         command.arg(format!("--total-num-mbufs={buffers}"));
+        command.arg(format!("--rxd={DESCRIPTORS}"));
         command.args(["--mbcache=256", "--record-core-cycles", "--no-flush-rx"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().with_context(|| format!("cannot start {PROGRAM}"))?;

@@ -50,6 +50,9 @@ const DATA_ROOM: u16 = 2048;
 /// Of so many packets one may be lost in a soak: the machine is never all ours.
 const SOAK_LOSS: u64 = 10_000;
 
+/// Seconds after which flows are forgotten in a soak, at the most.
+const SOAK_TIMEOUT: u32 = 20;
+
 /// How long the workers may take for what waits in their rings.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -63,6 +66,13 @@ pub fn run(args: &BenchArgs, mut config: Config) -> anyhow::Result<()> {
     // Each core may have all of them.
     let flows = (args.flows as usize).saturating_add(args.flows as usize / 8);
     config.flows.capacity = config.flows.capacity.max(flows);
+    if args.soak.is_some() {
+        // The table has as many flows as it will ever have before memory is compared.
+        for timeouts in [&mut config.flows.timeouts.tcp, &mut config.flows.timeouts.udp] {
+            timeouts.established = timeouts.established.min(SOAK_TIMEOUT);
+            timeouts.closed = timeouts.closed.min(SOAK_TIMEOUT);
+        }
+    }
     config.live = true;
     // What is looked for is the rate without loss.
     config.overload.shed = false;

@@ -55,8 +55,8 @@ impl Site {
     /// theirs.
     pub(super) fn change_pods(&self, number: u64) -> anyhow::Result<()> {
         let mut text = String::new();
-        for pod in (0..PODS).filter(|pod| (pod + number) % 3 != 0) {
-            let app = if (pod * 7 + number) % 2 == 0 { "server" } else { "other" };
+        for pod in (0..PODS).filter(|pod| !(pod + number).is_multiple_of(3)) {
+            let app = if (pod * 7 + number).is_multiple_of(2) { "server" } else { "other" };
             let address = format!("10.244.9.{pod}");
             text += &format!(
                 "apiVersion: v1\nkind: Pod\nmetadata: {{name: pod-{pod}, namespace: bench, labels: {{app: {app}}}}}\n\
