@@ -37,7 +37,9 @@ impl Tools {
         let proto = flow.proto;
         let Some(mut session) = flow.session.take() else { return };
         let (plan, back) = (snapshot.plan(proto, direction), direction.flip());
-        let other_plan = snapshot.plan(proto, back).is_some();
+        // A match in the stream may name a transaction that no rule looks at.
+        let needed_back =
+            snapshot.settings.guess_transaction || snapshot.plan(proto, back).is_some();
         for id in session.first_tx()..session.next_tx() {
             let Some(looked) = session.looked_mut(id) else { continue };
             let mut state = std::mem::take(looked);
@@ -54,7 +56,7 @@ impl Tools {
                 None => state.done[direction.index()] |= tx.is_complete(direction),
             }
             // What has nothing to do with the other direction waits for no packet there.
-            if !tx.concerns(back) || !other_plan && tx.is_complete(back) {
+            if !tx.concerns(back) || !needed_back && tx.is_complete(back) {
                 state.done[back.index()] = true;
             }
             if let Some(looked) = session.looked_mut(id) {
