@@ -1,17 +1,20 @@
 //! The way of one packet through a core: decode, hand over, scope, defragment, flow, reassembly,
 //! application parser, detection. It takes bytes and times, so that tests drive it as the worker does.
 
+mod arrival;
 mod ending;
+mod fragments;
 mod mirrored;
 mod shedding;
 
 use std::sync::Arc;
 
-use flow::{DefragOutcome, Defragmenter, FlowConfig, FlowTable, Memory};
+use flow::{Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::PaddedBuf;
-use wire::{Decoded, Direction, KeyOrder, LinkType, Reject, Transport};
+use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
 
-use crate::ahead::{self, Ahead, LANES};
+use self::arrival::GLANCES;
+use crate::ahead::{Ahead, LANES};
 use crate::alert::Source;
 use crate::counters::{Counters, Drop};
 use crate::duplicates::{DuplicateMode, Duplicates};
@@ -21,7 +24,7 @@ use crate::flow_work::Work;
 use crate::inspect::{Tools, extra};
 use crate::mailbox::Delivery;
 use crate::mirror::{Checksums, Slices, Vlans};
-use crate::part::{Datagram, PacketInfo, Part, Whole, carriers, source_of};
+use crate::part::{Datagram, PacketInfo, Part, carriers, source_of};
 use crate::profile::{Profiler, Stage};
 use crate::scope::Hits;
 use crate::settings::Settings;
@@ -29,9 +32,6 @@ use crate::shed::{Shedder, begins_anew};
 use crate::snapshot::Snapshot;
 use crate::spread::Spread;
 use crate::tally::Tallies;
-
-/// Packets of a resource in a row after which no packet is glanced at, until another one is nobody's.
-const GLANCES: u8 = 8;
 
 /// Where the worker is to send a packet.
 #[derive(Debug)]
@@ -64,11 +64,6 @@ fn drop_of(reject: Reject) -> Drop {
 /// ESP. All others stand for themselves.
 const fn has_flows(protocol: u8) -> bool {
     matches!(protocol, 1 | 6 | 17 | 50 | 58 | 132)
-}
-
-/// May packets of this IP protocol carry others: IP in IP, UDP (VXLAN, GENEVE …), 6in4, GRE?
-const fn may_carry(protocol: u8) -> bool {
-    matches!(protocol, 4 | 17 | 41 | 47)
 }
 
 /// Sizes that are fixed when a core starts.
@@ -247,164 +242,6 @@ impl Core {
         self.prepared(LANES, buffer, len, info, handed_in)
     }
 
-    /// As [`Self::packet`], of a packet that [`Self::prepare`] may have looked at.
-    pub(crate) fn prepared(
-        &mut self,
-        lane: usize,
-        buffer: &[u8],
-        len: usize,
-        mut info: PacketInfo,
-        handed_in: bool,
-    ) -> Fate {
-        info.ignore_checksums |= self.checksums.untrusted;
-        let snapshot = self.take_snapshot();
-        let fate = self.captured(&snapshot, lane, buffer, len, &info, handed_in);
-        self.snapshot = Some(snapshot);
-        fate
-    }
-
-    /// Are there so many flows that packets should be looked at before their turn?
-    pub(crate) fn looks_ahead(&self) -> bool {
-        ahead::pays(&self.flows)
-    }
-
-    /// Forgets what was looked at before its turn in another burst.
-    pub(crate) fn forget_ahead(&mut self) {
-        self.slots.iter_mut().flatten().for_each(|slot| slot.forget());
-    }
-
-    /// Looks at a packet before its turn.
-    pub(crate) fn prepare(&mut self, lane: usize, bytes: &[u8], mut info: PacketInfo) {
-        self.tools.profiler.enter(Stage::Decode);
-        info.ignore_checksums |= self.checksums.untrusted;
-        let is_nobodys = self.glances(bytes, &info)
-            && info.link.is_some_and(|link| {
-                self.delivery.snapshot.is_nobodys(link, bytes, info.ignore_checksums)
-            });
-        let Some(slot) = self.slots.get_mut(lane) else { return };
-        let slot = slot.get_or_insert_default();
-        if is_nobodys {
-            slot.note_nobodys();
-            return;
-        }
-        slot.prepare(&self.delivery.snapshot, &self.flows, bytes, &info);
-    }
-
-    /// Brings the flows of packets that were looked at towards the cache: the flow of the first, what the
-    /// second's points to, what the third's streams hold.
-    pub(crate) fn bring(&mut self, lanes: [Option<usize>; 3]) {
-        let slot = |lane: Option<usize>| self.slots.get(lane?).and_then(Option::as_deref);
-        let [flow, state, stored] = lanes.map(slot);
-        if let Some(slot) = flow {
-            slot.bring_flow(&self.flows);
-        }
-        if let Some(slot) = state {
-            slot.bring_state(&self.flows);
-        }
-        if let Some(slot) = stored {
-            slot.bring_stored(&self.flows);
-        }
-    }
-
-    fn captured(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        lane: usize,
-        buffer: &[u8],
-        len: usize,
-        info: &PacketInfo,
-        handed_in: bool,
-    ) -> Fate {
-        let bytes = buffer.get(..len).unwrap_or(buffer);
-        if snapshot.settings.drill_panic == Some(info.order) {
-            // The only panic that is meant: it shows what a defect in here would cost.
-            panic!("drill: packet {} asked for it", info.order);
-        }
-        let Some(link) = info.link else {
-            self.counters.discard(Drop::UnknownLink);
-            return Fate::Done;
-        };
-        if self.is_nobodys(snapshot, (lane, handed_in), bytes, (link, info)) {
-            self.counters.unscoped.add(1);
-            return Fate::Done;
-        }
-        self.tools.profiler.enter(Stage::Decode);
-        let mut slot = self.slots.get_mut(lane).and_then(Option::take).unwrap_or_default();
-        self.slices.note(bytes.len());
-        let done = match slot.take_done(info) {
-            Some(done) => done,
-            None => ahead::decode(snapshot, bytes, (link, info), &mut slot.decoded),
-        };
-        let done = match done {
-            Err(reject) if snapshot.settings.learn_slices && self.is_sliced(bytes, reject) => {
-                let config = snapshot.decoder(info.ignore_checksums);
-                wire::decode_cut_into(link, bytes, config, &mut slot.decoded)
-            }
-            done => done,
-        };
-        let decoded = &mut slot.decoded;
-        if ahead::is_cut(bytes, info) || decoded.has(wire::flag::TRUNCATED) {
-            self.counters.truncated.add(1);
-        }
-        let fate = match done {
-            Ok(()) => self.owned(snapshot, decoded, buffer, bytes, info, handed_in),
-            Err(reject) => {
-                let wrong = reject == Reject::BadChecksum;
-                self.checksums.note(&snapshot.settings, wrong, &self.counters);
-                self.counters.discard(drop_of(reject));
-                let source = source_of(decoded);
-                self.refused(snapshot, decoded, source, bytes, info);
-                Fate::Done
-            }
-        };
-        if let Some(place) = self.slots.get_mut(lane) {
-            *place = Some(slot);
-        }
-        self.tools.profiler.enter(Stage::Receive);
-        fate
-    }
-
-    /// Is a glance worth it: was one of the latest packets nobody's, and may this one be?
-    #[inline]
-    fn glances(&self, bytes: &[u8], info: &PacketInfo) -> bool {
-        self.idleness > 0
-            && !ahead::is_cut(bytes, info)
-            && !self.delivery.snapshot.scope.is_everything()
-    }
-
-    /// Whether a glance shows that a packet is in nobody's scope: such a one needs no decoding, nor another
-    /// core.
-    #[inline]
-    fn is_nobodys(
-        &mut self,
-        snapshot: &Snapshot,
-        (lane, handed_in): (usize, bool),
-        bytes: &[u8],
-        (link, info): (LinkType, &PacketInfo),
-    ) -> bool {
-        if handed_in {
-            return false;
-        }
-        self.tools.profiler.enter(Stage::Scope);
-        let is_nobodys = if lane == LANES {
-            if !self.glances(bytes, info) {
-                return false;
-            }
-            snapshot.is_nobodys(link, bytes, info.ignore_checksums)
-        } else {
-            // It was glanced at before its turn, if at all.
-            self.slots.get_mut(lane).and_then(Option::as_mut).is_some_and(|it| it.take_nobodys())
-        };
-        if is_nobodys {
-            self.idleness = GLANCES;
-            self.slices.note(bytes.len());
-        } else {
-            self.idleness = self.idleness.saturating_sub(1);
-        }
-        self.tools.profiler.enter(Stage::Receive);
-        is_nobodys
-    }
-
     /// A packet that the decoder refused is counted as such, but rules can ask for its events.
     #[cold]
     fn refused(
@@ -486,21 +323,6 @@ impl Core {
         Fate::Done
     }
 
-    /// Takes a datagram that another core put together.
-    pub fn datagram(&mut self, datagram: &Datagram) {
-        let snapshot = self.take_snapshot();
-        let whole = datagram.whole();
-        let config = snapshot.decoder(whole.info.ignore_checksums);
-        if let Ok(mut decoded) = wire::decode_datagram(whole.bytes, whole.context, config) {
-            self.mark(&snapshot, &mut decoded, &whole);
-            let hits = snapshot.scope.lookup(&decoded);
-            if hits.scoped() {
-                self.inspect(&snapshot, &whole.part(&decoded), whole.info, hits);
-            }
-        }
-        self.snapshot = Some(snapshot);
-    }
-
     fn scoped(
         &mut self,
         snapshot: &Arc<Snapshot>,
@@ -532,99 +354,6 @@ impl Core {
             Offer::Taken => Verdict::Inspected,
             Offer::NoRoom => Verdict::Dropped(Drop::StreamMemcap),
             Offer::Shed(reason) => Verdict::Shed(reason),
-        }
-    }
-
-    fn fragment(
-        &mut self,
-        snapshot: &Arc<Snapshot>,
-        decoded: &mut Decoded,
-        bytes: &[u8],
-        info: &PacketInfo,
-        hits: Hits,
-    ) -> Verdict {
-        let scoped = hits.scoped();
-        if !scoped && !may_carry(decoded.inner().protocol) {
-            // Nothing in it can be of an address that does not show already.
-            return Verdict::Unscoped;
-        }
-        // What is in scope by the layers that can be seen is counted now; of the rest, the datagram
-        // has to tell what they are.
-        let receiver = decoded.inner().dst;
-        let defrag = self.defrag.with_policy(snapshot.settings.fragment_policy_of(receiver));
-        let outcome = if scoped {
-            defrag.push(decoded, bytes, info.clock)
-        } else {
-            defrag.push_open(decoded, bytes, info.clock)
-        };
-        let verdict = if scoped { Verdict::Inspected } else { Verdict::Waits };
-        let mut datagram = std::mem::take(&mut self.datagram);
-        datagram.clear();
-        let complete = matches!(outcome, DefragOutcome::Complete { .. });
-        if let DefragOutcome::Complete { datagram: whole, .. } = outcome {
-            datagram.extend_from_slice(whole);
-        }
-        decoded.events.extend(self.defrag.take_events());
-        if scoped {
-            // Rules may ask for fragments as such.
-            let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            let part = Part {
-                decoded,
-                buffer: bytes,
-                bytes,
-                frame_len,
-                source: Source::Wire,
-                payload: false,
-                link_header: &[],
-            };
-            self.inspect(snapshot, &part, info, hits);
-        }
-        if !complete {
-            self.datagram = datagram;
-            self.open_fates();
-            return verdict;
-        }
-        self.counters.datagrams_reassembled.add(1);
-        let open = self.defrag.take_fates().completed;
-        let whole = Whole {
-            bytes: &datagram,
-            context: decoded,
-            link_header: bytes.get(..decoded.inner().header as usize).unwrap_or(&[]),
-            info,
-            frame_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        };
-        let config = snapshot.decoder(info.ignore_checksums);
-        let mut inner = Decoded::EMPTY;
-        match wire::decode_datagram_into(whole.bytes, whole.context, config, &mut inner) {
-            Ok(()) => {
-                self.mark(snapshot, &mut inner, &whole);
-                let hits = snapshot.scope.lookup(&inner);
-                if hits.scoped() {
-                    self.counters.inspected.add(open);
-                    let Place { worker, workers } = self.config.place;
-                    let owner = self.config.spread.owner(&inner, workers);
-                    if owner == worker {
-                        self.inspect(snapshot, &whole.part(&inner), info, hits);
-                    } else {
-                        self.outbox.push((owner, whole.to_owned()));
-                    }
-                } else {
-                    self.counters.unscoped.add(open);
-                }
-            }
-            Err(reject) => {
-                self.counters.discard_many(drop_of(reject), open);
-                self.refused(snapshot, &inner, Source::Defragmented, whole.bytes, info);
-            }
-        }
-        self.datagram = datagram;
-        verdict
-    }
-
-    /// A datagram's transport checksum can be looked at only now.
-    fn mark(&self, snapshot: &Snapshot, decoded: &mut Decoded, whole: &Whole<'_>) {
-        if !whole.info.ignore_checksums && snapshot.settings.decoder.verify_checksums {
-            wire::mark_transport_checksum(decoded, whole.bytes);
         }
     }
 
