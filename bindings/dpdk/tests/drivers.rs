@@ -133,19 +133,25 @@ fn frames_that_driver_or_pool_cannot_hold_are_refused() {
     port.start().unwrap();
 }
 
-#[test]
-fn what_is_sent_over_an_interface_arrives_through_a_packet_socket() {
-    let pool = pool("afpkt", 1023);
+/// A started port on the loopback interface; None, said, where that is not allowed.
+fn loopback(pool: &Mempool) -> Option<Port> {
     let mut port = match Port::vdev(eal(), &VdevSpec::af_packet("lo")) {
         Ok(port) => port,
         Err(error) if error.to_string().contains("CAP_NET_RAW") => {
             println!("skipped: {error}");
-            return;
+            return None;
         }
         Err(error) => panic!("{error}"),
     };
     port.configure(PortConfig { promiscuous: false, ..PortConfig::new(pool.clone()) }).unwrap();
     port.start().unwrap();
+    Some(port)
+}
+
+#[test]
+fn what_is_sent_over_an_interface_arrives_through_a_packet_socket() {
+    let pool = pool("afpkt", 1023);
+    let Some(mut port) = loopback(&pool) else { return };
     let mut queue = port.rx_queues().remove(0);
     let Ok(sender) = UdpSocket::bind("127.0.0.1:0") else {
         println!("skipped: the loopback interface is down");
@@ -179,16 +185,7 @@ fn two_packet_sockets_of_one_interface_each_see_every_packet() {
     let pool = pool("afpkt2", 2047);
     let mut queues = Vec::new();
     for _ in 0..2 {
-        let mut port = match Port::vdev(eal(), &VdevSpec::af_packet("lo")) {
-            Ok(port) => port,
-            Err(error) if error.to_string().contains("CAP_NET_RAW") => {
-                println!("skipped: {error}");
-                return;
-            }
-            Err(error) => panic!("{error}"),
-        };
-        port.configure(PortConfig { promiscuous: false, ..PortConfig::new(pool.clone()) }).unwrap();
-        port.start().unwrap();
+        let Some(mut port) = loopback(&pool) else { return };
         queues.append(&mut port.rx_queues());
     }
     let needle = format!("pollux-{}-{:?}", std::process::id(), Instant::now());
