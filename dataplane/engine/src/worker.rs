@@ -1,21 +1,24 @@
 //! The worker loop: one thread pinned to one core, one queue of a DPDK port. Live capture, replay,
 //! tests and benches all run this loop.
 
+mod time;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use dpdk::{Burst, Eal, Mbuf, MetaField, PacketMeta, RxQueue};
+use dpdk::{Burst, Eal, Mbuf, PacketMeta, RxQueue};
 use wire::{LinkType, Nanos};
 
+pub use self::time::{META_IGNORE_CHECKSUMS, TimeSource, TscClock};
+use self::time::{MetaSource, info_of};
 use crate::ahead::LANES;
 use crate::counters::{Counters, Drop};
 use crate::emit::{Emitter, WhenFull};
 use crate::handover::{Exchange, Parcel};
 use crate::mailbox::Receiver;
-use crate::part::PacketInfo;
 use crate::pipeline::{Core, CoreConfig, Fate};
 use crate::pressure::Pressure;
 use crate::profile::Profile;
@@ -35,42 +38,6 @@ const LAST_PACKETS: usize = 1 << 16;
 
 /// Panics after which a worker gives up: something is wrong with it, not with a packet.
 const PANIC_LIMIT: u64 = 64;
-
-/// `PacketMeta::flags`: checksums are not to be checked.
-pub const META_IGNORE_CHECKSUMS: u16 = 1;
-
-/// Where a worker's time comes from.
-#[derive(Debug, Clone)]
-pub enum TimeSource {
-    /// Packets carry it (replay). An idle worker learns from the feeder how far the capture is:
-    /// every packet with a smaller clock was put into a ring before this was written. The field is
-    /// where they carry it.
-    Packets(Arc<AtomicU64>, MetaField),
-    /// The TSC, once a burst.
-    Tsc(TscClock),
-}
-
-/// The wall clock by the TSC, so that no system call is needed.
-#[derive(Debug, Clone, Copy)]
-pub struct TscClock {
-    start_ns: Nanos,
-    start_tsc: u64,
-    hz: u64,
-}
-
-impl TscClock {
-    /// Starts at this wall-clock time; `hz` is the rate of the TSC.
-    pub fn starting_at(start_ns: Nanos, hz: u64) -> Self {
-        Self { start_ns, start_tsc: dpdk::rdtsc(), hz: hz.max(1) }
-    }
-
-    /// Nanoseconds since 1970.
-    #[inline]
-    pub fn now(&self) -> Nanos {
-        let ticks = u128::from(dpdk::rdtsc().wrapping_sub(self.start_tsc));
-        self.start_ns.wrapping_add((ticks * 1_000_000_000 / u128::from(self.hz)) as u64)
-    }
-}
 
 /// What all workers of a sensor share.
 #[derive(Debug, Default)]
@@ -231,48 +198,6 @@ impl std::ops::Drop for Leaving<'_> {
         // Nobody is to wait for a worker that is gone, whether or not it said that it is quiet.
         self.shared.quiet.fetch_add(1, Ordering::AcqRel);
         self.shared.running.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// What the pipeline is told of a packet.
-fn info_of(meta: &PacketMeta) -> PacketInfo {
-    PacketInfo {
-        timestamp: meta.ts_ns,
-        clock: meta.clock_ns,
-        order: meta.order,
-        link: LinkType::from_dlt(u32::from(meta.link)),
-        wire_len: meta.wire_len,
-        ignore_checksums: meta.flags & META_IGNORE_CHECKSUMS != 0,
-    }
-}
-
-/// Where what is known of packets beside their bytes comes from.
-#[derive(Debug, Clone, Copy)]
-enum MetaSource {
-    /// The packets carry it.
-    Field(MetaField),
-    /// They came now, on a link of this type.
-    Live(Nanos, u16),
-}
-
-impl MetaSource {
-    /// Of a packet of so many bytes; `order` is the number of the last one before it.
-    #[inline]
-    fn of(self, mbuf: &Mbuf, bytes: usize, order: &mut u64) -> PacketMeta {
-        match self {
-            Self::Field(field) => field.get(mbuf),
-            Self::Live(now, link) => {
-                *order += 1;
-                PacketMeta {
-                    ts_ns: now,
-                    clock_ns: now,
-                    order: *order,
-                    wire_len: u32::try_from(bytes).unwrap_or(u32::MAX),
-                    link,
-                    flags: 0,
-                }
-            }
-        }
     }
 }
 
@@ -500,17 +425,17 @@ impl Loop<'_> {
     /// Looks at the burst's packet of this number before its turn, and brings what those before it ask for.
     fn look_ahead(&mut self, burst: &Burst<BURST>, step: usize, source: MetaSource) {
         let length = burst.len();
-        if let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
-            // Its number is given when its turn comes.
-            let meta = source.of(mbuf, mbuf.total_len(), &mut 0);
-            // A panic comes again at the packet's own turn, and is counted then.
-            let _: std::thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
-                self.core.prepare(step % LANES, mbuf.data(), info_of(&meta));
-            }));
-        }
         let lane =
             |back: usize| step.checked_sub(back).filter(|at| *at < length).map(|at| at % LANES);
-        self.core.bring([lane(DEEP / 4), lane(DEEP / 2), lane(DEEP / 4 * 3)]);
+        // A panic comes again at the packet's own turn, and is counted then: here no packet has one.
+        let _: std::thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
+                // Its number is given when its turn comes.
+                let meta = source.of(mbuf, mbuf.total_len(), &mut 0);
+                self.core.prepare(step % LANES, mbuf.data(), info_of(&meta));
+            }
+            self.core.bring([lane(DEEP / 4), lane(DEEP / 2), lane(DEEP / 4 * 3)]);
+        }));
     }
 
     /// Takes a packet: of the own queue, by the lane that it may have been looked at in, or one that was

@@ -1,0 +1,88 @@
+//! A worker's time, and what is known of packets beside their bytes: both come with a replay's packets,
+//! or are of now.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use dpdk::{Mbuf, MetaField, PacketMeta};
+use wire::{LinkType, Nanos};
+
+use crate::part::PacketInfo;
+
+/// `PacketMeta::flags`: checksums are not to be checked.
+pub const META_IGNORE_CHECKSUMS: u16 = 1;
+
+/// Where a worker's time comes from.
+#[derive(Debug, Clone)]
+pub enum TimeSource {
+    /// Packets carry it (replay). An idle worker learns from the feeder how far the capture is:
+    /// every packet with a smaller clock was put into a ring before this was written. The field is
+    /// where they carry it.
+    Packets(Arc<AtomicU64>, MetaField),
+    /// The TSC, once a burst.
+    Tsc(TscClock),
+}
+
+/// The wall clock by the TSC, so that no system call is needed.
+#[derive(Debug, Clone, Copy)]
+pub struct TscClock {
+    start_ns: Nanos,
+    start_tsc: u64,
+    hz: u64,
+}
+
+impl TscClock {
+    /// Starts at this wall-clock time; `hz` is the rate of the TSC.
+    pub fn starting_at(start_ns: Nanos, hz: u64) -> Self {
+        Self { start_ns, start_tsc: dpdk::rdtsc(), hz: hz.max(1) }
+    }
+
+    /// Nanoseconds since 1970.
+    #[inline]
+    pub fn now(&self) -> Nanos {
+        let ticks = u128::from(dpdk::rdtsc().wrapping_sub(self.start_tsc));
+        self.start_ns.wrapping_add((ticks * 1_000_000_000 / u128::from(self.hz)) as u64)
+    }
+}
+
+/// What the pipeline is told of a packet.
+pub(super) fn info_of(meta: &PacketMeta) -> PacketInfo {
+    PacketInfo {
+        timestamp: meta.ts_ns,
+        clock: meta.clock_ns,
+        order: meta.order,
+        link: LinkType::from_dlt(u32::from(meta.link)),
+        wire_len: meta.wire_len,
+        ignore_checksums: meta.flags & META_IGNORE_CHECKSUMS != 0,
+    }
+}
+
+/// Where what is known of packets beside their bytes comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum MetaSource {
+    /// The packets carry it.
+    Field(MetaField),
+    /// They came now, on a link of this type.
+    Live(Nanos, u16),
+}
+
+impl MetaSource {
+    /// Of a packet of so many bytes; `order` is the number of the last one before it.
+    #[inline]
+    pub(super) fn of(self, mbuf: &Mbuf, bytes: usize, order: &mut u64) -> PacketMeta {
+        match self {
+            Self::Field(field) => field.get(mbuf),
+            Self::Live(now, link) => {
+                *order += 1;
+                PacketMeta {
+                    ts_ns: now,
+                    clock_ns: now,
+                    order: *order,
+                    wire_len: u32::try_from(bytes).unwrap_or(u32::MAX),
+                    link,
+                    flags: 0,
+                }
+            }
+        }
+    }
+}
