@@ -36,6 +36,11 @@ pub fn find(config: &Config, what: &str) -> Result<Vec<Explanation>, ExplainErro
         if let Some(rejection) = parsed.rejections.first() {
             return Err(ExplainError::Refused(rejection.to_string()));
         }
+        if parsed.skipped > 0 {
+            let reason = "the rule is for another engine, or says only what is to be logged of \
+                          transactions and flows: it is skipped";
+            return Err(ExplainError::Refused(reason.to_owned()));
+        }
         if parsed.signatures.is_empty() {
             let reason = "neither a sid nor the text of a rule".to_owned();
             return Err(ExplainError::Refused(reason));

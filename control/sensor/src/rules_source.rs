@@ -10,7 +10,9 @@ use std::thread;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use rules::parse::{Classifications, Context, FileError, Names, Rejection, Variables};
+use rules::parse::{
+    Classifications, Context, FileError, Names, ReferenceTypes, Rejection, Variables,
+};
 use rules::ruleset::{BuildError, BuildReport, Cache, Progress, Ruleset};
 use rules::signature::Signature;
 use rules::state::DataPaths;
@@ -51,7 +53,7 @@ pub struct ParsedRules {
     pub rejections: Vec<Rejection>,
     /// Those in comments.
     pub ignored: usize,
-    /// Those that are meant for another engine.
+    /// Those that ask for nothing here ([`rules::parse::Parsed::skipped`]).
     pub skipped: usize,
     /// The files that were read.
     pub files: Vec<PathBuf>,
@@ -114,6 +116,7 @@ pub fn context(config: &Config, warnings: &mut Vec<String>) -> Result<Context, R
     Ok(Context {
         variables: variables(config)?,
         classes: classes(config, warnings),
+        references: references(config, warnings),
         reputation: tables::reputation(config, warnings),
         countries: tables::countries(config, warnings),
         data: DataPaths { data: config.rules.data_directory.clone() },
@@ -140,6 +143,7 @@ pub fn parse(
     if config.rules.paths.is_empty() && config.rules.sets.is_empty() {
         warnings.push("no rules are configured; nothing can raise an alert".to_owned());
     }
+    warnings.extend(loaded.parsed.warnings);
     let mut signatures = loaded.parsed.signatures;
     tables::thresholds(config, &context.variables, &mut signatures, &mut warnings);
     let mut sets = RuleSets::new(signatures);
@@ -193,6 +197,7 @@ impl Reading<'_> {
             }
         }
         self.rules.ignored += loaded.parsed.ignored;
+        self.warn(loaded.parsed.warnings);
         self.reject(loaded.parsed.rejections);
         let mut signatures = loaded.parsed.signatures;
         let Some(maps) = maps else { return signatures };
@@ -209,11 +214,21 @@ impl Reading<'_> {
                 let parsed =
                     rules::parse::parse_rules(&source, text.as_bytes(), self.context, self.names);
                 self.rules.ignored += parsed.ignored;
+                self.warn(parsed.warnings);
                 self.reject(parsed.rejections);
                 signatures.extend(parsed.signatures);
             }
         }
         signatures
+    }
+
+    /// Says what is not said yet.
+    fn warn(&mut self, warnings: Vec<String>) {
+        for warning in warnings {
+            if !self.rules.warnings.contains(&warning) {
+                self.rules.warnings.push(warning);
+            }
+        }
     }
 
     /// Files of several sets are read for each; what is wrong with them is told once.
@@ -324,7 +339,10 @@ pub fn finish(
         indicatif::BinaryBytes(report.database_bytes as u64),
     );
     if parsed.skipped > 0 {
-        tracing::info!("{} rules are meant for another engine and were skipped", parsed.skipped);
+        tracing::info!(
+            "{} rules are meant for another engine or for logs, and were skipped",
+            parsed.skipped
+        );
     }
     if ruleset.signatures.is_empty() && !parsed.rejections.is_empty() {
         tracing::error!("none of {} rules loads", parsed.rejections.len());
@@ -372,29 +390,46 @@ pub fn variables(config: &Config) -> Result<Variables, ConfigErrors> {
 /// The configured classes, else those of a `classification.config` beside the rules, else
 /// Suricata's well-known ones.
 fn classes(config: &Config, warnings: &mut Vec<String>) -> Classifications {
+    let set = config.rules.classification.as_deref();
+    let place = (set, "classification.config", "classes");
+    table(config, place, Classifications::parse, warnings)
+}
+
+/// The configured types of references, else those of a `reference.config` beside the rules, else
+/// Suricata's well-known ones.
+fn references(config: &Config, warnings: &mut Vec<String>) -> ReferenceTypes {
+    let place = (config.rules.references.as_deref(), "reference.config", "types of references");
+    table(config, place, ReferenceTypes::parse, warnings)
+}
+
+/// What the configured file, or the one of this name beside the rules, holds.
+fn table<T: Default>(
+    config: &Config,
+    (set, name, what): (Option<&Path>, &str, &str),
+    parse: impl Fn(&str) -> (T, Vec<(u32, String)>),
+    warnings: &mut Vec<String>,
+) -> T {
     let beside = || {
         config.rules.paths.iter().map(Path::new).find_map(|path| {
             let directory = if path.is_dir() { path } else { path.parent()? };
-            let file = directory.join("classification.config");
+            let file = directory.join(name);
             file.is_file().then_some(file)
         })
     };
-    let Some(file) = config.rules.classification.clone().or_else(beside) else {
-        return Classifications::default();
-    };
+    let Some(file) = set.map(Path::to_owned).or_else(beside) else { return T::default() };
     let text = match std::fs::read(&file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(error) => {
             let file = file.display();
-            warnings.push(format!("{file}: {error}; Suricata's well-known classes are used"));
-            return Classifications::default();
+            warnings.push(format!("{file}: {error}; Suricata's well-known {what} are used"));
+            return T::default();
         }
     };
-    let (classes, faults) = Classifications::parse(&text);
+    let (table, faults) = parse(&text);
     for (line, fault) in faults.iter().take(LOGGED) {
         warnings.push(format!("{}:{line}: {fault}", file.display()));
     }
-    classes
+    table
 }
 
 /// Where compiled rules are kept, if anywhere.
@@ -514,6 +549,34 @@ mod tests {
         assert_eq!((parsed.signatures.len(), parsed.signatures[0].priority), (1, 2));
         assert_eq!(parsed.warnings.len(), 1);
         assert!(parsed.warnings[0].contains("classification.config:2:"), "{:?}", parsed.warnings);
+    }
+
+    #[test]
+    fn types_of_references_that_are_not_known_are_told_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let rule = |sid| {
+            format!(
+                "alert tcp any any -> any any (content:\"a\"; reference:ticket,1; reference:url,x; \
+                 sid:{sid};)\n"
+            )
+        };
+        let mut config = config(directory.path(), &(rule(1) + &rule(2)));
+        let warnings = |config: &Config| {
+            let parsed = parse(config, None, &mut Names::default()).expect("rules");
+            assert_eq!(parsed.signatures.len(), 2);
+            parsed.warnings
+        };
+        let said = warnings(&config);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("`ticket`") && said[0].contains("2 in rules"), "{said:?}");
+        let text =
+            "config reference: ticket https://tickets.test/\nconfig reference: url http://\n";
+        let file = directory.path().join("reference.config");
+        std::fs::write(&file, text).expect("written");
+        assert_eq!(warnings(&config), [""; 0]);
+        config.rules.references = Some(directory.path().join("none"));
+        let said = warnings(&config);
+        assert!(said.len() == 2 && said[0].contains("well-known types of references"), "{said:?}");
     }
 
     #[test]

@@ -244,7 +244,6 @@ fn malformed_values() {
         "alert tcp !any any -> any any (sid:1;)",
         "alert tcp any !any -> any any (sid:1;)",
         "alert tcp $UNKNOWN any -> any any (sid:1;)",
-        "config tcp any any -> any any (sid:1;)",
         "alert tcp any any => any any (sid:1;)",
         "alert nothing any any -> any any (sid:1;)",
     ] {

@@ -195,3 +195,27 @@ fn a_flow_may_be_let_go_and_a_version_of_ip_asked_for() {
     place.refused("l3_proto:ipv6; l3_proto:ipv4;");
     place.refused("l3_proto:arp;");
 }
+
+#[test]
+fn config_rules_load_only_for_what_they_change() {
+    let parse = |text: &str| {
+        parse_rules("t.rules", text.as_bytes(), &Context::default(), &mut Names::default())
+    };
+    let head = "config http any any -> any any (http.uri; content:\"x\"; config:";
+    let parsed = parse(&format!("{head}logging disable, type tx, scope tx; sid:1;)"));
+    assert_eq!((parsed.signatures.len(), parsed.rejections.len(), parsed.skipped), (0, 0, 1));
+    let parsed = parse(&format!(
+        "{head}logging disable,type flow,scope flow; flowbits:set,a; alert; sid:1;)"
+    ));
+    assert!(parsed.signatures.len() == 1 && parsed.signatures[0].noalert);
+    for wrong in [
+        "logging disable",
+        "logging enable, type tx, scope tx",
+        "tracking disable, type tx, scope tx",
+        "logging disable, scope tx, type tx",
+        "logging disable, type packet, scope tx",
+    ] {
+        let parsed = parse(&format!("{head}{wrong}; sid:1;)"));
+        assert_eq!(parsed.rejections.len(), 1, "{wrong}");
+    }
+}

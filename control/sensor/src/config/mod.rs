@@ -378,6 +378,9 @@ pub struct RulesConfig {
     /// The classification file; `None`: `classification.config` beside the rules if there is
     /// one, and Suricata's well-known classes.
     pub classification: Option<PathBuf>,
+    /// The file of types of references; `None`: `reference.config` beside the rules if there is
+    /// one, and Suricata's well-known types.
+    pub references: Option<PathBuf>,
     /// Categories of reputation; `None`: `iprep` is not evaluated.
     pub reputation_categories: Option<PathBuf>,
     /// Where files of reputation are that are not named from the top.

@@ -287,7 +287,7 @@ impl State {
         Update::Built(Box::new(self.current.clone()))
     }
 
-    /// Watches the rules' files and directories, and the classification file.
+    /// Watches the rules' files and directories, and the files beside them.
     ///
     /// # Errors
     /// The system refuses.
@@ -305,7 +305,8 @@ impl State {
             }
         });
         let rules = &self.config.rules;
-        let files = [rules.classification.clone(), rules.threshold_file.clone()];
+        let files = [&rules.classification, &rules.references, &rules.threshold_file];
+        let files = files.map(Clone::clone);
         Watch::new(paths.chain(files.into_iter().flatten()))
     }
 

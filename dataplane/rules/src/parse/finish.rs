@@ -8,8 +8,8 @@ use super::classification::DEFAULT_PRIORITY;
 use super::draft::{Draft, Item, List};
 use super::transforms;
 use crate::signature::{
-    AddressSet, Buffer, Compare, Content, FastPattern, HeaderTest, Kind, Number, Origin, PortSet,
-    Signature, Test, TransactionTest, filled,
+    Action, AddressSet, Buffer, Compare, Content, FastPattern, HeaderTest, Kind, Number, Origin,
+    PortSet, Signature, Test, TransactionTest, filled,
 };
 
 /// Tests on one buffer of one rule.
@@ -86,7 +86,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
         detection_filter: draft.detection_filter,
         filters: None,
         extra: draft.extra,
-        noalert: draft.noalert,
+        noalert: draft.noalert || draft.action == Action::Config,
         variables: u8::try_from(draft.variables.len()).unwrap_or(u8::MAX),
         fast_pattern,
         kind: Kind::Packet,

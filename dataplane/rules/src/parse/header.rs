@@ -80,9 +80,7 @@ fn action(word: &Word<'_>) -> Result<Action, Fault> {
         b"drop" => Action::Drop,
         b"pass" => Action::Pass,
         b"reject" | b"rejectsrc" | b"rejectdst" | b"rejectboth" => Action::Reject,
-        b"config" => {
-            return Err(word.fault("action `config` is not carried out by a passive sensor"));
-        }
+        b"config" => Action::Config,
         _ => {
             let name = text(word.bytes);
             return Err(word.fault(format!("action `{}` is not known", shown(&name))));
@@ -153,7 +151,7 @@ mod tests {
 
     #[test]
     fn faults_name_their_word() {
-        assert_eq!(reason("config tcp any any -> any any (").0, 0);
+        assert_eq!(reason("conf tcp any any -> any any (").0, 0);
         assert!(reason("log tcp any any -> any any (").1.contains("`log`"));
         assert_eq!(reason("alert tcp any any => any any (").0, 18);
         assert!(reason("alert tcp any any - any any (").1.contains("`-`"));

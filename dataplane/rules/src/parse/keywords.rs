@@ -5,8 +5,8 @@ use super::names::nearest;
 use super::options::{Takes, Value};
 use super::text::shown;
 use super::{
-    app_event, asn1, base64, buffers, bytes, content, dataset, events, expression, flow, meta,
-    packet, shared, tag, tcp, threshold, tls, transforms,
+    app_event, asn1, base64, buffers, bytes, config, content, dataset, events, expression, flow,
+    meta, packet, shared, tag, tcp, threshold, tls, transforms,
 };
 use crate::signature::{Buffer, ChecksumOf, Transform};
 
@@ -307,6 +307,7 @@ const EVALUATED: &[Keyword] = &[
     keyword("classtype", Takes::Plain, Does::Run(meta::classtype)),
     keyword("priority", Takes::Plain, Does::Run(meta::priority)),
     keyword("reference", Takes::Plain, Does::Run(meta::reference)),
+    keyword("config", Takes::Plain, Does::Run(config::config)),
     keyword("metadata", Takes::Plain, Does::Run(meta::metadata)),
     keyword("target", Takes::Plain, Does::Run(meta::target)),
 ];

@@ -1,6 +1,6 @@
 //! What equal parts of many rules share: address sets, port sets, compiled expressions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::signature::{AddressSet, PortSet};
@@ -11,9 +11,26 @@ pub(crate) struct Memo {
     addresses: HashMap<String, Result<AddressSet, String>>,
     ports: HashMap<String, Result<PortSet, String>>,
     expressions: HashMap<String, Arc<pcre2::Regex>>,
+    /// Types of references that are not known, how often, and the first file with one.
+    references: BTreeMap<String, (usize, String)>,
 }
 
 impl Memo {
+    /// A reference in a file is of a type that is not known.
+    pub(crate) fn unknown_reference(&mut self, kind: &str, file: &str) {
+        let known = self.references.entry(kind.to_owned());
+        known.or_insert_with(|| (0, file.to_owned())).0 += 1;
+    }
+
+    /// What is to be said of references of types that are not known.
+    pub(crate) fn unknown_references(&self) -> Vec<String> {
+        let said = |(kind, (count, file)): (&String, &(usize, String))| {
+            let kind = super::text::shown(kind);
+            format!("reference type `{kind}` is not known ({count} in rules, the first in {file})")
+        };
+        self.references.iter().map(said).collect()
+    }
+
     /// The address set of a text, made once.
     pub(crate) fn address(
         &mut self,

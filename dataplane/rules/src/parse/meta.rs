@@ -89,7 +89,11 @@ pub(crate) fn reference(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<
     if kind.is_empty() || what.is_empty() {
         return Err("reference takes kind,content".to_owned());
     }
-    draft.references.push((kind.to_ascii_lowercase(), unescaped(what)));
+    let kind = kind.to_ascii_lowercase();
+    if draft.session.context.references.prefix(&kind).is_none() {
+        draft.session.memo.unknown_reference(&kind, draft.session.file);
+    }
+    draft.references.push((kind, unescaped(what)));
     Ok(())
 }
 

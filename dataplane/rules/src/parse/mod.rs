@@ -11,6 +11,7 @@ mod base64;
 mod buffers;
 mod bytes;
 mod classification;
+mod config;
 mod content;
 mod dataset;
 mod date;
@@ -35,6 +36,7 @@ mod port;
 mod protocol;
 mod protocol_numbers;
 mod ranges;
+mod reference_types;
 mod rejection;
 mod requires;
 mod shared;
@@ -55,11 +57,12 @@ pub use files::{FileError, Loaded, load};
 pub use keywords::buffer_name;
 pub use known::{KnownKeyword, known_keywords};
 pub use names::{Interner, Names};
+pub use reference_types::ReferenceTypes;
 pub use rejection::Rejection;
 pub use threshold_file::ThresholdFile;
 pub use variables::{VariableError, Variables};
 
-use crate::signature::{GeoDatabase, Origin, Signature};
+use crate::signature::{Action, GeoDatabase, Origin, Signature};
 use crate::state::{DataPaths, Reputation};
 use draft::{Draft, Session};
 use finish::{Frame, finish};
@@ -75,6 +78,8 @@ pub struct Context {
     pub variables: Variables,
     /// What `classtype` may name.
     pub classes: Classifications,
+    /// What `reference` may be of.
+    pub references: ReferenceTypes,
     /// What `iprep` looks up.
     pub reputation: Option<Arc<Reputation>>,
     /// What `geoip` looks up.
@@ -92,8 +97,11 @@ pub struct Parsed {
     pub rejections: Vec<Rejection>,
     /// Rules that stand in comments.
     pub ignored: usize,
-    /// Rules that are meant for another engine: their `requires` is not met.
+    /// Rules that ask for nothing here: their `requires` is not met, or they only say what is to be
+    /// logged of transactions and flows.
     pub skipped: usize,
+    /// What else is to be said, each a line.
+    pub warnings: Vec<String>,
 }
 
 /// Reads rules.
@@ -129,8 +137,9 @@ impl<'c> Reader<'c> {
         let mut lines = Lines::new(text);
         for entry in lines.by_ref() {
             match self.rule(&file, &entry) {
-                Ok(Some(signature)) => self.add(signature),
-                Ok(None) => self.parsed.skipped += 1,
+                Ok(Some(signature)) if signature.action != Action::Config => self.add(signature),
+                Ok(Some(signature)) if signature.changes_something() => self.add(signature),
+                Ok(_) => self.parsed.skipped += 1,
                 Err(rejection) => self.parsed.rejections.push(*rejection),
             }
         }
@@ -138,7 +147,8 @@ impl<'c> Reader<'c> {
     }
 
     /// What was read.
-    pub(crate) fn finish(self) -> Parsed {
+    pub(crate) fn finish(mut self) -> Parsed {
+        self.parsed.warnings = self.memo.unknown_references();
         self.parsed
     }
 

@@ -152,14 +152,10 @@ fn never(signature: &Signature) -> Vec<String> {
     if clash {
         never.push("a flowbit is to be set and not set".to_owned());
     }
-    if signature.noalert && signature.action != Action::Pass && changes_nothing(signature) {
+    if signature.noalert && signature.action != Action::Pass && !signature.changes_something() {
         never.push("it is noalert and changes nothing: a match is not seen".to_owned());
     }
     never
-}
-
-fn changes_nothing(signature: &Signature) -> bool {
-    signature.flowbit_sets.is_empty() && signature.flowint_sets.is_empty()
 }
 
 #[cfg(test)]

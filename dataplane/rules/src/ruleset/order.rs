@@ -13,7 +13,7 @@ fn rank(signature: &Signature) -> (u8, u8, u8, u8, u32, u32) {
         Action::Pass => 0,
         Action::Drop => 1,
         Action::Reject => 2,
-        Action::Alert => 3,
+        Action::Alert | Action::Config => 3,
     };
     let flowbits = state(!signature.flowbit_sets.is_empty(), !signature.flowbit_tests.is_empty());
     let flowint = state(!signature.flowint_sets.is_empty(), !signature.flowint_tests.is_empty());

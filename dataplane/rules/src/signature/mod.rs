@@ -136,6 +136,15 @@ impl Signature {
         self.events.iter().any(|event| event.proto() != app::AppProto::Unknown)
     }
 
+    /// Does a match change what other rules ask for?
+    pub fn changes_something(&self) -> bool {
+        !self.flowbit_sets.is_empty()
+            || !self.flowint_sets.is_empty()
+            || self.extra.as_ref().is_some_and(|extra| {
+                extra.bypass || extra.changes_data || !extra.host_bit_sets.is_empty()
+            })
+    }
+
     /// Does it ask for an event of a flow?
     pub fn has_flow_event(&self) -> bool {
         self.events.iter().any(|event| event.proto() == app::AppProto::Unknown)
@@ -162,6 +171,8 @@ pub enum Action {
     Reject,
     /// Raises an alert.
     Alert,
+    /// Raises none: says what is to be logged, and may set flowbits and their like.
+    Config,
 }
 
 /// The header's protocol word.

@@ -23,6 +23,8 @@ pub(super) const KEYS: &[Key] = keys! {
         };
     "rules.classification", "classification file; default: classification.config beside the rules",
         |c, v| { c.rules.classification = Some(path(v)?); Ok(()) };
+    "rules.references", "file of types of references; default: reference.config beside the rules",
+        |c, v| { c.rules.references = Some(path(v)?); Ok(()) };
     "rules.reputation.categories", "file of categories of reputation; default: none, rules with iprep are refused",
         |c, v| { c.rules.reputation_categories = Some(path(v)?); Ok(()) };
     "rules.reputation.directory", "where files of reputation are looked for; default: the working directory",
