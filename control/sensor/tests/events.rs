@@ -9,7 +9,7 @@ use common::{Results, pollux, sid};
 use serde_json::Value;
 use traffic::PcapWriter;
 use wire::builder::{Ip, Tcp, ethernet, frame};
-use wire::tcp_flag::{ACK, PSH, RST, SYN};
+use wire::tcp_flag::{ACK, FIN, PSH, RST, SYN};
 
 /// Replays frames with rules; the alerts, each with its packet's number, and the ledger.
 fn replay(rules: &str, frames: &[Vec<u8>]) -> (Vec<Value>, common::Ledger) {
@@ -101,6 +101,66 @@ fn stream_events_are_found_where_they_happen() {
     );
     assert_eq!(found(&alerts), [(2, 7), (1, 8)]);
     assert_eq!(ledger.total("inspected"), 8);
+}
+
+#[test]
+fn what_waits_when_a_connection_ends_is_found_then_and_not_at_its_time_out() {
+    let (client, server) = (Ip::new("10.0.0.1", "10.0.0.2"), Ip::new("10.0.0.2", "10.0.0.1"));
+    let c = |port, seq, ack, flags, payload: &[u8]| {
+        frame(&client.tcp(&Tcp::new(port, 80, seq, ack).flags(flags), payload))
+    };
+    let s = |port, seq, ack, flags, payload: &[u8]| {
+        frame(&server.tcp(&Tcp::new(80, port, seq, ack).flags(flags), payload))
+    };
+    let begin = |port| {
+        [c(port, 100, 0, SYN, b""), s(port, 500, 101, SYN | ACK, b""), c(port, 101, 501, ACK, b"")]
+    };
+    let parts =
+        |port| [s(port, 501, 101, ACK | PSH, b"strag"), s(port, 506, 101, ACK | PSH, b"gler!")];
+    let finished = [
+        s(1000, 511, 101, FIN | ACK, b""),
+        c(1000, 101, 512, FIN | ACK, b""),
+        s(1000, 512, 102, ACK, b""),
+    ];
+    let reset = [c(2000, 101, 511, RST | ACK, b"")];
+    let later = [frame(&client.udp(1, 2, b"later"))];
+    let frames: Vec<Vec<u8>> =
+        [&begin(1000)[..], &parts(1000), &finished, &begin(2000), &parts(2000), &reset, &later]
+            .concat();
+    let rules = "alert tcp any any -> any any (flow:established,to_client; content:\"straggler\"; sid:1;)\n\
+         alert udp any any -> any any (content:\"later\"; sid:2;)\n";
+    let (alerts, _) = replay(rules, &frames);
+    let told: Vec<_> =
+        alerts.iter().map(|it| (sid(it), it["flow"]["dest_port"].as_u64())).collect();
+    assert_eq!(told, [(1, Some(80)), (1, Some(80)), (2, Some(2))], "in order of time");
+    // By the time of the last packet of each.
+    let micros = |alert: &Value| alert["timestamp"].as_str().map(|it| it[20..26].to_owned());
+    assert_eq!(micros(&alerts[0]).as_deref(), Some("007000"));
+    assert_eq!(micros(&alerts[1]).as_deref(), Some("013000"));
+}
+
+#[test]
+fn a_stream_goes_on_after_a_reset_that_was_not_the_peers() {
+    let (client, server) = (Ip::new("10.0.0.1", "10.0.0.2"), Ip::new("10.0.0.2", "10.0.0.1"));
+    let c = |seq, ack, flags, payload: &[u8]| {
+        frame(&client.tcp(&Tcp::new(1000, 80, seq, ack).flags(flags), payload))
+    };
+    let s = |seq, ack, flags, payload: &[u8]| {
+        frame(&server.tcp(&Tcp::new(80, 1000, seq, ack).flags(flags), payload))
+    };
+    let frames = [
+        c(100, 0, SYN, b""),
+        s(500, 101, SYN | ACK, b""),
+        c(101, 501, ACK, b""),
+        c(101, 501, ACK | PSH, b"strag"),
+        s(501, 106, ACK, b""),
+        c(106, 501, RST | ACK, b""),
+        c(106, 501, ACK | PSH, b"gler!"),
+        s(501, 111, ACK, b""),
+    ];
+    let rule = "alert tcp any any -> any any (flow:established; content:\"straggler\"; sid:1;)\n";
+    let (alerts, _) = replay(rule, &frames);
+    assert_eq!(alerts.iter().map(sid).collect::<Vec<_>>(), [1]);
 }
 
 #[test]

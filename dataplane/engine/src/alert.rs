@@ -28,9 +28,10 @@ pub enum Source {
 pub struct OrderKey {
     /// The capture's clock, which never runs back.
     pub clock: Nanos,
-    /// 0 for what a time-out brought up, 1 for packets: time-outs come first.
+    /// 0 for what a time-out brought up, 1 for packets, 2 for what the end of a connection brought up
+    /// behind its last packet.
     pub class: u8,
-    /// Packet number, or the flow's id for time-outs.
+    /// Packet number; of a time-out the number of the flow's first packet.
     pub order: u64,
     /// Place among the alerts of one packet.
     pub index: u32,

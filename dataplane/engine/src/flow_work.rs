@@ -37,6 +37,19 @@ pub(crate) struct Work<'a> {
 /// Bytes before a segment in its stream that are scanned with it: more than any fast pattern has.
 const REACH: u64 = 64;
 
+/// The place of what comes up at a flow's end among alerts: before those of packets of the same clock.
+const FLOW_END: u8 = 0;
+/// Of what a connection's last packet brings up beside its own: after them.
+const CONNECTION_END: u8 = 2;
+
+/// When something comes up that is no packet's, see [`crate::alert::OrderKey`].
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    clock: Nanos,
+    class: u8,
+    order: u64,
+}
+
 /// What a packet left of its flow.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlowOutcome {
@@ -79,10 +92,11 @@ impl Work<'_> {
         let established;
         let mut events = wire::EventSet::EMPTY;
         let (mut in_stream, mut appended) = (false, false);
+        let mut ends = false;
         match &part.decoded.transport {
             Transport::Tcp(tcp) if part.payload && !bad_checksum => {
                 let session = flow.tcp.get_or_insert_default();
-                let unknown = session.state() == TcpState::None;
+                let before = session.state();
                 let segment = Segment { tcp, options: tcp.options(part.bytes), payload };
                 events.extend(segment.options.events());
                 let settings = &self.snapshot.settings;
@@ -107,7 +121,8 @@ impl Work<'_> {
                     direction = direction.flip();
                     flow.client_first = !flow.client_first;
                 }
-                if unknown && done.valid && !tcp.has(tcp_flag::SYN) {
+                ends = done.closed && before != TcpState::Closed;
+                if before == TcpState::None && done.valid && !tcp.has(tcp_flag::SYN) {
                     flow.user.midstream = true;
                     self.counters.flows_midstream.add(1);
                 }
@@ -170,6 +185,9 @@ impl Work<'_> {
         unit.server_port = server_port;
         let origin = part.origin(info, hits, Some(direction));
         self.detect(flow, unit, &origin, direction, (false, appended));
+        if ends {
+            self.connection_end(flow, info);
+        }
         outcome
     }
 
@@ -398,6 +416,28 @@ impl Work<'_> {
         }
     }
 
+    /// A connection has come to its end with a packet: what waits in its streams is inspected at once, and let
+    /// go, instead of at its time-out. One that was reset may go on, if it was not its peer who did it.
+    fn connection_end(&mut self, flow: &mut Flow<FlowState>, info: &PacketInfo) {
+        let Some(session) = &flow.tcp else { return };
+        let is_over = session.is_over();
+        if is_over {
+            self.parser_end(flow);
+        }
+        let moment = Moment { clock: info.clock, class: CONNECTION_END, order: info.order };
+        for direction in Direction::BOTH {
+            self.direction_end(flow, direction, moment);
+        }
+        let Some(session) = &mut flow.tcp else { return };
+        if is_over {
+            session.let_go();
+            Direction::BOTH.into_iter().for_each(|way| flow.user.scanned.forget(way));
+            transaction::let_go(&mut flow.user);
+        } else {
+            session.shrink();
+        }
+    }
+
     /// Inspects what the flow still holds: everything contiguous, acknowledged or not, then what is
     /// behind gaps.
     pub(crate) fn flow_end(&mut self, flow: &mut Flow<FlowState>, clock: Nanos) {
@@ -408,6 +448,15 @@ impl Work<'_> {
         self.account(flow);
         let Some(session) = &mut flow.tcp else { return };
         session.flush();
+        self.parser_end(flow);
+        let moment = Moment { clock, class: FLOW_END, order: flow.user.first_packet };
+        for direction in Direction::BOTH {
+            self.direction_end(flow, direction, moment);
+        }
+    }
+
+    /// The application's parser gets what there is, and learns that nothing more comes.
+    fn parser_end(&mut self, flow: &mut Flow<FlowState>) {
         let (client, server) = ends(flow);
         for way in Direction::BOTH {
             self.feed(flow, way, (client.1, server.1));
@@ -421,12 +470,15 @@ impl Work<'_> {
                 flow.user.dirty = [true; 2];
             }
         }
-        for direction in Direction::BOTH {
-            self.direction_end(flow, direction, clock);
-        }
     }
 
-    fn direction_end(&mut self, flow: &mut Flow<FlowState>, direction: Direction, clock: Nanos) {
+    /// Inspects what waits of one direction, with a stand-in for a packet.
+    fn direction_end(
+        &mut self,
+        flow: &mut Flow<FlowState>,
+        direction: Direction,
+        Moment { clock, class, order }: Moment,
+    ) {
         let Some(session) = &flow.tcp else { return };
         let dirty = flow.user.session.is_some() && flow.user.dirty[direction.index()];
         let established = session.established();
@@ -465,7 +517,6 @@ impl Work<'_> {
                 now: flow.last,
                 life: life(flow),
             };
-            let order = flow.user.first_packet;
             let info = PacketInfo {
                 timestamp: flow.last,
                 clock,
@@ -476,7 +527,7 @@ impl Work<'_> {
             };
             let origin = Origin {
                 info,
-                class: 0,
+                class,
                 source: Source::StreamEnd,
                 hits,
                 direction: Some(direction),

@@ -315,3 +315,13 @@ pub(crate) fn release(flow: &mut FlowState) {
         flow.session = None;
     }
 }
+
+/// Lets the parser of a flow go of which nothing more comes, once everything it knows has been looked at.
+pub(crate) fn let_go(flow: &mut FlowState) {
+    if let Some(session) = &flow.session
+        && session.tx_count() == 0
+    {
+        flow.transactions = session.next_tx() as u32;
+        flow.session = None;
+    }
+}

@@ -316,6 +316,13 @@ impl TcpSession {
         self.state
     }
 
+    /// Whether it has ended for good: both sides have finished and have acknowledged it. A reset may have been
+    /// someone else's.
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        self.state == TcpState::Closed && self.before_reset == TcpState::None
+    }
+
     /// Whether it is, or had been, established, in the sense of Suricata's `flow:established`:
     /// a connection that was closed counts, even one that was refused.
     #[inline]
@@ -427,6 +434,21 @@ impl TcpSession {
     pub fn disable_raw(&mut self, direction: Direction) {
         let overlap = u64::from(self.raw_overlap);
         self.halves[direction.index()].stream.disable_raw(overlap, &mut self.debt);
+    }
+
+    /// Nothing of it is wanted any more: what is stored is let go, and what still comes is not stored.
+    pub fn let_go(&mut self) {
+        for direction in Direction::BOTH {
+            self.disable_app(direction);
+            self.disable_raw(direction);
+        }
+    }
+
+    /// It is not likely to go on: what is stored takes no more memory than it needs.
+    pub fn shrink(&mut self) {
+        for half in &mut self.halves {
+            half.stream.shrink(&mut self.debt);
+        }
     }
 
     /// Whether neither wants more of this direction: its payload is not stored.

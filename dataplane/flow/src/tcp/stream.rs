@@ -555,6 +555,15 @@ impl Stream {
         *self = Self::new();
     }
 
+    /// Holds no more memory than what is stored needs.
+    pub(crate) fn shrink(&mut self, debt: &mut Debt) {
+        for block in &mut self.blocks {
+            let held = block.held();
+            block.shrink();
+            debt.give(held.saturating_sub(block.held()));
+        }
+    }
+
     /// Offset of the parser.
     pub(crate) fn app_offset(&self) -> u64 {
         self.app
