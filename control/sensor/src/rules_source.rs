@@ -76,6 +76,9 @@ impl ParsedRules {
             if let Some(filters) = &signature.filters {
                 format!("{filters:?}").hash(&mut state);
             }
+            for list in signature.hash_lists() {
+                list.hash(&mut state);
+            }
             if let Some(class) = &signature.class {
                 (&class.name, &class.description).hash(&mut state);
             }

@@ -53,7 +53,7 @@ pub enum AppBuffer {
     HttpRequestLine,
     /// The body of a request, by [`Tx::window`](crate::Tx::window).
     HttpRequestBody,
-    /// The name of the file that a request carries: the path of its URI.
+    /// The name of each file that a request carries: those of its parts, or the path of its URI.
     HttpFileName,
     /// The fields of a response, as [`HttpHeader`](Self::HttpHeader).
     HttpReplyHeader,
@@ -291,6 +291,7 @@ impl AppBuffer {
             Self::DnsQuery
                 | Self::HttpRequestHeader
                 | Self::HttpResponseHeader
+                | Self::HttpFileName
                 | Self::TlsCerts
                 | Self::TlsClientCerts
         )
@@ -300,7 +301,7 @@ impl AppBuffer {
 /// Where and when `buffer` can be inspected.
 pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
     use Direction::{ToClient, ToServer};
-    use http1::progress::{BODY, HEADERS};
+    use http1::progress::{BODY, HEADERS, TRAILER};
     let (proto, dir, min_progress) = match buffer {
         AppBuffer::HttpMethod
         | AppBuffer::HttpUri
@@ -323,8 +324,9 @@ pub const fn buffer_spec(buffer: AppBuffer) -> BufferSpec {
         | AppBuffer::HttpContentType
         | AppBuffer::HttpContentLen
         | AppBuffer::HttpStart
-        | AppBuffer::HttpRequestBody
-        | AppBuffer::HttpFileName => (AppProto::Http1, ToServer, BODY),
+        | AppBuffer::HttpRequestBody => (AppProto::Http1, ToServer, BODY),
+        // the parts of a body have names too
+        AppBuffer::HttpFileName => (AppProto::Http1, ToServer, TRAILER),
         AppBuffer::HttpReplyProtocol
         | AppBuffer::HttpResponseLine
         | AppBuffer::HttpStatCode

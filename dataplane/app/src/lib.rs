@@ -11,6 +11,7 @@ mod buffer;
 pub mod detect;
 mod dns;
 mod event;
+mod file;
 mod http1;
 mod limits;
 mod line;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use buffer::{AppBuffer, BufferSet, BufferSpec, buffer_spec};
 pub use event::{AppEvent, DnsEvent, EventSet, FlowEvent, HttpEvent, TlsEvent};
+pub use file::{Digests, File, FileNeeds, FileState};
 pub use http1::{BodyLimits, BodyWindow, progress as http_progress};
 pub use limits::Limits;
 pub use looked::{Found, Looked};

@@ -1,5 +1,6 @@
 //! How much a session may hold on to.
 
+use crate::file::FileNeeds;
 use crate::http1::BodyLimits;
 
 /// Bounds of one flow's parsers. The defaults are Suricata 7's where it has one.
@@ -39,6 +40,8 @@ pub struct Limits {
     pub tls_handshake: usize,
     /// Whether every TLS certificate is read when it comes, for the events of those that cannot be.
     pub tls_certificate_events: bool,
+    /// What rules ask of files beside their bytes.
+    pub files: FileNeeds,
 }
 
 impl Default for Limits {
@@ -66,6 +69,7 @@ impl Default for Limits {
             dns_name_bytes: 64 * 1024,
             tls_handshake: 64 * 1024,
             tls_certificate_events: false,
+            files: FileNeeds::default(),
         }
     }
 }

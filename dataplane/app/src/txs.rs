@@ -6,6 +6,7 @@ use wire::Direction;
 use crate::buffer::AppBuffer;
 use crate::dns::DnsTx;
 use crate::event::{AppEvent, EventSet};
+use crate::file::File;
 use crate::http1::{BodyWindow, HttpTx};
 use crate::looked::Looked;
 use crate::session::Held;
@@ -105,11 +106,11 @@ impl Tx {
         }
     }
 
-    /// How many bytes of a body have come, decoded; None: it has none.
-    pub fn body_size(&self, buffer: AppBuffer) -> Option<u64> {
+    /// A file that the side which sends in `dir` transfers; `index` counts them, `None` ends the count.
+    pub fn file(&self, dir: Direction, index: usize) -> Option<File<'_>> {
         match &self.kind {
-            TxKind::Http(t) => t.body_size(buffer),
-            _ => None,
+            TxKind::Http(t) => t.file(dir, index),
+            TxKind::Dns(_) | TxKind::Tls(_) => None,
         }
     }
 

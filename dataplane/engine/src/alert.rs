@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use app::{AppProto, TxSummary};
+use app::{AppProto, Digests, FileState, TxSummary};
 use wire::{Direction, Nanos, TunnelKind};
 
 use crate::scope::Hits;
@@ -52,6 +52,21 @@ pub struct FlowSummary {
     pub client: (IpAddr, u16),
     /// The server's address and port.
     pub server: (IpAddr, u16),
+}
+
+/// A file, for EVE's `files`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileSummary {
+    /// `filename`: as sent, bytes outside UTF-8 replaced.
+    pub name: Option<String>,
+    /// `size`: bytes so far, decoded.
+    pub size: u64,
+    /// `state`
+    pub state: FileState,
+    /// `gaps`
+    pub gaps: bool,
+    /// `md5`, `sha1`, `sha256`: those that rules ask for, once the file is closed.
+    pub digests: Digests,
 }
 
 /// A header of an outer packet, for EVE's `tunnel`.
@@ -119,6 +134,9 @@ pub struct Alert {
     pub direction: Option<Direction>,
     /// What the application parser knows of the transaction.
     pub summary: Option<Box<TxSummary>>,
+    /// Files that the transaction carries the way the traffic went, as far as they have come; the one
+    /// that matched, where the rule is about one.
+    pub files: Vec<FileSummary>,
     /// The flow.
     pub flow: Option<Box<FlowSummary>>,
     /// The match is in reassembled stream data.

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use app::AppProto;
+use app::{AppProto, FileState};
 use flow::Flow;
 use rtrb::{Producer, PushError};
 use rules::signature::Action;
 use wire::{Decoded, Direction, IpLayer, Transport};
 
-use crate::alert::{Alert, FlowSummary, OrderKey, Source, TunnelSummary};
+use crate::alert::{Alert, FileSummary, FlowSummary, OrderKey, Source, TunnelSummary};
 use crate::counters::Counters;
 use crate::flow_state::FlowState;
 use crate::flow_work::ends;
@@ -168,7 +168,7 @@ impl Emitter {
         flow: Option<&Flow<FlowState>>,
         counters: &Counters,
     ) {
-        let hit = Match { number: u32::MAX, tx: None, stream: false };
+        let hit = Match { number: u32::MAX, tx: None, stream: false, file: None };
         let mut alert = self.alert(snapshot, unit, origin, flow, hit);
         alert.tagged = true;
         alert.summary = None;
@@ -291,10 +291,33 @@ impl Emitter {
             app_proto: state.and_then(|state| known_protocol(state, decoded)),
             direction: origin.direction,
             summary: tx.map(|tx| Box::new(tx.summary())),
+            files: match (tx.filter(|_| hit.tx.is_some()), origin.direction) {
+                (Some(tx), Some(direction)) => files(tx, direction, hit.file),
+                _ => Vec::new(),
+            },
             flow: flow.map(|flow| Box::new(flow_summary(flow))),
             stream: hit.stream,
             payload,
             packet,
+        }
+    }
+}
+
+/// What is told of the transaction's files: of one, or of all that have begun.
+fn files(tx: &app::Tx, direction: Direction, only: Option<u8>) -> Vec<FileSummary> {
+    let told = |file: app::File<'_>| FileSummary {
+        name: file.name.map(|name| String::from_utf8_lossy(name).into_owned()),
+        size: file.size,
+        state: file.state,
+        gaps: file.gaps,
+        digests: file.digests,
+    };
+    match only {
+        Some(at) => tx.file(direction, usize::from(at)).map(told).into_iter().collect(),
+        None => {
+            let files = (0..).map_while(|at| tx.file(direction, at));
+            let begun = files.filter(|file| file.size > 0 || file.state != FileState::Open);
+            begun.map(told).collect()
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use app::{AppBuffer, AppEvent, AppProto, BufferSet, buffer_spec};
+use app::{AppBuffer, AppEvent, AppProto, BufferSet, FileNeeds, buffer_spec};
 use rules::ruleset::Ruleset;
 use rules::signature::Buffer;
+use rules::state::HashKind;
 use wire::Direction;
 
 use crate::scope::Scope;
@@ -114,7 +115,7 @@ pub fn app_buffer(buffer: Buffer, direction: Direction) -> Option<AppBuffer> {
         Buffer::HttpStart => by_side(AppBuffer::HttpStart, AppBuffer::HttpReplyStart),
         Buffer::HttpRequestBody => AppBuffer::HttpRequestBody,
         Buffer::FileName => by_side(AppBuffer::HttpFileName, AppBuffer::HttpReplyFileName),
-        Buffer::FileData | Buffer::FileSize => {
+        Buffer::FileData | Buffer::FileSize | Buffer::FileHash => {
             by_side(AppBuffer::HttpRequestBody, AppBuffer::HttpReplyBody)
         }
         Buffer::Payload
@@ -145,7 +146,28 @@ fn wanted(rules: &Ruleset) -> BufferSet {
             }
         }
     }
+    if wanted.contains(AppBuffer::HttpFileName) {
+        // names are in it
+        wanted.insert(AppBuffer::HttpRequestBody);
+    }
     wanted
+}
+
+/// What rules ask of files beside their bytes.
+fn file_needs(rules: &Ruleset) -> FileNeeds {
+    let mut needs = FileNeeds::default();
+    for signature in &rules.signatures {
+        let of_file = signature.buffers.iter().any(|tests| tests.buffer.is_of_file());
+        needs.parts |= of_file && signature.to_server;
+        for list in signature.hash_lists() {
+            match list.kind() {
+                HashKind::Md5 => needs.md5 = true,
+                HashKind::Sha1 => needs.sha1 = true,
+                HashKind::Sha256 => needs.sha256 = true,
+            }
+        }
+    }
+    needs
 }
 
 impl Snapshot {
@@ -153,6 +175,7 @@ impl Snapshot {
     pub fn new(generation: u64, scope: Scope, rules: Arc<Ruleset>, mut settings: Settings) -> Self {
         settings.app.tls_certificate_events =
             rules.event_signatures().iter().any(|(event, _)| event.is_of_certificate());
+        settings.app.files = file_needs(&rules);
         let wanted = wanted(&rules);
         let mut plans = Vec::new();
         for proto in PROTOCOLS {

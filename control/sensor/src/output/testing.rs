@@ -114,6 +114,7 @@ pub(crate) fn alert(snapshot: &Arc<Snapshot>) -> Alert {
             }],
             ..DnsSummary::default()
         }))),
+        files: Vec::new(),
         flow: Some(Box::new(FlowSummary {
             id: 1_385_047_884_398_743,
             start: TIME,

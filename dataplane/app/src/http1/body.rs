@@ -55,6 +55,8 @@ pub(super) struct Body {
     /// Nothing more is taken: bytes are missing within a coding, or it is a bomb.
     closed: bool,
     pub(super) bomb: bool,
+    /// Bytes are missing.
+    gaps: bool,
 }
 
 impl Body {
@@ -70,6 +72,7 @@ impl Body {
             raw: 0,
             closed: false,
             bomb: false,
+            gaps: false,
         }
     }
 
@@ -100,19 +103,34 @@ impl Body {
         }
     }
 
+    /// Whether not all of it was looked at.
+    pub(super) fn is_cut(&self) -> bool {
+        self.closed || self.is_full()
+    }
+
+    /// Whether bytes are missing in it.
+    pub(super) fn has_gaps(&self) -> bool {
+        self.gaps
+    }
+
     /// Takes what came next.
     pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.push_seen(bytes, &mut |_| {});
+    }
+
+    /// The same, and says what comes out decoded, as far as the limit goes.
+    pub(super) fn push_seen(&mut self, bytes: &[u8], seen: &mut impl FnMut(&[u8])) {
         if self.closed || self.is_full() {
             return;
         }
         self.raw = self.raw.saturating_add(bytes.len() as u64);
         if self.decoder.is_plain() {
-            self.keep(bytes);
+            self.keep(bytes, seen);
             return;
         }
         let mut decoder = std::mem::take(&mut self.decoder);
         decoder.decode(bytes, &mut |decoded| {
-            self.keep(decoded);
+            self.keep(decoded, seen);
             let most = self.raw.saturating_mul(BOMB_RATIO).max(self.bomb_limit);
             self.bomb |= self.total > most;
             !self.bomb && !self.is_full()
@@ -125,12 +143,13 @@ impl Body {
         self.limits.limit != 0 && self.total >= self.limits.limit
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    fn keep(&mut self, bytes: &[u8], seen: &mut impl FnMut(&[u8])) {
         let room = match self.limits.limit {
             0 => bytes.len(),
             limit => usize::try_from(limit - self.total.min(limit)).unwrap_or(usize::MAX),
         };
         let bytes = &bytes[..bytes.len().min(room)];
+        seen(bytes);
         self.data.truncate(self.len());
         self.data.extend_from_slice(bytes);
         self.data.extend_from_slice(&[0; READABLE]);
@@ -159,6 +178,7 @@ impl Body {
         self.start = self.total;
         self.inspected = self.total;
         self.closed |= !self.decoder.is_plain();
+        self.gaps = true;
     }
 
     /// What is ready to be looked at, if there is anything new; `ended`: no more will come.

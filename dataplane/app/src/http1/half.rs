@@ -4,6 +4,7 @@
 use wire::Direction;
 
 use super::body::Body;
+use super::files::Files;
 use super::headers::{Added, Room, split_field, split_response_field};
 use super::name;
 use super::tx::{HttpTx, Side};
@@ -113,8 +114,32 @@ impl<At> Half<At> {
 
     /// This side of the transaction has come so far.
     pub(super) fn step(&self, txs: &mut TxList, to: u8) {
-        self.side(txs, |side| side.progress = side.progress.max(to));
+        let cut = self.left > 0;
+        self.side(txs, |side| {
+            side.progress = side.progress.max(to);
+            if to > progress::BODY {
+                side.end_files(cut);
+            }
+        });
         txs.touch();
+    }
+
+    /// The message carries a body, or it does not: keeps track of its files where rules ask for more than
+    /// their bytes.
+    pub(super) fn carry(&self, txs: &mut TxList, config: &Config<'_>, carries: bool) {
+        let needs = config.limits.files;
+        self.side(txs, |side| {
+            side.carries = carries;
+            let parts = needs.parts && self.dir == Direction::ToServer;
+            if !carries || !parts && !needs.digests() {
+                return;
+            }
+            let kind = side.headers.get(name::CONTENT_TYPE).filter(|_| parts);
+            let files = Files::new(needs, kind);
+            if files.is_multipart() || needs.digests() {
+                side.track(files);
+            }
+        });
     }
 
     /// Bytes of a body, or of what frames it.
@@ -139,7 +164,10 @@ impl<At> Half<At> {
             let bomb = config.limits.http_bomb_limit;
             let body = side.body.get_or_insert_with(|| Box::new(Body::new(looks, codings, bomb)));
             body.announce(bytes.len(), left);
-            body.push(bytes);
+            match side.headers.files_mut() {
+                None => body.push(bytes),
+                Some(files) => body.push_seen(bytes, &mut |seen| files.push(seen)),
+            }
             seen = BodySeen {
                 ready: body.window(false).is_some(),
                 failed: body.failed(),
@@ -163,6 +191,9 @@ impl<At> Half<At> {
         self.side(txs, |side| {
             if let Some(body) = &mut side.body {
                 body.gap(len);
+            }
+            if let Some(files) = side.headers.files_mut() {
+                files.gap();
             }
         });
     }

@@ -2,6 +2,7 @@
 //! fields.
 
 use super::decode::Coding;
+use super::files::Files;
 use super::host::trim;
 use super::name::{self, LARGEST, Name, bit, hash, same_name};
 
@@ -40,6 +41,21 @@ impl Default for Span {
     fn default() -> Self {
         Self::NONE
     }
+}
+
+/// A parameter of a field's value (RFC 9110, 5.6.6), without its quotes.
+pub(super) fn value_param<'a>(value: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = value.split(|&b| b == b';').find_map(|part| {
+        let part = part.trim_ascii();
+        let (key, rest) = part.split_at_checked(name.len())?;
+        let rest = rest.strip_prefix(b"=")?;
+        key.eq_ignore_ascii_case(name).then_some(rest)
+    })?;
+    let value = match value {
+        [b'"', value @ .., b'"'] => value,
+        value => value,
+    };
+    (!value.is_empty()).then_some(value)
 }
 
 /// The first line, then the header fields in the order of their first appearance.
@@ -84,6 +100,8 @@ pub(super) struct Apart {
     raw: Vec<u8>,
     /// Content codings of the body.
     pub(super) codings: Vec<Coding>,
+    /// Files, where rules ask for more of them than their bytes.
+    files: Option<Box<Files>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -212,6 +230,21 @@ impl Headers {
     /// What few messages have, if this one does.
     pub(super) fn apart(&self) -> Option<&Apart> {
         self.apart.as_deref()
+    }
+
+    /// The message's files, where rules ask for more of them than their bytes.
+    pub(super) fn files(&self) -> Option<&Files> {
+        self.apart.as_ref()?.files.as_deref()
+    }
+
+    /// The same, to add to them.
+    pub(super) fn files_mut(&mut self) -> Option<&mut Files> {
+        self.apart.as_mut()?.files.as_deref_mut()
+    }
+
+    /// Keeps track of the message's files from here on.
+    pub(super) fn set_files(&mut self, files: Files) {
+        self.apart_mut().files = Some(Box::new(files));
     }
 
     /// How long the text is, to be told to [`add_sent`](Self::add_sent).

@@ -4,6 +4,7 @@
 mod bestfit;
 mod body;
 mod decode;
+mod files;
 mod half;
 mod headers;
 mod host;

@@ -99,7 +99,7 @@ impl Request {
                                 self.finish_message(txs);
                             } else {
                                 self.half.seal(txs, config);
-                                self.header_complete(txs)?;
+                                self.header_complete(txs, config)?;
                             }
                         }
                         Some(line) => self.half.header_line(txs, config, &line, rest)?,
@@ -224,7 +224,7 @@ impl Request {
     }
 
     /// All header fields are there: the host is known, and how the body is framed.
-    fn header_complete(&mut self, txs: &mut TxList) -> Result<(), Fatal> {
+    fn header_complete(&mut self, txs: &mut TxList, config: &Config<'_>) -> Result<(), Fatal> {
         let mut events = EventSet::default();
         let mut framing = Ok(State::After);
         let mut left = 0;
@@ -270,7 +270,7 @@ impl Request {
         });
         self.half.raise_all(txs, events);
         let carries = matches!(framing, Ok(State::Body | State::ChunkSize));
-        self.half.side(txs, |side| side.carries = carries);
+        self.half.carry(txs, config, carries);
         self.half.step(txs, progress::BODY);
         self.half.at.state = framing?;
         self.half.left = left;

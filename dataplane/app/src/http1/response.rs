@@ -319,7 +319,7 @@ impl Response {
             State::BodyToEnd
         };
         let carries = self.half.at.state != State::After;
-        self.half.side(txs, |side| side.carries = carries);
+        self.half.carry(txs, config, carries);
         self.half.seal(txs, config);
         self.half.step(txs, progress::BODY);
         Ok(signal)

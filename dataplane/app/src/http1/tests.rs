@@ -417,7 +417,7 @@ fn files_have_the_name_that_the_header_or_the_path_gives() {
     assert_eq!(name(OK), None);
     let s = run(&[(ToServer, b"PUT /up/c.txt HTTP/1.1\r\nContent-Length: 2\r\n\r\nab")]);
     assert_eq!(buffer(&s, 0, AppBuffer::HttpFileName).as_deref(), Some("/up/c.txt"));
-    assert_eq!(s.tx(0).unwrap().body_size(AppBuffer::HttpRequestBody), Some(2));
+    assert_eq!(s.tx(0).unwrap().file(ToServer, 0).map(|file| file.size), Some(2));
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::num::NonZeroU16;
 use wire::Direction;
 
 use super::body::{Body, BodyWindow};
-use super::headers::{Headers, Span};
+use super::files::Files;
+use super::headers::{Headers, Span, value_param};
 use super::name::{self, Name};
 use super::progress;
 use crate::buffer::AppBuffer;
+use crate::file::{Digests, File, FileState};
 use crate::summary::{HttpSummary, text};
 
 /// One message: a request or a response.
@@ -102,6 +104,19 @@ impl Side {
         self.progress > progress::BODY
     }
 
+    /// Keeps track of the files that it carries.
+    pub(super) fn track(&mut self, files: Files) {
+        self.headers.set_files(files);
+    }
+
+    /// Nothing more of its files comes. `cut`: the body was to be longer.
+    pub(super) fn end_files(&mut self, cut: bool) {
+        let cut = cut || self.body.as_ref().is_some_and(|body| body.is_cut());
+        if let Some(files) = self.headers.files_mut() {
+            files.end(cut);
+        }
+    }
+
     fn window(&self) -> Option<BodyWindow<'_>> {
         self.body.as_ref()?.window(self.body_ended())
     }
@@ -111,7 +126,8 @@ impl Side {
             .made
             .get()
             .map_or(0, |made| size_of::<Made>() + made.names.capacity() + made.start.capacity());
-        self.headers.kept() + made + self.body.as_ref().map_or(0, |body| body.kept())
+        let files = self.headers.files().map_or(0, Files::kept);
+        self.headers.kept() + made + files + self.body.as_ref().map_or(0, |body| body.kept())
     }
 }
 
@@ -156,20 +172,6 @@ pub(super) struct Apart {
     pub(super) uri_port: Option<u16>,
     /// The host that was asked for.
     pub(super) host: Option<Vec<u8>>,
-}
-
-/// The name in a Content-Disposition field (RFC 6266), without its quotes.
-fn file_name(value: &[u8]) -> Option<&[u8]> {
-    let name = value.split(|&b| b == b';').find_map(|part| {
-        let part = part.trim_ascii();
-        let (key, rest) = part.split_at_checked(b"filename=".len())?;
-        key.eq_ignore_ascii_case(b"filename=").then_some(rest)
-    })?;
-    let name = match name {
-        [b'"', name @ .., b'"'] => name,
-        name => name,
-    };
-    (!name.is_empty()).then_some(name)
 }
 
 impl HttpTx {
@@ -275,6 +277,8 @@ impl HttpTx {
         match buffer {
             AppBuffer::HttpRequestHeader => return request.headers.line(index),
             AppBuffer::HttpResponseHeader => return response?.headers.line(index),
+            AppBuffer::HttpFileName => return self.file(Direction::ToServer, index)?.name,
+            AppBuffer::HttpReplyFileName => return self.file(Direction::ToClient, index)?.name,
             _ if index > 0 => return None,
             _ => {}
         }
@@ -312,8 +316,6 @@ impl HttpTx {
             AppBuffer::HttpStatCode => response?.filled(1),
             AppBuffer::HttpStatMsg => response?.filled(2),
             AppBuffer::HttpServer => self.answered(name::SERVER),
-            AppBuffer::HttpFileName => self.file_name(request),
-            AppBuffer::HttpReplyFileName => self.file_name(response?),
             AppBuffer::HttpLocation => self.answered(name::LOCATION),
             _ => None,
         }
@@ -327,18 +329,36 @@ impl HttpTx {
         }
     }
 
-    pub(crate) fn body_size(&self, buffer: AppBuffer) -> Option<u64> {
-        let side = match buffer {
-            AppBuffer::HttpRequestBody => &self.request,
-            AppBuffer::HttpReplyBody => self.response()?,
-            _ => return None,
+    /// A file: the body, or one of its parts where those are told apart.
+    pub(crate) fn file(&self, dir: Direction, index: usize) -> Option<File<'_>> {
+        let side = match dir {
+            Direction::ToServer => &self.request,
+            Direction::ToClient => self.response()?,
         };
-        side.body.as_ref().map(|body| body.total())
+        let name = self.file_name(side);
+        if let Some(files) = side.headers.files() {
+            return files.get(index, name);
+        }
+        if index > 0 || !side.carries {
+            return None;
+        }
+        let body = side.body.as_deref();
+        let state = match (side.body_ended(), body.is_some_and(Body::is_cut)) {
+            (false, false) => FileState::Open,
+            (true, false) => FileState::Closed,
+            (_, true) => FileState::Truncated,
+        };
+        let size = body.map_or(side.length, Body::total);
+        let gaps = body.is_some_and(Body::has_gaps);
+        Some(File { name, size, state, gaps, digests: Digests::default() })
     }
 
     /// The name of what a body holds.
     fn file_name<'a>(&'a self, side: &'a Side) -> Option<&'a [u8]> {
-        let named = side.headers.get(name::CONTENT_DISPOSITION).and_then(file_name);
+        let named = side
+            .headers
+            .get(name::CONTENT_DISPOSITION)
+            .and_then(|value| value_param(value, b"filename"));
         let path = || {
             let uri = self.uri()?;
             uri.get(..memchr::memchr2(b'?', b'#', uri).unwrap_or(uri.len()))

@@ -6,6 +6,7 @@ mod asn1;
 mod base64;
 pub mod content;
 pub(crate) mod extra;
+mod files;
 pub mod header;
 mod numbers;
 pub(crate) mod scanned;
@@ -90,6 +91,8 @@ pub struct Match {
     pub tx: Option<u64>,
     /// In stream data.
     pub stream: bool,
+    /// In which of the transaction's files, where it is about one.
+    pub file: Option<u8>,
 }
 
 /// What detection works with; owned by a core, allocated once.
@@ -196,7 +199,7 @@ impl Tools {
                 && self.conditions(unit, signature, flow.as_deref())
                 && signature.header.iter().all(|test| unit.headers.holds(test))
             {
-                let hit = Match { number, tx: None, stream: false };
+                let hit = Match { number, tx: None, stream: false, file: None };
                 self.matched(unit, signature, flow.as_deref_mut(), hit);
             }
         }
@@ -274,7 +277,7 @@ impl Tools {
             let holds = self.packet_holds(unit, signature, flow.as_deref());
             self.profiler.verified(began, number, holds.is_some());
             if let Some(stream) = holds {
-                let hit = Match { number, tx: None, stream };
+                let hit = Match { number, tx: None, stream, file: None };
                 self.matched(unit, signature, flow.as_deref_mut(), hit);
             }
             if self.verifier.exceeded() != exceeded {

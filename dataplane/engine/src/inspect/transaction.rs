@@ -3,11 +3,11 @@
 
 use app::{EventSet, Looked, Tx, buffer_spec};
 use hyperscan::{Padded, Scratch};
-use rules::signature::{Buffer, BufferTests, Signature, Test};
+use rules::signature::{Buffer, BufferTests, Signature};
 use wire::Direction;
 
 use super::content::View;
-use super::{Match, Tools, Unit, session};
+use super::{Match, Tools, Unit, files, session};
 use crate::flow_state::FlowState;
 use crate::profile::Stage;
 use crate::snapshot::{Snapshot, app_buffer};
@@ -17,7 +17,7 @@ const OPEN_LIMIT: usize = 256;
 
 /// The answer to "does the signature match this transaction?".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
+pub(super) enum Answer {
     Yes,
     No,
     /// A buffer is not there yet.
@@ -170,13 +170,19 @@ impl Tools {
             let exceeded = self.verifier.exceeded();
             let mut held = waiting.iter().find(|w| w.0 == number).map_or(0, |&(_, held)| held);
             let began = self.profiler.now();
-            let answer = self.answer(unit, signature, flow, (tx, direction), &mut held);
+            let mut files = 0;
+            let answer =
+                self.answer(unit, signature, flow, (tx, direction), (&mut held, &mut files));
             self.profiler.verified(began, number, answer == Answer::Yes);
             match answer {
                 Answer::Yes => {
                     state.found_mut().matched[way].push(signature.sid);
-                    let hit = Match { number, tx: Some(id), stream: false };
+                    let mut files = files::each(files);
+                    let file = files.next();
+                    let hit = Match { number, tx: Some(id), stream: false, file };
                     self.matched(unit, signature, Some(flow), hit);
+                    // each file that fits is told of
+                    self.matches.extend(files.map(|at| Match { file: Some(at), ..hit }));
                 }
                 Answer::No => {}
                 Answer::Later if complete => {}
@@ -202,7 +208,7 @@ impl Tools {
         signature: &Signature,
         flow: &FlowState,
         (tx, direction): (&Tx, Direction),
-        held: &mut u64,
+        (held, files): (&mut u64, &mut u64),
     ) -> Answer {
         if !unit.headers.fit(signature) || !self.conditions(unit, signature, Some(flow)) {
             return Answer::No;
@@ -226,7 +232,7 @@ impl Tools {
         for (at, tests) in signature.buffers.iter().enumerate() {
             let passing = tests.buffer.is_body() || tests.buffer == Buffer::Payload;
             let bit = if passing { 1u64.checked_shl(at as u32).unwrap_or(0) } else { 0 };
-            if *held & bit != 0 {
+            if *held & bit != 0 || tests.buffer.is_of_file() {
                 continue;
             }
             match self.tests_on(unit, tests, tx, direction) {
@@ -235,7 +241,11 @@ impl Tools {
                 Answer::Later => later = true,
             }
         }
-        if later { Answer::Later } else { Answer::Yes }
+        match self.files(signature, tx, direction, files) {
+            Answer::No => Answer::No,
+            Answer::Yes if !later => Answer::Yes,
+            _ => Answer::Later,
+        }
     }
 
     fn tests_on(
@@ -261,16 +271,6 @@ impl Tools {
         };
         if buffer_spec(buffer).min_progress > tx.progress(direction) {
             return Answer::Later;
-        }
-        if tests.buffer == Buffer::FileSize {
-            if tx.progress(direction) <= buffer_spec(buffer).min_progress {
-                return Answer::Later;
-            }
-            let holds = |size| {
-                let holds = |test: &Test| matches!(test, Test::Size(wanted) if wanted.holds(size));
-                tests.tests.iter().all(holds)
-            };
-            return yes_no(tx.body_size(buffer).is_some_and(holds));
         }
         if buffer.is_body() {
             let ended = tx.progress(direction) > buffer_spec(buffer).min_progress;

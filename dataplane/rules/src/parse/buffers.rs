@@ -136,7 +136,7 @@ pub(crate) fn filestore(_: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), Stri
 }
 
 /// A test on what is transferred, whatever buffer is sticky.
-fn of_file(draft: &mut Draft<'_, '_>, buffer: Buffer, test: Test) -> Result<(), String> {
+pub(crate) fn of_file(draft: &mut Draft<'_, '_>, buffer: Buffer, test: Test) -> Result<(), String> {
     draft.need_buffer(buffer)?;
     let list = draft.open(buffer, &[]);
     draft.push_to(list, test);

@@ -108,7 +108,9 @@ fn is_relative(test: &Test) -> bool {
         Test::ByteExtract(extract) => extract.relative,
         Test::IsDataAt(test) => test.relative,
         Test::ByteMath(math) => math.relative,
-        Test::Base64(_) | Test::Asn1(_) | Test::Data(_) | Test::Size(_) => false,
+        Test::Base64(_) | Test::Asn1(_) | Test::Data(_) | Test::Size(_) | Test::FileHash(_) => {
+            false
+        }
     }
 }
 

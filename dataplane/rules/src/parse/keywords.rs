@@ -5,8 +5,8 @@ use super::names::nearest;
 use super::options::{Takes, Value};
 use super::text::shown;
 use super::{
-    app_event, asn1, base64, buffers, bytes, config, content, dataset, events, expression, flow,
-    meta, packet, shared, tag, tcp, threshold, tls, transforms,
+    app_event, asn1, base64, buffers, bytes, config, content, dataset, events, expression,
+    file_hashes, flow, meta, packet, shared, tag, tcp, threshold, tls, transforms,
 };
 use crate::signature::{Buffer, ChecksumOf, Transform};
 
@@ -173,6 +173,9 @@ const EVALUATED: &[Keyword] = &[
     keyword("fileext", Takes::QuotedOrNegated, Does::Run(buffers::fileext)),
     keyword("filesize", Takes::Plain, Does::Run(buffers::filesize)),
     keyword("filestore", Takes::MaybePlain, Does::Run(buffers::filestore)),
+    keyword("filemd5", Takes::MaybeQuotedOrNegated, Does::Run(file_hashes::md5)),
+    keyword("filesha1", Takes::MaybeQuotedOrNegated, Does::Run(file_hashes::sha1)),
+    keyword("filesha256", Takes::MaybeQuotedOrNegated, Does::Run(file_hashes::sha256)),
     keyword("file_data", Takes::Nothing, Does::Sticky(Buffer::FileData)),
     keyword("dns.query", Takes::Nothing, Does::Sticky(Buffer::DnsQuery)),
     keyword("dns_query", Takes::Nothing, Does::Sticky(Buffer::DnsQuery)),
@@ -344,6 +347,7 @@ pub fn buffer_name(buffer: Buffer) -> &'static str {
     EVALUATED.iter().find_map(sticky).unwrap_or(match buffer {
         Buffer::Base64Data => "base64_data",
         Buffer::FileSize => "filesize",
+        Buffer::FileHash => "filemd5, filesha1, filesha256",
         _ => "payload",
     })
 }

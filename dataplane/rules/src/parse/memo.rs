@@ -1,9 +1,11 @@
 //! What equal parts of many rules share: address sets, port sets, compiled expressions.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::signature::{AddressSet, PortSet};
+use crate::state::{HashKind, HashList};
 
 /// Kept while a rule set is read.
 #[derive(Debug, Default)]
@@ -11,11 +13,23 @@ pub(crate) struct Memo {
     addresses: HashMap<String, Result<AddressSet, String>>,
     ports: HashMap<String, Result<PortSet, String>>,
     expressions: HashMap<String, Arc<pcre2::Regex>>,
+    hash_lists: HashMap<(PathBuf, HashKind), Result<Arc<HashList>, String>>,
     /// Types of references that are not known, how often, and the first file with one.
     references: BTreeMap<String, (usize, String)>,
 }
 
 impl Memo {
+    /// The list of digests in a file, read once.
+    pub(crate) fn hash_list(
+        &mut self,
+        path: &Path,
+        kind: HashKind,
+        read: impl FnOnce() -> Result<HashList, String>,
+    ) -> Result<Arc<HashList>, String> {
+        let known = self.hash_lists.entry((path.to_owned(), kind));
+        known.or_insert_with(|| read().map(Arc::new)).clone()
+    }
+
     /// A reference in a file is of a type that is not known.
     pub(crate) fn unknown_reference(&mut self, kind: &str, file: &str) {
         let known = self.references.entry(kind.to_owned());

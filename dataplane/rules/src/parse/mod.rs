@@ -18,6 +18,7 @@ mod date;
 mod draft;
 mod events;
 mod expression;
+mod file_hashes;
 mod files;
 mod finish;
 mod flow;

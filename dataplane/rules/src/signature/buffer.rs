@@ -72,6 +72,8 @@ pub enum Buffer {
     FileName,
     /// `filesize`: no bytes, but how many there are of what is transferred, once all have come
     FileSize,
+    /// `filemd5`, `filesha1`, `filesha256`: no bytes, but the digest of what is transferred, once all has come
+    FileHash,
     /// `dns.query`, once per question
     DnsQuery,
     /// `tls.sni`
@@ -177,7 +179,8 @@ impl Buffer {
             | Self::HttpStart
             | Self::FileData
             | Self::FileName
-            | Self::FileSize => (&["http"], BOTH),
+            | Self::FileSize
+            | Self::FileHash => (&["http"], BOTH),
             Self::DnsQuery => (&["dns"], REQUEST),
             Self::TlsSni | Self::Ja3Hash | Self::Ja3String | Self::Ja4Hash => (&["tls"], REQUEST),
             Self::Ja3sHash | Self::Ja3sString => (&["tls"], RESPONSE),
@@ -210,12 +213,18 @@ impl Buffer {
 
     /// Is it about what is transferred, over whatever protocol?
     pub const fn is_file(self) -> bool {
-        matches!(self, Self::FileData | Self::FileName | Self::FileSize)
+        matches!(self, Self::FileData) || self.is_of_file()
+    }
+
+    /// Is it about one of several files, not their bytes? All of these that a rule asks for are looked
+    /// at file by file.
+    pub const fn is_of_file(self) -> bool {
+        matches!(self, Self::FileName | Self::FileSize | Self::FileHash)
     }
 
     /// Does it come bit by bit, to be looked at in windows?
     pub const fn is_body(self) -> bool {
-        matches!(self, Self::HttpRequestBody | Self::FileData | Self::FileSize)
+        matches!(self, Self::HttpRequestBody | Self::FileData | Self::FileSize | Self::FileHash)
     }
 
     /// Can a transaction have several of it, so that every use of it in a rule is looked for on

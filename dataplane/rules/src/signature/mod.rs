@@ -28,13 +28,16 @@ pub use net::{AddressSet, PortSet};
 pub use session::TransactionTest;
 pub use test::{
     Asn1, Asn1Start, Base64Decode, ByteExtract, ByteJump, ByteMath, ByteOperator, ByteTest,
-    Compare, Content, DataCommand, DataTest, Encoding, IsDataAt, MathOperator, Number, Pcre, Test,
+    Compare, Content, DataCommand, DataTest, Encoding, HashTest, IsDataAt, MathOperator, Number,
+    Pcre, Test,
 };
 pub use threshold::{
     AlertFilters, DetectionFilter, NewAction, RateFilter, SuppressTrack, Suppression, Threshold,
     ThresholdKind, Track,
 };
 pub use transform::{PcreTransform, Transform};
+
+use crate::state::HashList;
 
 /// The most variables that a rule sets (`byte_extract`, `byte_math`).
 pub const MAX_VARIABLES: usize = 16;
@@ -131,6 +134,15 @@ pub struct Signature {
 }
 
 impl Signature {
+    /// The lists of digests that it looks files up in.
+    pub fn hash_lists(&self) -> impl Iterator<Item = &Arc<HashList>> {
+        let hashes = self.buffers.iter().filter(|tests| tests.buffer == Buffer::FileHash);
+        hashes.flat_map(|tests| &tests.tests).filter_map(|test| match test {
+            Test::FileHash(test) => Some(&test.list),
+            _ => None,
+        })
+    }
+
     /// Does it ask for an event of a transaction?
     pub fn has_transaction_event(&self) -> bool {
         self.events.iter().any(|event| event.proto() != app::AppProto::Unknown)

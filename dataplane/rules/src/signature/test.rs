@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::state::Dataset;
+use crate::state::{Dataset, HashList};
 
 /// One test on a buffer.
 #[derive(Debug, Clone)]
@@ -30,6 +30,17 @@ pub enum Test {
     Data(DataTest),
     /// `bsize`; and `urilen` (on `http.uri`, or `http.uri.raw` with `raw`)
     Size(Compare<u64>),
+    /// `filemd5`, `filesha1`, `filesha256`
+    FileHash(HashTest),
+}
+
+/// A digest in a list.
+#[derive(Debug, Clone)]
+pub struct HashTest {
+    /// The list; says which digest.
+    pub list: Arc<HashList>,
+    /// `!`: in none of it.
+    pub negated: bool,
 }
 
 /// A number written in a rule, or a `byte_extract` variable's slot.

@@ -7,6 +7,7 @@
 mod bits;
 mod dataset;
 mod dataset_file;
+mod hash_list;
 mod paths;
 mod reputation;
 mod tags;
@@ -15,6 +16,7 @@ pub use bits::{BitTable, Owner};
 pub use dataset::{DataKind, Dataset};
 pub use dataset_file::Datasets;
 pub(crate) use dataset_file::Wanted;
+pub use hash_list::{HashKind, HashList};
 pub use paths::DataPaths;
 pub use reputation::{Reputation, ReputationError};
 pub use tags::{TagTable, Tags};

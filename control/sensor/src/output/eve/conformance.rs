@@ -7,9 +7,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use app::{
-    AppProto, CertificateSummary, DnsQuestion, DnsSummary, HttpSummary, TlsSummary, TxSummary,
+    AppProto, CertificateSummary, Digests, DnsQuestion, DnsSummary, FileState, HttpSummary,
+    TlsSummary, TxSummary,
 };
-use engine::alert::FlowSummary;
+use engine::alert::{FileSummary, FlowSummary};
 use engine::scope::Scope;
 use rules::signature::Class;
 use serde::Deserialize;
@@ -118,6 +119,20 @@ fn summary(line: &Value) -> Option<TxSummary> {
     })
 }
 
+fn file(told: &Value) -> FileSummary {
+    FileSummary {
+        name: text(&told["filename"]),
+        size: number(&told["size"]).expect("a size"),
+        state: match told["state"].as_str() {
+            Some("CLOSED") => FileState::Closed,
+            Some("TRUNCATED") => FileState::Truncated,
+            _ => FileState::Open,
+        },
+        gaps: told["gaps"] == true,
+        digests: Digests::default(),
+    }
+}
+
 fn certificate(told: &Value) -> Option<CertificateSummary> {
     let text = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
     let moment = |name: &str| {
@@ -186,6 +201,7 @@ fn alert(line: &Value) -> Alert {
             None => None,
         },
         summary: summary(line).map(Box::new),
+        files: line["files"].as_array().into_iter().flatten().map(file).collect(),
         flow: flow.is_object().then(|| {
             let n = |name: &str| flow[name].as_u64().unwrap_or(0);
             let port = |name: &str| number(&flow[name]).unwrap_or(0);
@@ -219,7 +235,6 @@ fn lines_are_those_of_suricata_byte_for_byte() {
     let theirs_alone = [
         "metadata",
         "tx_guessed",
-        "files",
         "tunnel",
         "app_proto_tc",
         "app_proto_ts",

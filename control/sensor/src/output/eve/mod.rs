@@ -21,7 +21,7 @@ use super::names::Identity;
 use community_id::CommunityId;
 use proto_names::ProtoName;
 use record::{
-    AlertObject, Application, Bytes, Common, End, Flow, Kubernetes, Record, Resources,
+    AlertObject, Application, Bytes, Common, End, File, Flow, Kubernetes, Record, Resources,
     TaggedPacket, Tunnel, Who,
 };
 pub use stats::Stats;
@@ -165,6 +165,11 @@ impl EveFormat {
             http: application.http,
             dns: application.dns,
             tls: application.tls,
+            files: alert
+                .files
+                .iter()
+                .map(|file| File::of(file, alert.tx_id.unwrap_or(0)))
+                .collect(),
             app_proto: alert.app_proto.map(|proto| proto.name()),
             direction: alert.direction.map(|direction| match direction {
                 Direction::ToServer => "to_server",

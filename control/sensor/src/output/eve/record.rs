@@ -3,8 +3,8 @@
 
 use std::net::IpAddr;
 
-use app::TxSummary;
-use engine::alert::FlowSummary;
+use app::{FileState, TxSummary};
+use engine::alert::{FileSummary, FlowSummary};
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::community_id::CommunityId;
 use super::dns::Dns;
 use super::proto_names::ProtoName;
-use super::text::{Address, Base64, Printable, Time};
+use super::text::{Address, Base64, Hex, Printable, Time};
 use super::tls::Tls;
 use crate::output::names::{Identity, Named};
 
@@ -93,6 +93,8 @@ pub(crate) struct Record<'a> {
     pub(crate) dns: Option<Dns<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) files: Vec<File<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) app_proto: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -229,6 +231,43 @@ pub(crate) struct Http<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     redirect: Option<&'a str>,
     length: u64,
+}
+
+/// One of `files`.
+#[derive(Serialize)]
+pub(crate) struct File<'a> {
+    filename: &'a str,
+    gaps: bool,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    md5: Option<Hex<16>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha1: Option<Hex<20>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<Hex<32>>,
+    stored: bool,
+    size: u64,
+    tx_id: u64,
+}
+
+impl<'a> File<'a> {
+    pub(crate) fn of(file: &'a FileSummary, tx_id: u64) -> Self {
+        Self {
+            filename: file.name.as_deref().unwrap_or_default(),
+            gaps: file.gaps,
+            state: match file.state {
+                FileState::Open => "UNKNOWN",
+                FileState::Closed => "CLOSED",
+                FileState::Truncated => "TRUNCATED",
+            },
+            md5: file.digests.md5.map(Hex),
+            sha1: file.digests.sha1.map(Hex),
+            sha256: file.digests.sha256.map(Hex),
+            stored: false,
+            size: file.size,
+            tx_id,
+        }
+    }
 }
 
 /// `flow`, as it stood at the alert.

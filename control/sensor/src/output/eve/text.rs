@@ -19,7 +19,7 @@ macro_rules! serialize_as_text {
     )*};
 }
 
-serialize_as_text!(Time, Address, Base64<'_>, Printable<'_>);
+serialize_as_text!(Time, Address, Base64<'_>, Printable<'_>, Hex<16>, Hex<20>, Hex<32>);
 
 /// Nanoseconds since 1970 as `2023-11-14T22:13:24.650161+0000`: microseconds, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,16 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let day_of_month = day_of_year - (153 * shifted_month + 2) / 5 + 1;
     let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
     (era * 400 + year + u64::from(month <= 2), month, day_of_month)
+}
+
+/// Bytes as hexadecimal digits in lower case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hex<const N: usize>(pub(crate) [u8; N]);
+
+impl<const N: usize> fmt::Display for Hex<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
 }
 
 /// An address as EVE has it: IPv6 with all its digits.
