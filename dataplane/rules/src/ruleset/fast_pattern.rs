@@ -1,7 +1,7 @@
 //! Chooses the content of a signature that the prefilter looks for: the one marked
 //! `fast_pattern`, otherwise the rarest that is not negated.
 
-use super::rarity::best_slice;
+use super::rarity::{best_slice, narrowed};
 use crate::signature::{Buffer, BufferTests, Content, FastPattern, Kind, Number, Signature, Test};
 
 /// A raw payload content worth this much (in eighths of a bit) is taken before one in a header:
@@ -99,7 +99,8 @@ fn chosen(signature: &Signature) -> Option<FastPattern> {
         && let Some((bytes, nocase)) = bytes(signature)
     {
         let (slice, _) = best_slice(bytes, nocase);
-        return Some(FastPattern { start: fast.start + slice.start, len: slice.len(), ..fast });
+        let fast = FastPattern { start: fast.start + slice.start, len: slice.len(), ..fast };
+        return Some(narrow(signature, fast));
     }
 
     let mut best: Option<((bool, bool, u32), FastPattern)> = None;
@@ -122,7 +123,21 @@ fn chosen(signature: &Signature) -> Option<FastPattern> {
             }
         }
     }
-    best.map(|(_, fast)| fast)
+    best.map(|(_, fast)| narrow(signature, fast))
+}
+
+/// In bodies, the part of the slice that is cheapest to look for.
+fn narrow(signature: &Signature, fast: FastPattern) -> FastPattern {
+    let is_body = signature.buffers.get(fast.buffer).is_some_and(|tests| tests.buffer.is_body());
+    let found =
+        content(signature, fast.buffer, fast.test).filter(|_| is_body).and_then(|content| {
+            let slice = content.pattern.get(fast.start..fast.start.checked_add(fast.len)?)?;
+            Some(narrowed(slice, content.nocase))
+        });
+    match found {
+        Some(part) => FastPattern { start: fast.start + part.start, len: part.len(), ..fast },
+        None => fast,
+    }
 }
 
 /// How good a content is as fast pattern; the greatest wins.

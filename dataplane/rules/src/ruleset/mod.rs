@@ -17,6 +17,7 @@ mod interval;
 mod ip_only;
 mod members;
 mod order;
+pub mod pairs;
 mod ports;
 mod prefilter;
 mod rarity;
