@@ -8,6 +8,7 @@ pub mod content;
 pub(crate) mod extra;
 mod files;
 pub mod header;
+mod memo;
 mod numbers;
 pub(crate) mod scanned;
 mod session;
@@ -23,6 +24,7 @@ use wire::{Direction, Nanos, Transport, flag};
 use self::aside::Aside;
 use self::content::{Verifier, View};
 use self::header::Headers;
+use self::memo::Memo;
 use self::transform::Transformer;
 use crate::counters::AsideNote;
 use crate::flow_state::FlowState;
@@ -101,6 +103,7 @@ pub struct Tools {
     verifier: Verifier,
     transformer: Transformer,
     aside: Aside,
+    memo: Memo,
     queue: MatchQueue,
     candidates: Vec<u32>,
     /// Candidates in a stream whose window is not there yet.
@@ -123,6 +126,7 @@ impl Tools {
             verifier: Verifier::new()?,
             transformer: Transformer::new()?,
             aside: Aside::default(),
+            memo: Memo::default(),
             queue: MatchQueue::growing(4096, QUEUE_LIMIT),
             candidates: Vec::with_capacity(4096),
             ahead: Vec::with_capacity(64),

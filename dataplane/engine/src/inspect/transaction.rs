@@ -3,10 +3,12 @@
 
 use app::{EventSet, Looked, Tx, buffer_spec};
 use hyperscan::{Padded, Scratch};
+use rules::ruleset::TransactionList;
 use rules::signature::{Buffer, BufferTests, Signature};
 use wire::Direction;
 
 use super::content::View;
+use super::memo::Look;
 use super::{Match, Tools, Unit, files, session};
 use crate::flow_state::FlowState;
 use crate::profile::Stage;
@@ -110,8 +112,8 @@ impl Tools {
             candidates.extend(new.map(|&(_, number)| number));
         }
         self.profiler.enter(Stage::Scan);
-        for &(list, buffer, needed) in &plan.lists {
-            let Some(list) = snapshot.rules.transaction_lists().get(list) else { continue };
+        for &(at, buffer, needed) in &plan.lists {
+            let Some(list) = snapshot.rules.transaction_lists().get(at) else { continue };
             if needed > progress {
                 continue;
             }
@@ -145,13 +147,7 @@ impl Tools {
             let mut instance = 0;
             while let Some(bytes) = tx.buffer(buffer, instance) {
                 instance += 1;
-                self.transformer.apply(bytes, &list.transforms, &mut self.spare);
-                let spare = self.spare.as_padded();
-                let (began, before) = (self.profiler.now(), candidates.len());
-                let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, &mut candidates);
-                self.scan_errors += u64::from(scanned.is_err());
-                let found = candidates.len() - before;
-                self.profiler.scanned(began, list.prefilter.number(), spare.len(), found);
+                self.short(list, (snapshot.generation, at), bytes, scratch, &mut candidates);
             }
         }
         self.profiler.enter(Stage::Verify);
@@ -200,6 +196,34 @@ impl Tools {
         self.candidates = candidates;
         state.inspected[way] = progress.saturating_add(1);
         state.done[way] = complete;
+    }
+
+    /// Looks for the list's patterns in a buffer that is there as a whole, if that was not done before.
+    fn short(
+        &mut self,
+        list: &TransactionList,
+        (generation, at): (u64, usize),
+        bytes: &[u8],
+        scratch: &mut Scratch,
+        candidates: &mut Vec<u32>,
+    ) {
+        if list.transforms.is_empty() && list.prefilter.finds_none_in(bytes.len()) {
+            return;
+        }
+        let look = self.memo.look(generation, at, bytes, candidates);
+        if look == Look::Known {
+            return;
+        }
+        self.transformer.apply(bytes, &list.transforms, &mut self.spare);
+        let spare = self.spare.as_padded();
+        let (began, before) = (self.profiler.now(), candidates.len());
+        let scanned = list.prefilter.scan(spare, scratch, &mut self.queue, candidates);
+        self.scan_errors += u64::from(scanned.is_err());
+        let found = candidates.get(before..).unwrap_or_default();
+        self.profiler.scanned(began, list.prefilter.number(), spare.len(), found.len());
+        if let (Look::New(place), Ok(())) = (look, scanned) {
+            self.memo.learn(place, (generation, at), bytes, found);
+        }
     }
 
     fn answer(

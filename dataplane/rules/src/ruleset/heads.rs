@@ -152,6 +152,12 @@ impl Heads {
         }
     }
 
+    /// Whether there are none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// Appends the signatures whose pattern stands where it has to, counted from the first byte of
     /// `data`.
     #[inline]

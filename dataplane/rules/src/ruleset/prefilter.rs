@@ -71,6 +71,12 @@ impl Prefilter {
         self.scan_on(data, scratch, queue, out)
     }
 
+    /// Whether no pattern is so short that it could stand in so many bytes: a scan would find nothing.
+    #[inline]
+    pub fn finds_none_in(&self, len: usize) -> bool {
+        self.heads.is_empty() && (self.database.is_none() || len < self.members.min_len())
+    }
+
     /// The part of [`Self::scan`] for patterns that have one place only: `data` must begin where the
     /// buffer or stream does.
     #[inline]
