@@ -34,6 +34,13 @@ def main() -> int:
     for subnet, sids in raised.items():
         problems.append(f"alerts of nobody's subnet {subnet}: {sorted(sids)}")
 
+    # What cannot be looked into is told by the pair of nodes that it goes between.
+    encrypted = any(envelope.startswith("wireguard=") for envelope in envelopes)
+    wanted = [("10.70.0.1", "10.70.0.2", "WireGuard")] if encrypted else []
+    opaque = [(pair["first"], pair["second"], pair["kind"]) for pair in ledger["opaque"]]
+    if opaque != wanted or not all(pair["packets"] > 0 for pair in ledger["opaque"]):
+        problems.append(f"opaque is to be {wanted}: {ledger['opaque']}")
+
     port = ledger["ports"][0]
     for queue in port["queues"]:
         into = queue["received"] + queue["handed_in"]
