@@ -127,11 +127,11 @@ fn idles(sensor: &Sensor) {
 }
 
 /// Writes the configuration of a sensor on this device.
-fn configure(folder: &Path, device: &str) {
+fn configure(folder: &Path, device: &str, queues: u16) {
     let sources = ["resources", "rules"].map(|it| repository("deploy/examples").join(it));
     let text = format!(
         "[sensor]\nnode = \"node-a\"\ngrace = \"50ms\"\n\
-         [[ports]]\ndevice = \"{device}\"\nmtu = 1600\nidle = \"interrupt\"\n\
+         [[ports]]\ndevice = \"{device}\"\nqueues = {queues}\nmtu = 1600\nidle = \"interrupt\"\n\
          [source]\ndirectory = \"{}\"\n[rules]\npaths = [\"{}\"]\ncache = \"off\"\n\
          [outputs]\ndirectory = \"{}\"\n[memory]\nhugepages = \"no\"\n",
         sources[0].display(),
@@ -161,13 +161,18 @@ fn reckon(sensor: &Sensor, examples: &[&Example]) -> Value {
 /// The example through a port to which another process connects, which it does twice: what came of it, and
 /// what was said.
 #[track_caller]
-fn the_example_comes_through(port: &str, arguments: &str, peer: &str) -> (Value, String) {
+fn the_example_comes_through(
+    port: &str,
+    arguments: &str,
+    peer: &str,
+    queues: u16,
+) -> (Value, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |below: &str| folder.path().join(below);
     let socket = at("switch.sock").display().to_string();
     let example = Example::new(1).expect("an example");
     write_capture(&at("example.pcap"), &example.packets);
-    configure(folder.path(), &format!("{port},{}", arguments.replace("SOCKET", &socket)));
+    configure(folder.path(), &format!("{port},{}", arguments.replace("SOCKET", &socket)), queues);
     let mut sensor = Sensor::start_by(Command::new(common::binary()), folder.path(), port, |_| {});
     sensor.wait("word that nothing is connected", |it| says_down(it, port));
 
@@ -207,6 +212,7 @@ fn what_comes_by_memif_is_inspected() {
         "net_memif0",
         "role=server,socket=SOCKET",
         "net_memif0,role=client,socket=SOCKET,rsize=12",
+        1,
     );
     assert_eq!(port["driver"], "net_memif");
     assert_eq!(port["nic"]["imissed"], Value::Null, "it tells no losses, and has none to tell");
@@ -223,9 +229,28 @@ fn what_comes_by_vhost_is_inspected() {
         "net_vhost0",
         "iface=SOCKET",
         "net_virtio_user0,path=SOCKET,queue_size=1024",
+        1,
     );
     assert_eq!(port["driver"], "net_vhost");
     assert!(!said.contains("wait for no interrupt"), "{said}");
+}
+
+#[test]
+fn cores_that_wait_for_interrupts_take_what_others_hand_over() {
+    let _turn = turn();
+    if !can_run("net_vhost") || !can_run("net_virtio") || !can_run("net_pcap") {
+        return;
+    }
+    // The other end sends by one queue: half of the flows are the other core's.
+    let (port, said) = the_example_comes_through(
+        "net_vhost0",
+        "iface=SOCKET,queues=2",
+        "net_virtio_user0,path=SOCKET,queue_size=1024,queues=2",
+        2,
+    );
+    assert!(!said.contains("wait for no interrupt"), "{said}");
+    let count = |queue: usize, what: &str| port["queues"][queue][what].as_u64().unwrap_or(0);
+    assert!(count(0, "received") > 0 && count(1, "handed_in") > 0, "{port}");
 }
 
 #[test]
@@ -243,7 +268,7 @@ fn what_comes_by_a_switchs_vhost_user_port_is_inspected() {
     let device = format!("net_vhost0,iface={socket}");
     let mut switch = Peer::start(folder.path(), &at("example.pcap"), &device);
     let port = "net_virtio_user0";
-    configure(folder.path(), &format!("{port},path={socket},queue_size=1024"));
+    configure(folder.path(), &format!("{port},path={socket},queue_size=1024"), 1);
     let mut sensor = Sensor::start_by(Command::new(common::binary()), folder.path(), port, |_| {});
     sensor.wait("the link", |it| it.said().contains("link up"));
     idles(&sensor);

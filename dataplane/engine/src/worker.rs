@@ -80,8 +80,7 @@ pub enum Idle {
     Poll,
     /// It sleeps between polls, longer and longer up to this: shorter than its queue takes to fill.
     Sleep(Duration),
-    /// It waits for the queue's interrupt, at most a few milliseconds; without interrupts, or with
-    /// other workers who may hand something over, it sleeps.
+    /// It waits for the queue's interrupt, at most a few milliseconds; without interrupts it sleeps.
     Interrupt(Duration),
 }
 
@@ -90,6 +89,9 @@ const IDLE_POLLS: u32 = 2000;
 
 /// The longest wait for an interrupt: what is not a packet (a generation, the end) must not wait.
 const INTERRUPT_MS: u16 = 10;
+
+/// The same where other workers may hand something over, of which no interrupt tells: it waits in a ring.
+const INTERRUPT_MS_WITH_PEERS: u16 = 1;
 
 /// Everything a worker is handed.
 #[derive(Debug)]
@@ -324,9 +326,11 @@ impl Loop<'_> {
             Idle::Poll => return,
             Idle::Sleep(longest) => longest,
             Idle::Interrupt(longest) => {
-                if self.exchange.peers() == 0
-                    && self.config.queue.as_mut().is_some_and(|queue| queue.wait(INTERRUPT_MS))
-                {
+                let wait = match self.exchange.peers() {
+                    0 => INTERRUPT_MS,
+                    _ => INTERRUPT_MS_WITH_PEERS,
+                };
+                if self.config.queue.as_mut().is_some_and(|queue| queue.wait(wait)) {
                     return;
                 }
                 longest

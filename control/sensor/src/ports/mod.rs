@@ -112,7 +112,7 @@ fn open_one(
     };
     tell(&facts, &port, &cpus, &helpers);
     if settings.idle == IdleSetting::Interrupt {
-        tell_idle(&facts, &port, all);
+        tell_idle(&facts, &port);
     }
     let queues = port.rx_queues().into_iter().zip(cpus).collect();
     let idle = idle(settings, plan, u32::from(settings.descriptors));
@@ -163,18 +163,14 @@ fn tell(facts: &PortFacts, port: &Port, cpus: &[Option<usize>], helpers: &[Optio
 }
 
 /// Says where a core that is to wait for interrupts cannot.
-fn tell_idle(facts: &PortFacts, port: &Port, workers: usize) {
-    let why = if !port.has_interrupts() {
-        format!("{} has none for receive queues", facts.driver)
-    } else if workers > 1 {
-        "cores hand packets over to each other, of which no interrupt tells".to_owned()
-    } else {
-        return;
-    };
-    tracing::warn!(
-        "{}: its cores sleep for moments while nothing comes, and wait for no interrupt: {why}",
-        facts.name
-    );
+fn tell_idle(facts: &PortFacts, port: &Port) {
+    if !port.has_interrupts() {
+        tracing::warn!(
+            "{}: its cores sleep for moments while nothing comes, and wait for no interrupt: {} has none for receive queues",
+            facts.name,
+            facts.driver
+        );
+    }
 }
 
 /// The pool of a port, on its NUMA node where DPDK has memory there.
