@@ -1,5 +1,11 @@
 //! What the decoder looks into, and what it insists on.
 
+/// VXLAN-GPE's destination port.
+pub(crate) const VXLAN_GPE: u16 = 4790;
+
+/// L2TP's port.
+pub(crate) const L2TP: u16 = 1701;
+
 /// Settings of the decoder. The default follows Suricata's and Calico's defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

@@ -175,11 +175,15 @@ fn unwrap(
     budget: &mut u8,
     extent: Extent,
 ) -> Result<(), Reject> {
-    let mut noted = EventSet::EMPTY;
-    while let Some(entry) = tunnel::entry(bytes, into, config, &mut noted) {
+    loop {
+        let protocol = into.inner().protocol;
+        let envelope = (&into.transport, into.payload, protocol);
+        let Some(entry) = tunnel::entry(bytes, envelope, config, &mut into.events) else { break };
         let mut tags = Tags::default();
-        into.events.extend(std::mem::take(&mut noted));
-        let carrier = std::mem::take(&mut into.events);
+        let carrier = into.events;
+        if !carrier.is_empty() {
+            into.events = EventSet::EMPTY;
+        }
         let content = bytes.get(..entry.end).unwrap_or(&[]);
         for id in entry.id.vlan.iter().take(usize::from(entry.id.vlan_count)) {
             tags.push(*id);
@@ -190,7 +194,9 @@ fn unwrap(
                 into.tunnel = TunnelId { outer, ..entry.id };
                 into.tunnel.vlan = [tags.vlan[0], tags.vlan[1]];
                 into.tunnel.vlan_count = tags.count.min(2);
-                into.outer_events.extend(carrier);
+                if !carrier.is_empty() {
+                    into.outer_events.extend(carrier);
+                }
             }
             Err(Reject::Malformed(MalformedKind::TooDeep)) => {
                 into.events.extend(carrier);
@@ -207,7 +213,6 @@ fn unwrap(
             }
         }
     }
-    into.events.extend(noted);
     Ok(())
 }
 
@@ -231,18 +236,17 @@ fn packet(
         return Err(MalformedKind::TooDeep.into());
     };
     let found = match version {
-        4 => ip::parse_v4(bytes, at, extent, events)?,
-        6 => ip::parse_v6(bytes, at, extent, events)?,
+        4 => ip::parse_v4(bytes, at, extent, slot, events)?,
+        6 => ip::parse_v6(bytes, at, extent, slot, events)?,
         _ => {
             events.insert(Event::IprawInvalidIpVersion);
             return Err(MalformedKind::IpVersion.into());
         }
     };
-    *slot = found.layer;
     if let Some(kind) = found.refused {
         return Err(kind.into());
     }
-    let layer = &found.layer;
+    let layer = &*found.layer;
     let flags = (into.flags & !flag::OF_LAYER) | found.flags | tags.flags;
     let (start, end) = (layer.payload as usize, layer.end as usize);
     if found.fragment.is_some() {

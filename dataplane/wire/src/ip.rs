@@ -36,9 +36,9 @@ pub(crate) enum Extent {
     Whole,
 }
 
-/// What a header says beside its layer.
-pub(crate) struct Found {
-    pub(crate) layer: IpLayer,
+/// What a header says.
+pub(crate) struct Found<'a> {
+    pub(crate) layer: &'a mut IpLayer,
     pub(crate) fragment: Option<Fragment>,
     /// To be set in [`crate::Decoded::flags`].
     pub(crate) flags: u32,
@@ -46,14 +46,15 @@ pub(crate) struct Found {
     pub(crate) refused: Option<MalformedKind>,
 }
 
-/// Reads an IPv4 header at `at`.
+/// Reads an IPv4 header at `at` into `layer`, which an error leaves as it was.
 #[inline]
-pub(crate) fn parse_v4(
+pub(crate) fn parse_v4<'a>(
     bytes: &[u8],
     at: usize,
     extent: Extent,
+    layer: &'a mut IpLayer,
     events: &mut EventSet,
-) -> Result<Found, MalformedKind> {
+) -> Result<Found<'a>, MalformedKind> {
     let mut refuse = |event, kind| {
         events.insert(event);
         Err(kind)
@@ -85,36 +86,45 @@ pub(crate) fn parse_v4(
         return refuse(Event::Ipv4TruncPkt, MalformedKind::Truncated);
     }
     let end = at + total;
-    let mut layer = IpLayer {
+    let mut flags = if total < captured { flag::TRAILER } else { 0 };
+    if is_cut {
+        flags |= flag::TRUNCATED;
+        events.insert(Event::Ipv4TruncPkt);
+    }
+    let mut options = 0;
+    if header_len > 20 {
+        let bytes = bytes.get(at + 20..at + header_len).unwrap_or(&[]);
+        let (found, more) = ip_options::parse(bytes, events);
+        options = found;
+        flags |= flag::IPV4_OPTIONS | more;
+    }
+    let (mut protocol, mut payload) = (head[9], at + header_len);
+    // More fragments, or an offset.
+    let is_fragment = field & 0x3fff != 0;
+    if protocol == AUTHENTICATION && !is_fragment {
+        // RFC 4302: authenticated, not encrypted, so what it covers can be inspected.
+        (protocol, payload) = ipv6_ext::authentication(bytes, payload, end)?;
+        flags |= flag::EXTENSIONS;
+    }
+    *layer = IpLayer {
         src: IpAddr::V4(Ipv4Addr::new(head[12], head[13], head[14], head[15])),
         dst: IpAddr::V4(Ipv4Addr::new(head[16], head[17], head[18], head[19])),
         version: 4,
-        protocol: head[9],
+        protocol,
         ttl: head[8],
         tos: head[1],
         id: u32::from(u16::from_be_bytes([head[4], head[5]])),
         flow_label: 0,
         header: at as u32,
         header_len: header_len as u16,
-        options: 0,
-        payload: (at + header_len) as u32,
+        options,
+        payload: payload as u32,
         end: end as u32,
         fragment_bits: (field >> 13) as u8,
         fragment_offset: field & 0x1fff,
     };
-    let mut flags = if total < captured { flag::TRAILER } else { 0 };
-    if is_cut {
-        flags |= flag::TRUNCATED;
-        events.insert(Event::Ipv4TruncPkt);
-    }
-    if header_len > 20 {
-        let options = bytes.get(at + 20..at + header_len).unwrap_or(&[]);
-        let (found, more) = ip_options::parse(options, events);
-        layer.options = found;
-        flags |= flag::IPV4_OPTIONS | more;
-    }
     let mut fragment = None;
-    if layer.mf() || layer.fragment_offset != 0 {
+    if is_fragment {
         let offset = u32::from(layer.fragment_offset) * 8;
         if offset as usize + (total - header_len) > usize::from(u16::MAX) {
             events.insert(Event::Ipv4FragPktTooLarge);
@@ -129,24 +139,19 @@ pub(crate) fn parse_v4(
             unfragmentable_end: layer.payload,
             protocol_at: (at + 9) as u32,
         });
-    } else if layer.protocol == AUTHENTICATION {
-        // RFC 4302: authenticated, not encrypted, so what it covers can be inspected.
-        let (next, after) = ipv6_ext::authentication(bytes, at + header_len, end)?;
-        layer.protocol = next;
-        layer.payload = after as u32;
-        flags |= flag::EXTENSIONS;
     }
     Ok(Found { layer, fragment, flags, refused: None })
 }
 
-/// Reads an IPv6 header at `at` and the extension headers after it.
+/// Reads an IPv6 header at `at` and the extension headers after it, as [`parse_v4`] does.
 #[inline]
-pub(crate) fn parse_v6(
+pub(crate) fn parse_v6<'a>(
     bytes: &[u8],
     at: usize,
     extent: Extent,
+    layer: &'a mut IpLayer,
     events: &mut EventSet,
-) -> Result<Found, MalformedKind> {
+) -> Result<Found<'a>, MalformedKind> {
     let mut refuse = |event, kind| {
         events.insert(event);
         Err(kind)
@@ -173,7 +178,7 @@ pub(crate) fn parse_v6(
     }
     let end = at + total;
     let word = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
-    let layer = IpLayer {
+    *layer = IpLayer {
         src: address_v6(&head, 8),
         dst: address_v6(&head, 24),
         version: 6,
@@ -223,13 +228,16 @@ pub(crate) fn parse_quoted(bytes: &[u8], at: usize, version: u8) -> Option<IpLay
     let quoted = bytes.get(at..)?;
     // What is odd about the quoted packet was told when it came by itself.
     let events = &mut EventSet::EMPTY.clone();
+    let (mut layer, extent) = (IpLayer::EMPTY, Extent::Whole);
     let found = match version {
         // The lengths are the original's: what is there is what there is.
-        4 if bytes::u16_at(quoted, 6)? & 0x1fff == 0 => parse_v4(bytes, at, Extent::Whole, events),
-        6 => parse_v6(bytes, at, Extent::Whole, events),
+        4 if bytes::u16_at(quoted, 6)? & 0x1fff == 0 => {
+            parse_v4(bytes, at, extent, &mut layer, events)
+        }
+        6 => parse_v6(bytes, at, extent, &mut layer, events),
         _ => return None,
     };
-    let Found { layer, fragment, refused, .. } = found.ok()?;
+    let Found { fragment, refused, .. } = found.ok()?;
     (refused.is_none() && fragment.is_none_or(|fragment| fragment.offset == 0)).then_some(layer)
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn parse(
     bytes: &[u8],
     header: usize,
     end: usize,
-    found: &mut Found,
+    found: &mut Found<'_>,
     events: &mut EventSet,
 ) -> Result<(), MalformedKind> {
     let done = walk(bytes, header, end, found, events);
@@ -69,7 +69,7 @@ fn walk(
     bytes: &[u8],
     header: usize,
     end: usize,
-    found: &mut Found,
+    found: &mut Found<'_>,
     events: &mut EventSet,
 ) -> Result<(), MalformedKind> {
     let cut = MalformedKind::ExtensionHeader;
@@ -139,7 +139,7 @@ fn fragment(
     at: usize,
     end: usize,
     protocol_at: usize,
-    found: &mut Found,
+    found: &mut Found<'_>,
     events: &mut EventSet,
 ) -> Result<(), MalformedKind> {
     let offset = u32::from(field & 0xfff8);

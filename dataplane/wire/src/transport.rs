@@ -355,6 +355,7 @@ pub(crate) fn parse(
             }
             whole(Transport::None, 0)
         }
+        (ip::GRE | ip::IPV4 | ip::IPV6, 4) => whole(Transport::Other, 0),
         _ => {
             other(version, protocol, end - at, events);
             whole(Transport::Other, 0)

@@ -6,7 +6,7 @@ mod tests;
 mod udp;
 
 use crate::link::Step;
-use crate::{Config, Decoded, EventSet, Transport, ip};
+use crate::{Config, EventSet, Span, Transport, ip};
 
 /// What kind of tunnel an inner packet was in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -102,20 +102,21 @@ impl Entry {
     }
 }
 
-/// The tunnel that the decoded packet is the envelope of, if it is one.
+/// The tunnel that a packet is the envelope of, if it is one: by its transport, its payload and its IP
+/// protocol.
 #[inline]
 pub(crate) fn entry(
     bytes: &[u8],
-    packet: &Decoded,
+    (transport, payload, protocol): (&Transport, Span, u8),
     config: &Config,
     events: &mut EventSet,
 ) -> Option<Entry> {
-    match packet.transport {
+    match transport {
         Transport::Tcp(_) => None,
-        Transport::Udp(udp) => udp::entry(bytes, packet, &udp, config),
+        Transport::Udp(udp) => udp::entry(bytes, payload, udp, config),
         Transport::Other => {
-            let (at, end) = (packet.payload.start as usize, packet.payload.end as usize);
-            match packet.inner().protocol {
+            let (at, end) = (payload.start as usize, payload.end as usize);
+            match protocol {
                 ip::IPV4 if config.ip_in_ip => {
                     Some(Entry::new(TunnelKind::Ipip, 0, Step::Ipv4, at, end))
                 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::builder::{self, Ip, Tcp};
 use crate::decoded::flag;
-use crate::{LinkType, MAX_IP_LAYERS, MalformedKind, Reject, decode};
+use crate::{Decoded, LinkType, MAX_IP_LAYERS, MalformedKind, Reject, decode};
 
 fn outer() -> Ip {
     Ip::new("192.168.0.1", "192.168.0.2")

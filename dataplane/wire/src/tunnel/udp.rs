@@ -1,14 +1,15 @@
 //! Tunnels over UDP: VXLAN, VXLAN-GPE, GENEVE, TZSP, L2TP, Teredo.
 
 use super::{Entry, TunnelKind};
+use crate::config::{L2TP, VXLAN_GPE};
 use crate::link::Step;
-use crate::{Config, Decoded, Udp, bytes};
+use crate::{Config, Span, Udp, bytes};
 
 /// The tunnels that UDP ports tell.
 #[inline]
-pub(super) fn entry(bytes: &[u8], packet: &Decoded, udp: &Udp, config: &Config) -> Option<Entry> {
+pub(super) fn entry(bytes: &[u8], payload: Span, udp: &Udp, config: &Config) -> Option<Entry> {
     let port = udp.dst_port;
-    let (at, end) = (packet.payload.start as usize, packet.payload.end as usize);
+    let (at, end) = (payload.start as usize, payload.end as usize);
     if config.vxlan && config.vxlan_ports.contains(&port) {
         let head: [u8; 8] = bytes::array_at(bytes.get(..end)?, at)?;
         return (head[0] & 0x08 != 0)
@@ -21,7 +22,7 @@ pub(super) fn entry(bytes: &[u8], packet: &Decoded, udp: &Udp, config: &Config) 
         return (head[0] >> 6 == 0)
             .then(|| Entry::new(TunnelKind::Geneve, vni(&head), step, next, end));
     }
-    if config.vxlan_gpe && port == 4790 {
+    if config.vxlan_gpe && port == VXLAN_GPE {
         let head: [u8; 8] = bytes::array_at(bytes.get(..end)?, at)?;
         let step = match (head[0] & 0x0c, head[3]) {
             (0x08, _) | (0x0c, 3) => Step::Ethernet,
@@ -35,7 +36,7 @@ pub(super) fn entry(bytes: &[u8], packet: &Decoded, udp: &Udp, config: &Config) 
     if config.tzsp && config.tzsp_ports.contains(&port) {
         return tzsp(bytes.get(..end)?, at);
     }
-    if config.l2tp && (port == 1701 || udp.src_port == 1701) {
+    if config.l2tp && (port == L2TP || udp.src_port == L2TP) {
         return l2tp(bytes.get(..end)?, at);
     }
     let is_teredo = |port| config.teredo_ports.contains(&port);
