@@ -31,6 +31,11 @@ impl EventIndex {
         Self { asked, rules }
     }
 
+    /// Does a signature ask for one of the events?
+    pub(crate) fn asks_for(&self, events: EventSet) -> bool {
+        events.iter().any(|event| self.asked.has(event))
+    }
+
     /// Appends the numbers of signatures that ask for one of the events. What else they ask for
     /// remains to be verified.
     pub(crate) fn find(&self, events: EventSet, out: &mut Vec<u32>) {

@@ -4,6 +4,7 @@
 //! Built and dropped off the packet cores, shared among them in an `Arc`; never changed.
 
 mod cache;
+mod carriers;
 mod classify;
 mod databases;
 mod describe;
@@ -36,6 +37,7 @@ use hyperscan::{Database, MatchQueue, Scratch, ScratchError};
 use wire::EventSet;
 
 pub use cache::Cache;
+pub use carriers::Carrier;
 pub use describe::PrefilterInfo;
 pub use explain::{Candidate, Explanation, explain};
 pub use group::RuleGroup;
@@ -46,6 +48,7 @@ pub use transaction::TransactionList;
 
 use crate::signature::{Kind, Signature};
 use crate::state::TagTable;
+use carriers::CarrierIndex;
 use databases::Failure;
 use events::EventIndex;
 use groups::{GroupTable, GroupTableDraft};
@@ -66,6 +69,7 @@ pub struct Ruleset {
     groups: GroupTable,
     transactions: Transactions,
     ip_only: IpOnlyIndex,
+    carriers: CarrierIndex,
     events: EventIndex,
     /// Where tags of hosts are, if a signature tags any.
     tags: Option<Arc<TagTable>>,
@@ -100,6 +104,7 @@ impl Ruleset {
         let groups = GroupTableDraft::new(&signatures, &mut store);
         let transactions = TransactionsDraft::new(&signatures, &mut store);
         let ip_only = IpOnlyIndex::new(&signatures);
+        let carriers = CarrierIndex::new(&signatures);
         let events = EventIndex::new(&signatures);
 
         let compiled = databases::compile(store.sets(), cache, threads, progress)
@@ -113,8 +118,17 @@ impl Ruleset {
         };
         let tags = signatures.iter().find_map(|s| s.extra.as_ref()?.tag_table.clone());
         let prefilters = store.drafts();
-        let ruleset =
-            Self { signatures, groups, transactions, ip_only, events, tags, databases, prefilters };
+        let ruleset = Self {
+            signatures,
+            groups,
+            transactions,
+            ip_only,
+            carriers,
+            events,
+            tags,
+            databases,
+            prefilters,
+        };
         let mut report = ruleset.report();
         report.cached = compiled.cached;
         report.warnings = compiled.warnings;
@@ -150,6 +164,28 @@ impl Ruleset {
     /// verified, and for `<>` which way it was.
     pub fn ip_only(&self, src: IpAddr, dst: IpAddr, protocol: u8, out: &mut Vec<u32>) {
         self.ip_only.find(&self.signatures, src, dst, protocol, out);
+    }
+
+    /// Rule sets with a signature that a packet could match which carries another one and has no
+    /// events, as a bit each: those of [`Signature::rulesets`]. Of such a packet no payload is looked at.
+    #[inline]
+    pub fn of_carriers(&self) -> u64 {
+        self.carriers.all()
+    }
+
+    /// Rule sets with a signature that this packet could match: it carries another one, and has no
+    /// events. As long as no payload of its flow was looked at; tags are apart. `spare` is for what is
+    /// found on the way.
+    pub fn of_carrier(&self, carrier: &Carrier, spare: &mut Vec<u32>) -> u64 {
+        spare.clear();
+        self.ip_only(carrier.src, carrier.dst, carrier.protocol, spare);
+        self.carriers.find(&self.signatures, carrier, spare)
+    }
+
+    /// Does a signature ask for one of these events?
+    #[inline]
+    pub fn asks_for(&self, events: EventSet) -> bool {
+        !events.is_empty() && self.events.asks_for(events)
     }
 
     /// Appends the [`Kind::Event`] signatures that ask for one of these events.
