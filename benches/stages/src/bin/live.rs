@@ -43,6 +43,9 @@ struct Options {
     /// Of ports only those whose driver's name has this in it.
     #[arg(long, value_name = "TEXT")]
     port: Option<String>,
+    /// Of envelopes only those whose name has this in it.
+    #[arg(long, value_name = "TEXT")]
+    envelope: Option<String>,
     /// Turns that the two sides of a ratio take.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     turns: u32,
@@ -89,7 +92,7 @@ fn main() -> anyhow::Result<()> {
             rows.push(pairs::row(eal, &rules, options.turns)?);
         }
         if wanted(Part::Envelopes) {
-            rows.extend(envelopes::rows(eal, &rules, options.turns)?);
+            rows.extend(envelopes::rows(eal, &rules, options.turns, options.envelope.as_deref())?);
         }
         if wanted(Part::Flows) {
             let (few, many) = FEW_AND_MANY;

@@ -20,12 +20,19 @@ const FLOWS: u32 = 4_000;
 /// Packets that count, in a turn.
 const PACKETS: u64 = 200_000;
 
-/// A row for each envelope.
+/// A row for each envelope, of those whose name has `only` in it.
 ///
 /// # Errors
 /// DPDK's, the worker's.
-pub fn rows(eal: &'static Eal, rules: &Arc<Ruleset>, turns: u32) -> anyhow::Result<Vec<Row>> {
+pub fn rows(
+    eal: &'static Eal,
+    rules: &Arc<Ruleset>,
+    turns: u32,
+    only: Option<&str>,
+) -> anyhow::Result<Vec<Row>> {
     let [plain, envelopes @ ..] = Envelope::ALL;
+    let is_wanted = |it: &Envelope| only.is_none_or(|only| it.name().contains(only));
+    let envelopes: Vec<_> = envelopes.into_iter().filter(is_wanted).collect();
     let mut costs = vec![Compared::default(); envelopes.len()];
     for turn in 1..=turns {
         eprintln!("live: envelopes, turn {turn} of {turns}");
@@ -34,7 +41,7 @@ pub fn rows(eal: &'static Eal, rules: &Arc<Ruleset>, turns: u32) -> anyhow::Resu
             Ok(many_flows::settled(eal, rules, &shape, PACKETS)?.ns())
         };
         let beside = ns(plain)?;
-        for (envelope, costs) in envelopes.into_iter().zip(&mut costs) {
+        for (&envelope, costs) in envelopes.iter().zip(&mut costs) {
             costs.add(ns(envelope)?, beside);
         }
     }
