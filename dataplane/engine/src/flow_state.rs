@@ -26,6 +26,8 @@ pub struct FlowState {
     pub transactions: u32,
     /// What few flows have.
     rare: Option<Box<Rare>>,
+    /// What of it is there, as bits: every packet asks, and need not go and look.
+    has: u8,
     /// IP-only rules have been applied, per direction.
     pub ip_only_done: [bool; 2],
     /// A `bypass` rule has matched: nothing more of the flow is looked at.
@@ -44,6 +46,8 @@ pub struct FlowState {
     pub encrypted: bool,
     /// Detection by stream starts in the middle of a session.
     pub midstream: bool,
+    /// It goes to or from a port of tunnels: packets that carry others may belong to it.
+    pub carries: bool,
     /// Transactions moved on since the direction was last inspected.
     pub dirty: [bool; 2],
     /// Number of the packet that made the flow.
@@ -59,6 +63,12 @@ struct Rare {
     events: EventSet,
     followed: Option<Box<Followed>>,
 }
+
+/// Bit of what a flow has: layers around it.
+const OUTER: u8 = 1;
+
+/// Events of the packet at hand.
+const EVENTS: u8 = 2;
 
 impl FlowState {
     fn rare_mut(&mut self) -> &mut Rare {
@@ -100,25 +110,35 @@ impl FlowState {
         self.rare.as_ref().map_or(&[], |rare| &rare.outer)
     }
 
+    /// Are the layers around the flow's own remembered?
+    #[inline]
+    pub(crate) fn has_outer(&self) -> bool {
+        self.has & OUTER != 0
+    }
+
     /// Remembers the layers around the flow's own.
     pub(crate) fn set_outer(&mut self, outer: Box<[IpLayer]>) {
+        self.has |= OUTER;
         self.rare_mut().outer = outer;
     }
 
     /// What the packet at hand has shown to be odd about the protocol.
     pub fn events(&self) -> EventSet {
-        self.rare.as_ref().map_or_else(EventSet::default, |rare| rare.events)
+        let rare = self.rare.as_ref().filter(|_| self.has & EVENTS != 0);
+        rare.map_or_else(EventSet::default, |rare| rare.events)
     }
 
     /// Takes note of something odd about the protocol.
     pub(crate) fn note_event(&mut self, event: FlowEvent) {
+        self.has |= EVENTS;
         self.rare_mut().events.insert(event);
     }
 
     /// Forgets what the packet at hand has shown.
     pub(crate) fn forget_events(&mut self) {
-        if let Some(rare) = &mut self.rare {
-            rare.events = EventSet::default();
+        if self.has & EVENTS != 0 {
+            self.has &= !EVENTS;
+            self.rare_mut().events = EventSet::default();
         }
     }
 

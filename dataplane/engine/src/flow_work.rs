@@ -11,6 +11,7 @@ use hyperscan::{Padded, PaddedBuf, Scratch};
 use wire::{Decoded, Direction, IpLayer, Nanos, Tcp, Transport, tcp_flag};
 
 use crate::alert::Source;
+use crate::carriers::Carriers;
 use crate::counters::Counters;
 use crate::emit::{Emitter, Origin};
 use crate::flow_state::FlowState;
@@ -31,6 +32,7 @@ pub(crate) struct Work<'a> {
     pub(crate) emitter: &'a mut Emitter,
     pub(crate) counters: &'a Counters,
     pub(crate) tallies: &'a mut Tallies,
+    pub(crate) carriers: &'a mut Carriers,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -247,7 +249,7 @@ impl Work<'_> {
     /// A flow remembers the layers around it: they tell whose it is when something comes up at its end.
     fn note_outer(flow: &mut Flow<FlowState>, decoded: &Decoded, direction: Direction) {
         let user = &mut flow.user;
-        if decoded.layer_count > 1 && user.outer().is_empty() {
+        if decoded.layer_count > 1 && !user.has_outer() {
             let outer = decoded.ip_layers().split_last().map_or(&[][..], |(_, outer)| outer);
             user.set_outer(outer.iter().map(|layer| layer_of(layer, direction)).collect());
         }
@@ -441,6 +443,9 @@ impl Work<'_> {
     /// Inspects what the flow still holds: everything contiguous, acknowledged or not, then what is
     /// behind gaps.
     pub(crate) fn flow_end(&mut self, flow: &mut Flow<FlowState>, clock: Nanos) {
+        if flow.user.carries {
+            self.carriers.has_ended(&flow.key);
+        }
         if flow.tcp.is_none() {
             return;
         }

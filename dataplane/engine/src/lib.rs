@@ -9,6 +9,7 @@
 
 mod ahead;
 pub mod alert;
+mod carriers;
 pub mod collect;
 pub mod counters;
 pub mod crew;

@@ -2,7 +2,9 @@
 //! fragments, or a packet that carries another one.
 
 use hyperscan::{Padded, PaddedBuf};
-use wire::{Decoded, Direction, EventSet, LinkType, Nanos, Span, Transport, TunnelId, Udp};
+use wire::{
+    Decoded, Direction, EventSet, IpLayer, LinkType, Nanos, Span, Transport, TunnelId, Udp,
+};
 
 use crate::alert::Source;
 use crate::emit::Origin;
@@ -93,33 +95,41 @@ pub(crate) fn source_of(decoded: &Decoded) -> Source {
     if decoded.layer_count > 1 { Source::Tunnel(decoded.tunnel.kind) } else { Source::Wire }
 }
 
-/// The packets that carry the inner-most one, each as if nothing were within it.
-pub(crate) fn carriers(decoded: &Decoded, bytes: &[u8]) -> impl Iterator<Item = Decoded> {
-    let outer = decoded.layer_count.saturating_sub(1);
-    (decoded.inherited..outer).map(move |i| {
-        let mut carrier = decoded.clone();
-        carrier.layer_count = i + 1;
-        if i == 0 {
-            carrier.tunnel = TunnelId::default();
-        }
-        let layer = *carrier.inner();
-        let header = layer.payload as usize;
-        carrier.transport = match bytes.get(header..header + 8) {
-            Some(&[s1, s0, d1, d0, l1, l0, _, _]) if layer.protocol == 17 => Transport::Udp(Udp {
-                src_port: u16::from_be_bytes([s1, s0]),
-                dst_port: u16::from_be_bytes([d1, d0]),
-                length: u16::from_be_bytes([l1, l0]),
-                header: layer.payload,
-            }),
-            _ => Transport::Other,
-        };
-        carrier.payload = Span { start: layer.payload, end: layer.end };
-        carrier.flags &= !wire::flag::BAD_TRANSPORT_CHECKSUM;
-        // Of several carriers the first tells the events of all.
-        let first = i == decoded.inherited;
-        carrier.events = if first { decoded.outer_events } else { EventSet::EMPTY };
-        carrier
-    })
+/// Source and destination port of a layer that carries another one, if that is by UDP.
+#[inline]
+pub(crate) fn ports_at(layer: &IpLayer, bytes: &[u8]) -> Option<(u16, u16)> {
+    udp_at(layer, bytes).map(|udp| (udp.src_port, udp.dst_port))
+}
+
+#[inline]
+fn udp_at(layer: &IpLayer, bytes: &[u8]) -> Option<Udp> {
+    let header = layer.payload as usize;
+    match bytes.get(header..header + 8) {
+        Some(&[s1, s0, d1, d0, l1, l0, _, _]) if layer.protocol == 17 => Some(Udp {
+            src_port: u16::from_be_bytes([s1, s0]),
+            dst_port: u16::from_be_bytes([d1, d0]),
+            length: u16::from_be_bytes([l1, l0]),
+            header: layer.payload,
+        }),
+        _ => None,
+    }
+}
+
+/// The packet of a layer that carries another one, as if nothing were within it.
+pub(crate) fn carrier(decoded: &Decoded, bytes: &[u8], number: u8) -> Decoded {
+    let mut carrier = decoded.clone();
+    carrier.layer_count = number + 1;
+    if number == 0 {
+        carrier.tunnel = TunnelId::default();
+    }
+    let layer = *carrier.inner();
+    carrier.transport = udp_at(&layer, bytes).map_or(Transport::Other, Transport::Udp);
+    carrier.payload = Span { start: layer.payload, end: layer.end };
+    carrier.flags &= !wire::flag::BAD_TRANSPORT_CHECKSUM;
+    // Of several carriers the first tells the events of all.
+    let first = number == decoded.inherited;
+    carrier.events = if first { decoded.outer_events } else { EventSet::EMPTY };
+    carrier
 }
 
 /// A decoded packet with its bytes.

@@ -2,6 +2,7 @@
 //! application parser, detection. It takes bytes and times, so that tests drive it as the worker does.
 
 mod arrival;
+mod carrying;
 mod ending;
 mod fragments;
 mod mirrored;
@@ -16,6 +17,7 @@ use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
 use self::arrival::GLANCES;
 use crate::ahead::{Ahead, LANES};
 use crate::alert::Source;
+use crate::carriers::Carriers;
 use crate::counters::{Counters, Drop};
 use crate::duplicates::{DuplicateMode, Duplicates};
 use crate::emit::Emitter;
@@ -24,7 +26,7 @@ use crate::flow_work::Work;
 use crate::inspect::{Tools, extra};
 use crate::mailbox::Delivery;
 use crate::mirror::{Checksums, Slices, Vlans};
-use crate::part::{Datagram, PacketInfo, Part, carriers, source_of};
+use crate::part::{Datagram, PacketInfo, Part, source_of};
 use crate::profile::{Profiler, Stage};
 use crate::scope::Hits;
 use crate::settings::Settings;
@@ -103,6 +105,7 @@ pub struct Core {
     vlans: Vlans,
     duplicates: Duplicates,
     shed: Shedder,
+    carriers: Carriers,
     tallies: Tallies,
     /// Where packets are decoded; out of here while one is worked on. One after the other for those that
     /// are looked at before their turn, and one more.
@@ -155,6 +158,7 @@ impl Core {
             vlans: Vlans::default(),
             duplicates: Duplicates::default(),
             shed: Shedder::default(),
+            carriers: Carriers::default(),
             tallies: Tallies::default(),
             slots: std::array::from_fn(|_| None),
             idleness: GLANCES,
@@ -179,6 +183,7 @@ impl Core {
     pub fn adopt(&mut self) {
         self.snapshot = Some(Arc::clone(&self.delivery.snapshot));
         self.tools.profiler.adopt(&self.delivery.snapshot);
+        self.carriers.adopt();
         self.tallies.adopt(self.delivery.snapshot.generation, &self.counters.tallies);
         self.counters.generation.publish(self.delivery.snapshot.generation);
     }
@@ -226,6 +231,7 @@ impl Core {
         let waiting = self.defrag.open();
         self.counters.discard_many(Drop::Panic, waiting);
         self.flows = FlowTable::new(&self.config.flows);
+        self.carriers = Carriers::default();
         self.memory = Memory::new(settings.streams.memcap);
         self.defrag = Defragmenter::new(&settings.defrag);
         let profiler = std::mem::take(&mut self.tools.profiler);
@@ -333,20 +339,7 @@ impl Core {
         hits: Hits,
     ) -> Verdict {
         let frame_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        for carrier in carriers(decoded, bytes) {
-            // A carrying packet is inspected by its own headers; its payload is the packet within,
-            // which is inspected for itself.
-            let part = Part {
-                decoded: &carrier,
-                buffer,
-                bytes,
-                frame_len,
-                source: source_of(&carrier),
-                payload: false,
-                link_header: &[],
-            };
-            self.inspect(snapshot, &part, info, hits);
-        }
+        self.carriers(snapshot, decoded, bytes, info, hits);
         let source = source_of(decoded);
         let payload = true;
         let part = Part { decoded, buffer, bytes, frame_len, source, payload, link_header: &[] };
@@ -378,8 +371,10 @@ impl Core {
         let forward = order == KeyOrder::SrcFirst;
         let key = if self.vlans.has_pairs() { self.joined_key(key, part, info) } else { key };
         let Self { flows, memory, tools, emitter, counters, padded, delivery, shed, .. } = self;
-        let (tallies, scratch) = (&mut self.tallies, &mut delivery.scratch);
-        let mut work = Work { snapshot, memory, tools, emitter, counters, tallies, scratch };
+        let (tallies, carriers, scratch) =
+            (&mut self.tallies, &mut self.carriers, &mut delivery.scratch);
+        let mut work =
+            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
         let found = flows.lookup_or_insert(&key, forward, info.clock);
         if let Some(mut ended) = found.expired {
             work.flow_end(&mut ended, found.expired_at);
@@ -403,6 +398,12 @@ impl Core {
             {
                 let vlans = part.decoded.vlans();
                 self.vlans.fresh(&key, vlans, tcp, flows, info.clock, counters);
+            }
+            if matches!(part.decoded.transport, Transport::Udp(_))
+                && snapshot.settings.decoder.may_carry(part.decoded.ports())
+            {
+                flows.get_mut(id).user.carries = true;
+                work.carriers.has_begun(part.decoded);
             }
         }
         flows.record(id, direction, u64::from(part.frame_len), info.clock);

@@ -14,14 +14,15 @@ impl Core {
     /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can
     /// come up any more.
     pub fn pass_time(&mut self, now: Nanos) -> Nanos {
-        let snapshot = self.take_snapshot();
+        let taken = self.take_snapshot();
         self.tools.profiler.enter(Stage::Flow);
-        let Self { flows, memory, tools, emitter, counters, delivery, tallies, .. } = self;
-        let (borrowed, scratch) = (&snapshot, &mut delivery.scratch);
+        let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =
+            self;
+        let (snapshot, scratch) = (&taken, &mut delivery.scratch);
         let mut work =
-            Work { snapshot: borrowed, memory, tools, emitter, counters, tallies, scratch };
+            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
         flows.expire(now, |mut flow, deadline| work.flow_end(&mut flow, deadline));
-        self.snapshot = Some(snapshot);
+        self.snapshot = Some(taken);
         self.defrag.expire(now);
         self.open_fates();
         self.tallies.pass_time(now, &self.counters.tallies);
@@ -32,10 +33,11 @@ impl Core {
     /// Nothing more will come: every flow ends, whatever it holds is inspected.
     pub fn finish(&mut self) {
         let snapshot = Arc::clone(&self.delivery.snapshot);
-        let Self { flows, memory, tools, emitter, counters, delivery, tallies, .. } = self;
-        let (borrowed, scratch) = (&snapshot, &mut delivery.scratch);
+        let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =
+            self;
+        let (snapshot, scratch) = (&snapshot, &mut delivery.scratch);
         let mut work =
-            Work { snapshot: borrowed, memory, tools, emitter, counters, tallies, scratch };
+            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
         flows.drain(|mut flow| {
             // After everything else, in an order that does not depend on how flows were spread.
             let clock = Nanos::MAX - 1;
