@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use anyhow::bail;
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded, select};
 
+use crate::cpu;
 use crate::output::view::View;
 use crate::state::{RulesDone, State};
 
@@ -37,9 +38,12 @@ impl Builder {
         let (asked, requests) = bounded::<Event>(64);
         let (results, views) = bounded(1);
         let bench = Bench { state, rules: bounded(1), is_busy: false, again: false, waits: false };
-        std::thread::Builder::new()
-            .name("pollux-build".to_owned())
-            .spawn(move || bench.run(&requests, &results))?;
+        std::thread::Builder::new().name("pollux-build".to_owned()).spawn(move || {
+            if let Err(error) = cpu::give_way() {
+                tracing::debug!("the building thread keeps its priority: {error}");
+            }
+            bench.run(&requests, &results);
+        })?;
         Ok(Self { asked, views })
     }
 

@@ -64,6 +64,20 @@ pub fn forget_peak() -> std::io::Result<()> {
     std::fs::write("/proc/self/clear_refs", "5")
 }
 
+/// By how much a thread that gives way is nicer than others: a tenth of their share.
+const NICER: i32 = 10;
+
+/// The calling thread, and those that it starts from now on, leave a CPU to others who want it too: where there
+/// are no more CPUs than workers, rules are built on theirs.
+///
+/// # Errors
+/// The system's.
+pub fn give_way() -> std::io::Result<()> {
+    // Of the thread alone, as Linux has it (setpriority(2), "C library/kernel differences").
+    rustix::process::nice(NICER)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +92,23 @@ mod tests {
             std::hint::spin_loop();
         }
         assert!(of_process().unwrap() >= Duration::from_millis(60));
+    }
+
+    #[test]
+    fn a_thread_gives_way_with_those_that_it_starts_and_without_others() {
+        let nice = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+            fields.skip(16).map(|it| it.parse::<i32>().unwrap()).next().unwrap()
+        };
+        let own = nice();
+        let given = std::thread::spawn(move || {
+            give_way().unwrap();
+            (nice(), std::thread::spawn(nice).join().unwrap())
+        });
+        let wanted = (own + NICER).min(19);
+        assert_eq!(given.join().unwrap(), (wanted, wanted));
+        assert_eq!(nice(), own);
     }
 
     #[test]
