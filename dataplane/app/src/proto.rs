@@ -145,18 +145,25 @@ impl AppProto {
     ///
     /// `http` stands for HTTP/1 (in Suricata it is HTTP/2 as well: [`matches_rule`](Self::matches_rule)).
     pub fn from_rule_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "http1" => Self::Http1,
-            "ssl" => Self::Tls,
-            "ikev1" | "ikev2" => Self::Ike,
-            _ => return Self::ALL.into_iter().find(|p| *p != Self::Unknown && p.name() == name),
-        })
+        Self::ALL.into_iter().find(|proto| proto.is_rule_name(name))
+    }
+
+    /// Whether [`Self::from_rule_name`] answers this protocol.
+    #[inline]
+    pub fn is_rule_name(self, name: &str) -> bool {
+        match self {
+            Self::Unknown => false,
+            Self::Http1 => matches!(name, "http" | "http1"),
+            Self::Tls => matches!(name, "tls" | "ssl"),
+            Self::Ike => matches!(name, "ike" | "ikev1" | "ikev2"),
+            _ => self.name() == name,
+        }
     }
 
     /// Whether a flow of this protocol is meant by a rule that says `name`: `http` means both
     /// versions, `http1` and `http2` one.
     pub fn matches_rule(self, name: &str) -> bool {
-        (name == "http" && self == Self::Http2) || Self::from_rule_name(name) == Some(self)
+        (name == "http" && self == Self::Http2) || self.is_rule_name(name)
     }
 
     /// Whether there is a parser for it.

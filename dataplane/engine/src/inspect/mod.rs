@@ -390,17 +390,17 @@ impl Tools {
         signature: &Signature,
         flow: Option<&FlowState>,
     ) -> Option<bool> {
+        // What is asked of the flow comes first: it is at hand, and tells most.
+        if let Some(app) = signature.protocol.app
+            && !flow?.proto.is_rule_name(app)
+        {
+            return None;
+        }
         if !unit.headers.fit(signature)
             || !self.conditions(unit, signature, flow)
             || !signature.header.iter().all(|test| unit.headers.holds(test))
         {
             return None;
-        }
-        if let Some(app) = signature.protocol.app {
-            let proto = flow.map(|flow| flow.proto)?;
-            if app::AppProto::from_rule_name(app) != Some(proto) {
-                return None;
-            }
         }
         let of_packets = !signature.needs_stream && signature.kind != Kind::Stream;
         if unit.headers.pseudo && of_packets && signature.events.is_empty() {
@@ -572,7 +572,7 @@ fn protocol_holds(test: &AppProtocolTest, flow: &FlowState) -> bool {
     let is = if test.name == "failed" {
         flow.proto == AppProto::Failed
     } else {
-        AppProto::from_rule_name(test.name) == Some(flow.proto)
+        flow.proto.is_rule_name(test.name)
     };
     is != test.negated
 }
