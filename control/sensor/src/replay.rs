@@ -185,6 +185,8 @@ pub(crate) fn writer_config(
         payload: eve.payload,
         payload_printable: eve.payload_printable,
         packet: eve.packet,
+        no_metadata: !eve.metadata,
+        xff: eve.xff.clone(),
     };
     let base = if live {
         WriterConfig { grace: config.sensor.grace, ..WriterConfig::live(path) }

@@ -11,7 +11,7 @@ use std::thread;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use rules::parse::{
-    Classifications, Context, FileError, Names, ReferenceTypes, Rejection, Variables,
+    Classifications, Context, FileError, FlowNames, Names, ReferenceTypes, Rejection, Variables,
 };
 use rules::ruleset::{BuildError, BuildReport, Cache, Progress, Ruleset};
 use rules::signature::Signature;
@@ -55,6 +55,8 @@ pub struct ParsedRules {
     pub ignored: usize,
     /// Those that ask for nothing here ([`rules::parse::Parsed::skipped`]).
     pub skipped: usize,
+    /// Names of flowbits and their like, as far as they are known.
+    pub names: FlowNames,
     /// The files that were read.
     pub files: Vec<PathBuf>,
     /// What else is to be said, each a line.
@@ -155,6 +157,7 @@ pub fn parse(
         rejections: loaded.parsed.rejections,
         ignored: loaded.parsed.ignored,
         skipped: loaded.parsed.skipped,
+        names: FlowNames::default(),
         files: loaded.files,
         warnings,
         set_problems: Vec::new(),
@@ -173,6 +176,7 @@ pub fn parse(
         rules.warnings.push(problem.clone());
     }
     rules.signatures = sets.all;
+    rules.names = names.of_flows();
     Ok(rules)
 }
 
@@ -326,7 +330,8 @@ pub fn finish(
         tracing::warn!("{warning}");
     }
     log_rejections(&parsed.rejections);
-    let (ruleset, report) = compile(parsed.signatures, config, show_progress)?;
+    let (mut ruleset, report) = compile(parsed.signatures, config, show_progress)?;
+    ruleset.names = parsed.names;
     for warning in &report.warnings {
         tracing::warn!("rules: {warning}");
     }

@@ -31,6 +31,7 @@ pub fn settings(config: &Config) -> Settings {
         alert_payload: eve.payload || eve.payload_printable,
         alert_packet: eve.packet,
         alert_bytes: eve.payload_buffer_size,
+        alert_field: eve.xff.enabled.then(|| eve.xff.header.as_str().into()),
         drill_panic: config.drill_panic,
     }
 }

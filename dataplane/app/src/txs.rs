@@ -114,6 +114,16 @@ impl Tx {
         }
     }
 
+    /// The value of a field of an HTTP request's header, by its name in any case.
+    pub fn request_field(&self, name: &[u8]) -> Option<&[u8]> {
+        let TxKind::Http(tx) = &self.kind else { return None };
+        (0..)
+            .map_while(|at| tx.buffer(AppBuffer::HttpRequestHeader, at))
+            .filter_map(|line| line.split_at_checked(name.len()))
+            .find(|(this, rest)| this.eq_ignore_ascii_case(name) && rest.starts_with(b":"))
+            .map(|(_, rest)| rest.trim_ascii().strip_prefix(b":").unwrap_or(rest).trim_ascii())
+    }
+
     /// What EVE tells of it. It allocates: to be called for an alert, not for a packet.
     pub fn summary(&self) -> TxSummary {
         match &self.kind {

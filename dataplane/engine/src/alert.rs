@@ -7,6 +7,7 @@ use std::sync::Arc;
 use app::{AppProto, Digests, FileState, TxSummary};
 use wire::{Direction, Nanos, TunnelKind};
 
+use crate::inspect::vars::FlowVars;
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
@@ -137,6 +138,10 @@ pub struct Alert {
     /// Files that the transaction carries the way the traffic went, as far as they have come; the one
     /// that matched, where the rule is about one.
     pub files: Vec<FileSummary>,
+    /// What rules remember of the flow, if anything.
+    pub vars: Option<Box<FlowVars>>,
+    /// The value of the header that names whom a proxy speaks for, where that is asked for.
+    pub forwarded: Option<String>,
     /// The flow.
     pub flow: Option<Box<FlowSummary>>,
     /// The match is in reassembled stream data.

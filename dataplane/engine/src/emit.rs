@@ -7,7 +7,7 @@ use app::{AppProto, FileState};
 use flow::Flow;
 use rtrb::{Producer, PushError};
 use rules::signature::Action;
-use wire::{Decoded, Direction, IpLayer, Transport};
+use wire::{Decoded, Direction, IpLayer, Transport, TunnelKind};
 
 use crate::alert::{Alert, FileSummary, FlowSummary, OrderKey, Source, TunnelSummary};
 use crate::counters::Counters;
@@ -284,13 +284,23 @@ impl Emitter {
                 _ => ip.protocol,
             }),
             icmp,
-            vlan: decoded.vlans().to_vec(),
+            vlan: vlans(decoded),
             tunnel: tunnel(decoded),
             source: origin.source,
             tx_id: hit.tx.or_else(|| tx.filter(|_| settings.guess_transaction).map(app::Tx::id)),
             app_proto: state.and_then(|state| known_protocol(state, decoded)),
             direction: origin.direction,
             summary: tx.map(|tx| Box::new(tx.summary())),
+            vars: state.and_then(FlowState::vars).filter(|v| !v.is_empty()).cloned().map(Box::new),
+            forwarded: settings.alert_field.as_deref().and_then(|name| {
+                let of = |tx: &app::Tx| tx.request_field(name.as_bytes()).map(text);
+                let all = || {
+                    let session = session?;
+                    (session.first_tx()..session.next_tx())
+                        .find_map(|id| session.tx(id).and_then(of))
+                };
+                tx.and_then(of).or_else(all)
+            }),
             files: match (tx.filter(|_| hit.tx.is_some()), origin.direction) {
                 (Some(tx), Some(direction)) => files(tx, direction, hit.file),
                 _ => Vec::new(),
@@ -306,7 +316,7 @@ impl Emitter {
 /// What is told of the transaction's files: of one, or of all that have begun.
 fn files(tx: &app::Tx, direction: Direction, only: Option<u8>) -> Vec<FileSummary> {
     let told = |file: app::File<'_>| FileSummary {
-        name: file.name.map(|name| String::from_utf8_lossy(name).into_owned()),
+        name: file.name.map(text),
         size: file.size,
         state: file.state,
         gaps: file.gaps,
@@ -320,6 +330,17 @@ fn files(tx: &app::Tx, direction: Direction, only: Option<u8>) -> Vec<FileSummar
             begun.map(told).collect()
         }
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// VLAN ids, outer-most first. ERSPAN tells that of the frame which it carries in its own header.
+fn vlans(decoded: &Decoded) -> Vec<u16> {
+    let tunnel = &decoded.tunnel;
+    let inner = if tunnel.kind == TunnelKind::Erspan { tunnel.vlans() } else { &[] };
+    [decoded.vlans(), inner].concat()
 }
 
 /// The flow's protocol as EVE tells it: none while TCP is still being looked at.

@@ -75,6 +75,8 @@ pub struct Settings {
     pub alert_packet: bool,
     /// The most bytes of a payload or packet that an alert carries.
     pub alert_bytes: usize,
+    /// Alerts carry the value of this field of the request's header.
+    pub alert_field: Option<Box<str>>,
     /// A drill: the packet with this number makes the worker panic, to show what happens then.
     pub drill_panic: Option<u64>,
 }
@@ -98,6 +100,7 @@ impl Default for Settings {
             alert_payload: false,
             alert_packet: false,
             alert_bytes: 4096,
+            alert_field: None,
             drill_panic: None,
         }
     }

@@ -471,6 +471,10 @@ pub struct EveConfig {
     pub payload_printable: bool,
     /// Alerts carry the packet in base64.
     pub packet: bool,
+    /// Lines tell what rules remember of the flow.
+    pub metadata: bool,
+    /// `[outputs.eve.xff]`
+    pub xff: crate::output::XffOptions,
     /// The most bytes of a payload or packet in an alert.
     pub payload_buffer_size: usize,
     /// The most alerts a second.
@@ -487,6 +491,8 @@ impl Default for EveConfig {
             payload: false,
             payload_printable: false,
             packet: false,
+            metadata: true,
+            xff: crate::output::XffOptions::default(),
             payload_buffer_size: 4096,
             rates: crate::output::rate::RateLimits::default(),
             stats: StatsConfig::default(),

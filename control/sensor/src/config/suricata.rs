@@ -109,6 +109,15 @@ const SAME: &[(&str, &str)] = &[
     ("outputs.*.eve-log.types.*.alert.payload-printable", "outputs.eve.payload-printable"),
     ("outputs.*.eve-log.types.*.alert.packet", "outputs.eve.packet"),
     ("outputs.*.eve-log.types.*.alert.payload-buffer-size", "outputs.eve.payload-buffer-size"),
+    ("outputs.*.eve-log.metadata", "outputs.eve.metadata"),
+    ("outputs.*.eve-log.xff.enabled", "outputs.eve.xff.enabled"),
+    ("outputs.*.eve-log.xff.mode", "outputs.eve.xff.mode"),
+    ("outputs.*.eve-log.xff.deployment", "outputs.eve.xff.deployment"),
+    ("outputs.*.eve-log.xff.header", "outputs.eve.xff.header"),
+    ("outputs.*.eve-log.types.*.alert.xff.enabled", "outputs.eve.xff.enabled"),
+    ("outputs.*.eve-log.types.*.alert.xff.mode", "outputs.eve.xff.mode"),
+    ("outputs.*.eve-log.types.*.alert.xff.deployment", "outputs.eve.xff.deployment"),
+    ("outputs.*.eve-log.types.*.alert.xff.header", "outputs.eve.xff.header"),
     ("outputs.*.eve-log.types.*.stats.enabled", "outputs.eve.stats.enabled"),
     ("outputs.*.eve-log.types.*.stats.totals", "outputs.eve.stats.totals"),
     ("outputs.*.eve-log.types.*.stats.threads", "outputs.eve.stats.threads"),
@@ -460,6 +469,8 @@ mod tests {
                     "128kb"
                 }
                 name if name.ends_with("urgent-policy") => "inline",
+                name if name.ends_with("xff.mode") => "overwrite",
+                name if name.ends_with("xff.deployment") => "forward",
                 name if name.ends_with("depth") => "1mb",
                 name if name.ends_with("queued")
                     || name.ends_with("max-tx")
@@ -537,7 +548,7 @@ mod tests {
     fn sections_stand_for_what_is_in_them() {
         for (name, section) in [
             ("outputs.0.eve-log.types.3.http.extended", "outputs.eve-log.types"),
-            ("outputs.0.eve-log.types.0.alert.xff.mode", "outputs.eve-log.types.alert.xff"),
+            ("outputs.0.eve-log.types.0.alert.http.x", "outputs.eve-log.types.alert.http"),
             ("outputs.2.stats.enabled", "outputs.stats"),
             ("app-layer.protocols.ftp.memcap", "app-layer.protocols of other protocols"),
             ("app-layer.protocols.tls.enabled", "app-layer.protocols.tls.enabled"),

@@ -25,38 +25,55 @@ pub(super) struct Setting {
     pub(super) place: Place,
 }
 
-/// Reads a file. Later settings count over earlier ones of the same name; what a file includes
-/// counts as if it stood at the file's end.
+/// Reads a file. What it includes stands in the place of its `include`: a section that is begun again
+/// takes the place of the earlier one as a whole, as in Suricata.
 pub(super) fn read(file: &Path, errors: &mut Vec<ConfigError>) -> Vec<Setting> {
     let mut settings = Vec::new();
-    let mut waiting = vec![file.to_owned()];
-    let mut seen: Vec<PathBuf> = Vec::new();
-    while let Some(next) = (!waiting.is_empty()).then(|| waiting.remove(0)) {
-        if seen.contains(&next) {
+    let mut seen = Vec::new();
+    include(file, file, &mut seen, &mut settings, errors);
+    settings
+}
+
+/// Reads a file into the settings before it, once. Depth is bounded by [`MAX_INCLUDES`].
+fn include(
+    first: &Path,
+    file: &Path,
+    seen: &mut Vec<PathBuf>,
+    settings: &mut Vec<Setting>,
+    errors: &mut Vec<ConfigError>,
+) {
+    if seen.iter().any(|known| known == file) {
+        return;
+    }
+    if seen.len() > MAX_INCLUDES {
+        errors.push(ConfigError::file(first, "it includes too many files"));
+        return;
+    }
+    seen.push(file.to_owned());
+    let found = match read_one(file) {
+        Ok(found) => found,
+        Err(error) => {
+            errors.push(error);
+            return;
+        }
+    };
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let section = |setting: &Setting| setting.name.split('.').next().unwrap_or_default().to_owned();
+    let mut begun: Vec<String> = Vec::new();
+    for setting in found {
+        let top = section(&setting);
+        if top == "include" {
+            if !setting.value.is_empty() {
+                include(first, &directory.join(&setting.value), seen, settings, errors);
+            }
             continue;
         }
-        if seen.len() > MAX_INCLUDES {
-            errors.push(ConfigError::file(file, "it includes too many files"));
-            break;
+        if !begun.contains(&top) {
+            settings.retain(|earlier| section(earlier) != top);
+            begun.push(top);
         }
-        seen.push(next.clone());
-        let found = match read_one(&next) {
-            Ok(found) => found,
-            Err(error) => {
-                errors.push(error);
-                continue;
-            }
-        };
-        let directory = next.parent().unwrap_or(Path::new(""));
-        for setting in &found {
-            let top = setting.name.split('.').next().unwrap_or_default();
-            if top == "include" && !setting.value.is_empty() {
-                waiting.push(directory.join(&setting.value));
-            }
-        }
-        settings.extend(found);
+        settings.push(setting);
     }
-    settings
 }
 
 fn read_one(file: &Path) -> Result<Vec<Setting>, ConfigError> {
@@ -282,17 +299,17 @@ mod tests {
     }
 
     #[test]
-    fn includes_are_read_once_and_after_the_file() {
+    fn includes_are_read_once_in_their_place_and_sections_are_replaced() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
-        std::fs::write(path("a.yaml"), "include: b.yaml\nx: 1\n").expect("written");
-        std::fs::write(path("b.yaml"), "x: 2\ninclude:\n  - a.yaml\n  - c.yaml\n")
-            .expect("written");
+        let a = "y: 1\nz: {k: 1, l: 1}\ninclude: b.yaml\nx: 1\n";
+        std::fs::write(path("a.yaml"), a).expect("written");
+        let b = "x: 2\nz: {k: 2}\ninclude:\n  - a.yaml\n  - c.yaml\n";
+        std::fs::write(path("b.yaml"), b).expect("written");
         let mut errors = Vec::new();
         let settings = read(&path("a.yaml"), &mut errors);
-        let values: Vec<&str> =
-            settings.iter().filter(|s| s.name == "x").map(|s| s.value.as_str()).collect();
-        assert_eq!(values, ["1", "2"]);
+        let values: Vec<_> = settings.iter().map(|s| (s.name.as_str(), s.value.as_str())).collect();
+        assert_eq!(values, [("y", "1"), ("z.k", "2"), ("x", "1")]);
         assert_eq!(errors.len(), 1);
         assert!(errors[0].to_string().contains("c.yaml"), "{errors:?}");
     }

@@ -26,7 +26,7 @@ pub mod writer;
 #[cfg(test)]
 mod testing;
 
-pub use eve::{EveFormat, EveOptions};
+pub use eve::{EveFormat, EveOptions, XffDeployment, XffMode, XffOptions};
 pub use ledger::{Imbalance, Ledger, NicCounters, PortView, QueueView};
 pub use names::NameBook;
 pub use report::Report;

@@ -114,6 +114,8 @@ pub(crate) fn alert(snapshot: &Arc<Snapshot>) -> Alert {
             }],
             ..DnsSummary::default()
         }))),
+        vars: None,
+        forwarded: None,
         files: Vec::new(),
         flow: Some(Box::new(FlowSummary {
             id: 1_385_047_884_398_743,

@@ -548,3 +548,13 @@ proptest! {
         prop_assert_eq!(view(&cut(&parts, &sizes)), view(&cut(&parts, &[usize::MAX])));
     }
 }
+
+#[test]
+fn a_field_of_the_request_is_found_by_its_name() {
+    let s =
+        run(&[(ToServer, b"GET / HTTP/1.1\r\nX-Real-IP: 10.0.0.1\r\nx-real-ip-two:  b \r\n\r\n")]);
+    let field = |name: &[u8]| s.tx(0).unwrap().request_field(name);
+    assert_eq!(field(b"x-real-ip"), Some(&b"10.0.0.1"[..]));
+    assert_eq!(field(b"X-Real-IP-Two"), Some(&b"b"[..]));
+    assert_eq!(field(b"X-Real"), None);
+}

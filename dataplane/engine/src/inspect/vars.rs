@@ -22,6 +22,21 @@ impl FlowVars {
         self.bits.binary_search(&bit).is_ok()
     }
 
+    /// The bits that are set.
+    pub fn bits(&self) -> impl Iterator<Item = BitId> {
+        self.bits.iter().copied()
+    }
+
+    /// The integers that were set.
+    pub fn ints(&self) -> impl Iterator<Item = (IntId, u32)> {
+        self.ints.iter().copied()
+    }
+
+    /// Is nothing remembered?
+    pub fn is_empty(&self) -> bool {
+        self.bits.is_empty() && self.ints.is_empty()
+    }
+
     /// Does the test hold?
     pub fn bit_holds(&self, test: &FlowbitTest) -> bool {
         let any = test.any_of.iter().any(|&bit| self.is_set(bit));

@@ -57,7 +57,7 @@ pub use classification::Classifications;
 pub use files::{FileError, Loaded, load};
 pub use keywords::buffer_name;
 pub use known::{KnownKeyword, known_keywords};
-pub use names::{Interner, Names};
+pub use names::{FlowNames, Interner, Names};
 pub use reference_types::ReferenceTypes;
 pub use rejection::Rejection;
 pub use threshold_file::ThresholdFile;

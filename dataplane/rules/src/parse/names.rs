@@ -48,6 +48,25 @@ impl Interner {
     }
 }
 
+/// Names of what rules remember of flows, as they were when rules were read.
+#[derive(Debug, Clone, Default)]
+pub struct FlowNames {
+    bits: Vec<Arc<str>>,
+    ints: Vec<Arc<str>>,
+}
+
+impl FlowNames {
+    /// The name of a flowbit.
+    pub fn bit(&self, bit: BitId) -> Option<&str> {
+        self.bits.get(usize::try_from(bit).ok()?).map(|name| &**name)
+    }
+
+    /// The name of a flowint.
+    pub fn int(&self, int: IntId) -> Option<&str> {
+        self.ints.get(usize::try_from(int).ok()?).map(|name| &**name)
+    }
+}
+
 /// The names of a process: kept over reloads, so that flows keep the meaning of their bits.
 #[derive(Debug, Clone, Default)]
 pub struct Names {
@@ -66,6 +85,11 @@ pub struct Names {
 }
 
 impl Names {
+    /// Those of flows, to be kept with the rules that were read.
+    pub fn of_flows(&self) -> FlowNames {
+        FlowNames { bits: self.bits.names.clone(), ints: self.ints.names.clone() }
+    }
+
     /// The number of a flowbit.
     pub fn bit(&mut self, name: &str) -> BitId {
         self.bits.intern(name)

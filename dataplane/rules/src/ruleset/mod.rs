@@ -46,6 +46,7 @@ pub use prefilter::Prefilter;
 pub use report::{BuildError, BuildReport, Progress};
 pub use transaction::TransactionList;
 
+use crate::parse::FlowNames;
 use crate::signature::{Kind, Signature};
 use crate::state::TagTable;
 use carriers::CarrierIndex;
@@ -66,6 +67,8 @@ pub struct Ruleset {
     /// In evaluation order. A signature's number, here and in all that this type hands out, is
     /// its place in this list.
     pub signatures: Vec<Signature>,
+    /// Names of flowbits and flowints, for whoever tells of them.
+    pub names: FlowNames,
     groups: GroupTable,
     transactions: Transactions,
     ip_only: IpOnlyIndex,
@@ -118,8 +121,10 @@ impl Ruleset {
         };
         let tags = signatures.iter().find_map(|s| s.extra.as_ref()?.tag_table.clone());
         let prefilters = store.drafts();
+        let names = FlowNames::default();
         let ruleset = Self {
             signatures,
+            names,
             groups,
             transactions,
             ip_only,

@@ -61,6 +61,11 @@ impl TunnelId {
         self.kind == TunnelKind::None
     }
 
+    /// VLAN ids of the frame within, outer-most first.
+    pub fn vlans(&self) -> &[u16] {
+        self.vlan.get(..usize::from(self.vlan_count)).unwrap_or(&self.vlan)
+    }
+
     /// What a tunnel within this one keeps of it.
     pub(crate) fn chained(&self) -> u32 {
         if self.is_none() {

@@ -2,6 +2,13 @@
 
 use super::Key;
 use super::value::{bytes, path};
+use crate::output::{XffDeployment, XffMode};
+
+const XFF_MODES: &[(&str, XffMode)] =
+    &[("extra-data", XffMode::ExtraData), ("overwrite", XffMode::Overwrite)];
+
+const XFF_DEPLOYMENTS: &[(&str, XffDeployment)] =
+    &[("reverse", XffDeployment::Reverse), ("forward", XffDeployment::Forward)];
 
 pub(super) const KEYS: &[Key] = keys! {
     "outputs.directory", "where relative paths of outputs begin; default: the command's",
@@ -16,6 +23,23 @@ pub(super) const KEYS: &[Key] = keys! {
         |c, v| { c.outputs.eve.payload_printable = v.boolean()?; Ok(()) };
     "outputs.eve.packet", "alerts carry the packet in base64; default: false",
         |c, v| { c.outputs.eve.packet = v.boolean()?; Ok(()) };
+    "outputs.eve.metadata", "tell what rules remember of the flow: flowbits, flowints; default: true",
+        |c, v| { c.outputs.eve.metadata = v.boolean()?; Ok(()) };
+    "outputs.eve.xff.enabled", "alerts of HTTP tell whom a proxy speaks for; default: false",
+        |c, v| { c.outputs.eve.xff.enabled = v.boolean()?; Ok(()) };
+    "outputs.eve.xff.mode", "\"extra-data\": as xff, \"overwrite\": in place of the client's address; default: extra-data",
+        |c, v| { c.outputs.eve.xff.mode = v.choice(XFF_MODES)?; Ok(()) };
+    "outputs.eve.xff.deployment", "which of several addresses counts, \"reverse\": the last, \"forward\": the first; default: reverse",
+        |c, v| { c.outputs.eve.xff.deployment = v.choice(XFF_DEPLOYMENTS)?; Ok(()) };
+    "outputs.eve.xff.header", "the header's name; default: X-Forwarded-For",
+        |c, v| {
+            let name = v.text()?;
+            if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
+                return Err("expected the name of a header".to_owned());
+            }
+            c.outputs.eve.xff.header = name.to_owned();
+            Ok(())
+        };
     "outputs.eve.payload-buffer-size", "most bytes of a payload or packet; default: 4kb",
         |c, v| { c.outputs.eve.payload_buffer_size = bytes(v, 0..=1 << 20)?; Ok(()) };
     "outputs.eve.signature-rate", "most alerts of a signature in a second, 0: any number; what is beyond is counted; default: 0",

@@ -3,13 +3,16 @@
 
 mod community_id;
 mod dns;
+mod forwarded;
 mod proto_names;
 mod record;
 mod stats;
 mod text;
 mod tls;
+mod variables;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use engine::alert::{Alert, Source, TunnelSummary};
@@ -19,6 +22,7 @@ use wire::{Direction, TunnelKind};
 
 use super::names::Identity;
 use community_id::CommunityId;
+pub use forwarded::{XffDeployment, XffMode, XffOptions};
 use proto_names::ProtoName;
 use record::{
     AlertObject, Application, Bytes, Common, End, File, Flow, Kubernetes, Record, Resources,
@@ -41,6 +45,10 @@ pub struct EveOptions {
     pub payload_printable: bool,
     /// `packet` and `packet_info`.
     pub packet: bool,
+    /// No `metadata` and `traffic`.
+    pub no_metadata: bool,
+    /// What is told of a header that names whom a proxy speaks for, where alerts carry it.
+    pub xff: XffOptions,
 }
 
 /// Writes alerts as EVE. Keeps what is the same for every alert of a signature.
@@ -126,13 +134,17 @@ impl EveFormat {
         let is_replay = options.interfaces.is_empty();
         let pcap_cnt = (is_packet && is_replay).then_some(alert.packet_number);
         let payload = alert.payload.as_deref();
-        let ends = [(alert.src, alert.src_port), (alert.dst, alert.dst_port)]
+        let forwarded = self.forwarded(alert);
+        let (src, dst) = self.addresses(alert);
+        let ends = [(src, alert.src_port), (dst, alert.dst_port)]
             .map(|(address, port)| End { ip: Address(address), port });
         let (source, target) = match signature.target {
             None => (None, None),
             Some(Target::Source) => (Some(&ends[1]), Some(&ends[0])),
             Some(Target::Destination) => (Some(&ends[0]), Some(&ends[1])),
         };
+        let (traffic, remembered) =
+            if options.no_metadata { (None, None) } else { variables::of(alert) };
         let mut application = alert.summary.as_deref().map(Application::of).unwrap_or_default();
         if let Some(tls) = &mut application.tls
             && !signature.buffers.iter().any(|tests| tests.buffer == Buffer::Ja4Hash)
@@ -141,6 +153,8 @@ impl EveFormat {
         }
         let record = Record {
             common: self.common("alert", alert, pcap_cnt),
+            traffic,
+            metadata: remembered,
             community_id: (options.community_id && alert.flow.is_some()).then(|| {
                 let port = |port: Option<u16>| port.unwrap_or(0);
                 let src = (alert.src, port(alert.src_port));
@@ -182,9 +196,26 @@ impl EveFormat {
             stream: (payload.is_some() && (options.payload || options.payload_printable))
                 .then_some(u8::from(alert.stream)),
             bytes: if options.packet { Bytes::of(&alert.packet) } else { Bytes::default() },
+            xff: forwarded.filter(|_| options.xff.mode == XffMode::ExtraData).map(Address),
             capture_file: alert.pcap.and(self.capture_file.as_deref()),
         };
         serde_json::to_writer(out, &record)
+    }
+
+    /// Whom a proxy speaks for, if its header is looked at and tells.
+    fn forwarded(&self, alert: &Alert) -> Option<IpAddr> {
+        let xff = &self.options.xff;
+        alert.forwarded.as_deref().filter(|_| xff.enabled).and_then(|value| xff.address(value))
+    }
+
+    /// The ends as they are told: whom the client speaks for may take its place.
+    fn addresses(&self, alert: &Alert) -> (IpAddr, IpAddr) {
+        let named = self.forwarded(alert).filter(|_| self.options.xff.mode == XffMode::Overwrite);
+        match (named, alert.direction) {
+            (Some(named), Some(Direction::ToClient)) => (alert.src, named),
+            (Some(named), _) => (named, alert.dst),
+            (None, _) => (alert.src, alert.dst),
+        }
     }
 
     /// What every line begins with.
@@ -195,6 +226,7 @@ impl EveFormat {
         pcap_cnt: Option<u64>,
     ) -> Common<'a> {
         let is_known = alert.protocol.is_some();
+        let (src, dst) = self.addresses(alert);
         Common {
             timestamp: Time(alert.timestamp),
             flow_id: alert.flow.as_ref().map(|flow| flow.id),
@@ -202,14 +234,14 @@ impl EveFormat {
             pcap_cnt,
             event_type,
             vlan: &alert.vlan,
-            src_ip: is_known.then_some(Address(alert.src)),
+            src_ip: is_known.then_some(Address(src)),
             src_port: alert.src_port,
-            dest_ip: is_known.then_some(Address(alert.dst)),
+            dest_ip: is_known.then_some(Address(dst)),
             dest_port: alert.dst_port,
             proto: alert.protocol.map(ProtoName),
             icmp_type: alert.icmp.map(|(kind, _)| kind),
             icmp_code: alert.icmp.map(|(_, code)| code),
-            ip_v: is_known.then_some(if alert.src.is_ipv4() { 4 } else { 6 }),
+            ip_v: is_known.then_some(if src.is_ipv4() { 4 } else { 6 }),
             pkt_src: packet_source(alert.source, alert.tunnel.as_ref()),
         }
     }

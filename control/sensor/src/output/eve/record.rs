@@ -14,6 +14,7 @@ use super::dns::Dns;
 use super::proto_names::ProtoName;
 use super::text::{Address, Base64, Hex, Printable, Time};
 use super::tls::Tls;
+use super::variables::{Metadata, Traffic};
 use crate::output::names::{Identity, Named};
 
 /// What every line begins with.
@@ -81,6 +82,10 @@ pub(crate) struct Record<'a> {
     #[serde(flatten)]
     pub(crate) common: Common<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) traffic: Option<Traffic<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metadata: Option<Metadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) community_id: Option<CommunityId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tx_id: Option<u64>,
@@ -111,6 +116,8 @@ pub(crate) struct Record<'a> {
     pub(crate) stream: Option<u8>,
     #[serde(flatten)]
     pub(crate) bytes: Bytes<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) xff: Option<Address>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) capture_file: Option<&'a str>,
 }

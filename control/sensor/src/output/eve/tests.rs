@@ -83,6 +83,7 @@ fn vlans_community_id_payload_and_packet_are_there_when_asked_for() {
         payload: true,
         payload_printable: true,
         packet: true,
+        ..EveOptions::default()
     };
     let full = line(all, &alert, first(&alert));
     assert_eq!(full["vlan"], json!([300, 7]));
@@ -305,4 +306,52 @@ proptest! {
         prop_assert_eq!(value["http"]["hostname"].as_str(), Some(text.as_str()));
         prop_assert_eq!(value["alert"]["signature"].as_str(), Some(text.as_str()));
     }
+}
+
+#[test]
+fn what_rules_remember_of_a_flow_is_told_by_name() {
+    use engine::inspect::vars::FlowVars;
+    use rules::parse::{Context, Names, parse_rules};
+    use rules::ruleset::Ruleset;
+    let rule = "alert udp any any -> any any (flowbits:set,plain; flowbits:set,traffic/id/curl; \
+                flowbits:set,traffic/label/cli; flowint:n,+,7; sid:1;)";
+    let mut names = Names::default();
+    let parsed = parse_rules("a.rules", rule.as_bytes(), &Context::default(), &mut names);
+    let signature = parsed.signatures[0].clone();
+    let (mut rules, _) = Ruleset::compile(parsed.signatures, None, 1, &|_| {}).expect("rules");
+    rules.names = names.of_flows();
+    let scope = Scope::everything();
+    let settings = engine::Settings::default();
+    let snapshot = Arc::new(engine::Snapshot::new(1, scope, Arc::new(rules), settings));
+    let mut vars = FlowVars::default();
+    signature.flowbit_sets.iter().for_each(|set| vars.apply_bit(*set));
+    signature.flowint_sets.iter().for_each(|set| vars.apply_int(*set));
+    let alert = Alert { vars: Some(Box::new(vars)), ..testing::alert(&snapshot) };
+    let told = line(EveOptions::default(), &alert, &signature);
+    assert_eq!(told["traffic"], json!({"id": ["curl"], "label": ["cli"]}));
+    assert_eq!(told["metadata"], json!({"flowbits": ["plain"], "flowints": {"n": 7}}));
+    let none = EveOptions { no_metadata: true, ..EveOptions::default() };
+    let told = line(none, &alert, &signature);
+    assert!(told["traffic"].is_null() && told["metadata"].is_null(), "{told}");
+}
+
+#[test]
+fn whom_a_proxy_speaks_for_is_told_beside_the_client_or_in_its_place() {
+    let mut alert = dns();
+    alert.forwarded = Some("10.9.9.1, 10.9.9.2".to_owned());
+    let of = |alert: &Alert, xff: XffOptions| {
+        let line = line(EveOptions { xff, ..EveOptions::default() }, alert, first(alert));
+        ["src_ip", "dest_ip", "xff"].map(|name| line[name].as_str().unwrap_or("-").to_owned())
+    };
+    let (src, dst) = ("10.0.10.1", "10.0.10.2");
+    let extra = XffOptions { enabled: true, ..XffOptions::default() };
+    assert_eq!(of(&alert, XffOptions::default()), [src, dst, "-"]);
+    assert_eq!(of(&alert, extra.clone()), [src, dst, "10.9.9.2"]);
+    let over = XffOptions { mode: XffMode::Overwrite, ..extra };
+    assert_eq!(of(&alert, over.clone()), ["10.9.9.2", dst, "-"]);
+    alert.direction = Some(Direction::ToClient);
+    let forward = XffOptions { deployment: XffDeployment::Forward, ..over.clone() };
+    assert_eq!(of(&alert, forward), [src, "10.9.9.1", "-"]);
+    alert.forwarded = Some("unknown".to_owned());
+    assert_eq!(of(&alert, over), [src, dst, "-"]);
 }
