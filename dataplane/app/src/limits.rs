@@ -22,6 +22,10 @@ pub struct Limits {
     /// Whether a request's URI goes on to the last space of its line (Suricata's own build of
     /// libhtp) rather than to the first one (the build that Debian ships).
     pub http_space_in_uri: bool,
+    /// Whether the path of a URI is decoded twice (`libhtp.double-decode-path`).
+    pub http_double_decode_path: bool,
+    /// Whether the query of a URI is decoded twice (`libhtp.double-decode-query`).
+    pub http_double_decode_query: bool,
     /// How the bodies of HTTP/1 requests are looked at (`libhtp.request-body-limit`, …).
     pub http_request_body: BodyLimits,
     /// How the bodies of HTTP/1 responses are looked at (`libhtp.response-body-limit`, …).
@@ -53,6 +57,8 @@ impl Default for Limits {
             http_transactions: 512,
             http_live_bytes: 2 * 1024 * 1024,
             http_space_in_uri: false,
+            http_double_decode_path: false,
+            http_double_decode_query: false,
             http_request_body: BodyLimits {
                 limit: 100 * 1024,
                 min_inspect: 32 * 1024,

@@ -105,6 +105,14 @@ const SAME: &[(&str, &str)] = &[
         "app-layer.protocols.http.libhtp.default-config.compression-bomb-limit",
         "protocols.http.compression-bomb-limit",
     ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.double-decode-path",
+        "protocols.http.double-decode-path",
+    ),
+    (
+        "app-layer.protocols.http.libhtp.default-config.double-decode-query",
+        "protocols.http.double-decode-query",
+    ),
     ("outputs.*.eve-log.types.*.alert.payload", "outputs.eve.payload"),
     ("outputs.*.eve-log.types.*.alert.payload-printable", "outputs.eve.payload-printable"),
     ("outputs.*.eve-log.types.*.alert.packet", "outputs.eve.packet"),

@@ -8,7 +8,7 @@ use super::half::{Half, ends_header};
 use super::headers::{Span, content_length, has_token};
 use super::host::{self, is_space, trim};
 use super::tx::{HttpTx, Uri};
-use super::uri::{Parts, is_normal};
+use super::uri::{Parts, Twice, is_normal};
 use super::{Fatal, METHODS, chunk_size, name, oddities, progress};
 use crate::event::{EventSet, HttpEvent};
 use crate::line::{chomp, is_empty_line};
@@ -171,6 +171,7 @@ impl Request {
     fn request_line(&mut self, txs: &mut TxList, config: &Config<'_>, line: &[u8], rest: &[u8]) {
         let text = chomp(line);
         let line = RequestLine::parse(text, config.limits.http_space_in_uri);
+        let mut double_encoded = false;
         self.half.with(txs, |tx| {
             let request = &mut tx.request;
             request.headers.begin(text, rest);
@@ -195,7 +196,13 @@ impl Request {
                 tx.uri = Uri::AsSent;
             } else {
                 let parts = Parts::parse(uri);
-                if let Some(uri) = parts.normalized() {
+                let twice = Twice {
+                    path: config.limits.http_double_decode_path,
+                    query: config.limits.http_double_decode_query,
+                };
+                let (uri, encoded) = parts.normalized(twice);
+                double_encoded = encoded;
+                if let Some(uri) = uri {
                     request.headers.keep(&uri);
                     tx.uri = Uri::Beside;
                 }
@@ -207,6 +214,9 @@ impl Request {
             }
         });
         self.half.raise_all(txs, oddities::of_request_line(text));
+        if double_encoded {
+            self.half.raise(txs, HttpEvent::DoubleEncodedUri);
+        }
         // Without a protocol it is HTTP/0.9, unless more than white space follows at once.
         let blank = rest.iter().take_while(|&&b| is_space(b)).count();
         if line.protocol.is_none() && blank == rest.len() && blank <= SHORT_REQUEST_SLACK {

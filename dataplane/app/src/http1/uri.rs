@@ -6,6 +6,13 @@ use memchr::{memchr, memchr2};
 use super::bestfit::{REPLACEMENT, best_fit};
 use super::host::port_number;
 
+/// What of a URI is decoded a second time.
+#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
+pub(super) struct Twice {
+    pub(super) path: bool,
+    pub(super) query: bool,
+}
+
 /// The parts of a URI, as sent. Nothing is validated.
 #[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
 pub(super) struct Parts<'a> {
@@ -65,8 +72,9 @@ impl<'a> Parts<'a> {
     }
 
     /// What `http.uri` holds: path, query and fragment, decoded; the path normalised as well.
-    /// `None` if that is nothing.
-    pub(super) fn normalized(&self) -> Option<Vec<u8>> {
+    /// `None` if that is nothing. True: what is to be decoded twice was encoded twice.
+    pub(super) fn normalized(&self, twice: Twice) -> (Option<Vec<u8>>, bool) {
+        let mut encoded = false;
         let len = self.path.len()
             + self.query.map_or(0, |q| q.len() + 1)
             + self.fragment.map_or(0, |f| f.len() + 1);
@@ -76,15 +84,22 @@ impl<'a> Parts<'a> {
             decode_utf8(&mut out);
         }
         remove_dot_segments(&mut out);
+        if twice.path {
+            encoded |= decode_again(&mut out, 0);
+        }
         if let Some(query) = self.query {
             out.push(b'?');
+            let begin = out.len();
             percent_decode(query, &mut out, plain_escape);
+            if twice.query {
+                encoded |= decode_again(&mut out, begin);
+            }
         }
         if let Some(fragment) = self.fragment {
             out.push(b'#');
             percent_decode(fragment, &mut out, escape);
         }
-        (!out.is_empty()).then_some(out)
+        ((!out.is_empty()).then_some(out), encoded)
     }
 
     /// The host, decoded, in lower case, without the dots at its end.
@@ -142,6 +157,16 @@ fn percent_decode(mut s: &[u8], out: &mut Vec<u8>, escape: fn(&[u8]) -> (u8, usi
         s = &s[at + len..];
     }
     out.extend_from_slice(s);
+}
+
+/// Undoes percent encoding once more from a place on. True: there was some.
+fn decode_again(out: &mut Vec<u8>, from: usize) -> bool {
+    if memchr(b'%', out.get(from..).unwrap_or_default()).is_none() {
+        return false;
+    }
+    let (before, once) = (out.len(), out.split_off(from));
+    percent_decode(&once, out, plain_escape);
+    out.len() < before
 }
 
 /// Undoes percent encoding once, makes backslashes slashes, and one slash of several.
@@ -261,7 +286,10 @@ mod tests {
     use super::*;
 
     fn normal(uri: &[u8]) -> Option<String> {
-        Parts::parse(uri).normalized().map(|b| b.iter().map(|&b| char::from(b)).collect())
+        Parts::parse(uri)
+            .normalized(Twice::default())
+            .0
+            .map(|b| b.iter().map(|&b| char::from(b)).collect())
     }
 
     proptest::proptest! {
@@ -269,7 +297,7 @@ mod tests {
         fn what_counts_as_normal_is_normalised_to_itself(uri in "/[a-c./?#%2\\\\:@é]{0,12}") {
             if is_normal(uri.as_bytes()) {
                 let parts = Parts::parse(uri.as_bytes());
-                proptest::prop_assert_eq!(parts.normalized(), Some(uri.clone().into_bytes()));
+                proptest::prop_assert_eq!(parts.normalized(Twice::default()).0, Some(uri.clone().into_bytes()));
                 proptest::prop_assert_eq!((parts.host, parts.port), (None, None));
             }
         }
@@ -315,6 +343,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_encoded_twice_is_decoded_twice_where_asked_for() {
+        let of = |uri: &[u8], path, query| {
+            let (text, encoded) = Parts::parse(uri).normalized(Twice { path, query });
+            (text.map(|text| String::from_utf8_lossy(&text).into_owned()), encoded)
+        };
+        let told = |text: &str, encoded| (Some(text.to_owned()), encoded);
+        let uri = b"/a%2527b/%zz?x=%2541";
+        assert_eq!(of(uri, false, false), told("/a%27b/%zz?x=%41", false));
+        assert_eq!(of(uri, true, false), told("/a'b/%zz?x=%41", true));
+        assert_eq!(of(uri, false, true), told("/a%27b/%zz?x=A", true));
+        assert_eq!(of(b"/a%25zz?%27", true, true), told("/a%zz?'", false));
+    }
+
+    #[test]
     fn the_authority_is_split() {
         let p = Parts::parse(b"http://u:p@Ho%73T.:81/x");
         assert_eq!((p.host, p.port), (Some(&b"Ho%73T."[..]), Some(81)));
@@ -329,7 +371,7 @@ mod tests {
         #[test]
         fn any_bytes_normalise_to_no_more_bytes(uri: Vec<u8>) {
             let parts = Parts::parse(&uri);
-            if let Some(n) = parts.normalized() {
+            if let Some(n) = parts.normalized(Twice { path: true, query: true }).0 {
                 proptest::prop_assert!(n.len() <= uri.len());
             }
             let _ = parts.normalized_host();

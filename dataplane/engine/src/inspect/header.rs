@@ -117,6 +117,9 @@ impl<'a> Headers<'a> {
                     || !self.packet.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
                 ip.version == *version && is_its && right == *valid
             }
+            HeaderTest::FtpBounce => {
+                self.tcp().is_some() && ftp_bounces(self.packet.payload_of(self.bytes), ip.src)
+            }
             HeaderTest::Rpc { program, version, procedure } => {
                 rpc_call(self.packet.payload_of(self.bytes), &self.packet.transport).is_some_and(
                     |[called, of, what]| {
@@ -189,6 +192,25 @@ impl<'a> Headers<'a> {
             _ => None,
         }
     }
+}
+
+/// Is there a PORT command (RFC 959, 4.1.2) in the payload that names another address?
+fn ftp_bounces(payload: &[u8], src: IpAddr) -> bool {
+    const COMMAND: &[u8] = b"PORT ";
+    payload.split(|&b| b == b'\n').any(|line| {
+        let Some((command, rest)) = line.split_at_checked(COMMAND.len()) else { return false };
+        if !command.eq_ignore_ascii_case(COMMAND) {
+            return false;
+        }
+        let mut numbers = rest.trim_ascii().split(|&b| b == b',').map(|number| {
+            std::str::from_utf8(number).ok().and_then(|number| number.trim().parse::<u8>().ok())
+        });
+        let mut next = || numbers.next().flatten();
+        match (next(), next(), next(), next()) {
+            (Some(a), Some(b), Some(c), Some(d)) => src != IpAddr::from([a, b, c, d]),
+            _ => false,
+        }
+    })
 }
 
 /// Program, version and procedure of a call (RFC 5531, 9); over TCP behind a record's mark (11).
@@ -312,5 +334,22 @@ mod tests {
         assert!(!holds(&host.udp(1, 111, &record), &test(100_000, None, None)));
         assert!(!holds(&host.udp(1, 111, &call[..20]), &test(100_000, None, None)), "cut short");
         assert!(!holds(&host.datagram(1, &call), &test(100_000, None, None)));
+    }
+
+    #[test]
+    fn a_port_command_that_names_another_host_bounces() {
+        let src = "10.0.0.1".parse().expect("an address");
+        let bounces = |payload: &[u8]| ftp_bounces(payload, src);
+        assert!(bounces(b"PORT 10,0,0,2,4,1\r\n") && bounces(b"NOOP\r\nport 10,0,0,2,4,1"));
+        assert!(!bounces(b"PORT 10,0,0,1,4,1\r\n"), "its own");
+        for none in
+            [&b""[..], b"PORT", b"PORT 10,0,0\r\n", b"PORT 10,0,0,256,1,1", b"XPORT 1,2,3,4"]
+        {
+            assert!(!bounces(none), "{}", String::from_utf8_lossy(none));
+        }
+        let holds = |packet: &[u8]| holds(packet, &HeaderTest::FtpBounce);
+        let host = Ip::new("10.0.0.1", "10.0.0.2");
+        assert!(holds(&host.tcp(&Tcp::new(1, 21, 3, 4), b"PORT 10,9,9,9,1,1\r\n")));
+        assert!(!holds(&host.udp(1, 21, b"PORT 10,9,9,9,1,1\r\n")));
     }
 }

@@ -278,6 +278,7 @@ const EVALUATED: &[Keyword] = &[
         Does::Packet(|d, v| packet::checksum(d, v, (6, ChecksumOf::Icmp))),
     ),
     keyword("rpc", Takes::Plain, Does::Packet(packet::rpc)),
+    keyword("ftpbounce", Takes::Nothing, Does::Packet(packet::ftpbounce)),
     keyword("flags", Takes::Plain, Does::Packet(tcp::flags)),
     keyword("tcp.flags", Takes::Plain, Does::Packet(tcp::flags)),
     keyword("seq", Takes::Plain, Does::Packet(tcp::seq)),

@@ -191,6 +191,11 @@ pub(crate) fn rpc(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), St
     }
 }
 
+/// `ftpbounce`
+pub(crate) fn ftpbounce(draft: &mut Draft<'_, '_>, _: &Value<'_>) -> Result<(), String> {
+    draft.push_header(HeaderTest::FtpBounce)
+}
+
 /// `itype`
 pub(crate) fn itype(draft: &mut Draft<'_, '_>, value: &Value<'_>) -> Result<(), String> {
     let test = HeaderTest::IcmpType(compare_u8(&text(value.bytes))?);

@@ -122,6 +122,7 @@ fn could_hold(test: &HeaderTest) -> bool {
         | HeaderTest::IcmpId(_)
         | HeaderTest::IcmpSeq(_)
         | HeaderTest::Icmpv6Mtu(_)
+        | HeaderTest::FtpBounce
         | HeaderTest::Checksum { of: ChecksumOf::Tcp | ChecksumOf::Icmp, .. } => false,
         HeaderTest::Ttl(_)
         | HeaderTest::Tos(..)

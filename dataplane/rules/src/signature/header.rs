@@ -66,6 +66,8 @@ pub enum HeaderTest {
         /// It is to be right.
         valid: bool,
     },
+    /// `ftpbounce`: a PORT command of FTP names another address than its sender's
+    FtpBounce,
     /// `rpc`: program, version and procedure of a call, None: any
     Rpc {
         /// The program's number.

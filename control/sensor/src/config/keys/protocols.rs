@@ -31,6 +31,10 @@ pub(super) const KEYS: &[Key] = keys! {
         |c, v| { c.protocols.http_layers = v.number(0..=64)?; Ok(()) };
     "protocols.http.compression-bomb-limit", "decoded bytes after which a body that grows absurdly is given up; default: 1mb",
         |c, v| { c.protocols.http_bomb_limit = v.size(ANY)?; Ok(()) };
+    "protocols.http.double-decode-path", "the path of a URI is decoded twice; default: false",
+        |c, v| { c.protocols.http_double_decode_path = v.boolean()?; Ok(()) };
+    "protocols.http.double-decode-query", "the query of a URI is decoded twice; default: false",
+        |c, v| { c.protocols.http_double_decode_query = v.boolean()?; Ok(()) };
     "protocols.http.space-in-uri", "a URI may hold spaces; default: false",
         |c, v| { c.protocols.http_space_in_uri = v.boolean()?; Ok(()) };
     "protocols.dns.max-tx", "most transactions of a flow at a time; default: 32",
