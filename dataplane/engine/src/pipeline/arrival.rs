@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use wire::{LinkType, Reject};
+use wire::Reject;
 
 use super::{Core, Fate, drop_of};
 use crate::ahead::{self, LANES};
@@ -46,10 +46,7 @@ impl Core {
     pub(crate) fn prepare(&mut self, lane: usize, bytes: &[u8], mut info: PacketInfo) {
         self.tools.profiler.enter(Stage::Decode);
         info.ignore_checksums |= self.checksums.untrusted;
-        let is_nobodys = self.glances(bytes, &info)
-            && info.link.is_some_and(|link| {
-                self.delivery.snapshot.is_nobodys(link, bytes, info.ignore_checksums)
-            });
+        let is_nobodys = self.glances(bytes, &info) && self.is_nobodys(bytes, &info);
         let Some(slot) = self.slots.get_mut(lane) else { return };
         let slot = slot.get_or_insert_default();
         if is_nobodys {
@@ -93,9 +90,15 @@ impl Core {
             self.counters.discard(Drop::UnknownLink);
             return Fate::Done;
         };
-        if self.is_nobodys(snapshot, (lane, handed_in), bytes, (link, info)) {
-            self.counters.unscoped.add(1);
-            return Fate::Done;
+        if lane < LANES && !handed_in {
+            // It was glanced at before its turn, if at all.
+            let slot = self.slots.get_mut(lane).and_then(Option::as_mut);
+            let is_nobodys = slot.is_some_and(|it| it.take_nobodys());
+            self.note_glance(is_nobodys, bytes);
+            if is_nobodys {
+                self.counters.unscoped.add(1);
+                return Fate::Done;
+            }
         }
         self.tools.profiler.enter(Stage::Decode);
         let mut slot = self.slots.get_mut(lane).and_then(Option::take).unwrap_or_default();
@@ -133,44 +136,46 @@ impl Core {
         fate
     }
 
+    /// Glances at a packet of the own queue that was not looked at before its turn. True: it is in nobody's
+    /// scope and has had its turn; it needs no decoding, nor another core. It remains to be counted.
+    #[inline]
+    pub(crate) fn passes(&mut self, bytes: &[u8], info: &PacketInfo) -> bool {
+        if !self.glances(bytes, info) {
+            return false;
+        }
+        self.tools.profiler.enter(Stage::Scope);
+        let is_nobodys = self.is_nobodys(bytes, info);
+        self.note_glance(is_nobodys, bytes);
+        self.tools.profiler.enter(Stage::Receive);
+        is_nobodys
+    }
+
     /// Is a glance worth it: was one of the latest packets nobody's, and may this one be?
     #[inline]
     fn glances(&self, bytes: &[u8], info: &PacketInfo) -> bool {
         self.idleness > 0
             && !ahead::is_cut(bytes, info)
             && !self.delivery.snapshot.scope.is_everything()
+            // The only panic that is meant is for every packet.
+            && self.delivery.snapshot.settings.drill_panic.is_none()
     }
 
-    /// Whether a glance shows that a packet is in nobody's scope: such a one needs no decoding, nor another
-    /// core.
+    /// Whether a glance shows that a packet is in nobody's scope.
     #[inline]
-    fn is_nobodys(
-        &mut self,
-        snapshot: &Snapshot,
-        (lane, handed_in): (usize, bool),
-        bytes: &[u8],
-        (link, info): (LinkType, &PacketInfo),
-    ) -> bool {
-        if handed_in {
-            return false;
-        }
-        self.tools.profiler.enter(Stage::Scope);
-        let is_nobodys = if lane == LANES {
-            if !self.glances(bytes, info) {
-                return false;
-            }
-            snapshot.is_nobodys(link, bytes, info.ignore_checksums)
-        } else {
-            // It was glanced at before its turn, if at all.
-            self.slots.get_mut(lane).and_then(Option::as_mut).is_some_and(|it| it.take_nobodys())
-        };
+    fn is_nobodys(&self, bytes: &[u8], info: &PacketInfo) -> bool {
+        let ignore_checksums = info.ignore_checksums || self.checksums.untrusted;
+        info.link
+            .is_some_and(|link| self.delivery.snapshot.is_nobodys(link, bytes, ignore_checksums))
+    }
+
+    /// Takes note of what a glance has shown.
+    #[inline]
+    fn note_glance(&mut self, is_nobodys: bool, bytes: &[u8]) {
         if is_nobodys {
             self.idleness = GLANCES;
             self.slices.note(bytes.len());
         } else {
             self.idleness = self.idleness.saturating_sub(1);
         }
-        self.tools.profiler.enter(Stage::Receive);
-        is_nobodys
     }
 }
