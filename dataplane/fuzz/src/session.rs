@@ -1,6 +1,6 @@
 //! Drives an application parser with whatever comes, and asks everything that the engine may ask.
 
-use app::{AppBuffer, AppProto, BufferSet, Config, Limits, Outcome, Session, Transport};
+use app::{AppBuffer, AppProto, BufferSet, Config, FileNeeds, Limits, Outcome, Session, Transport};
 use wire::Direction;
 
 use crate::Choices;
@@ -11,7 +11,8 @@ const HELD: usize = 4 << 20;
 /// Each step of the input is a header byte (direction, or a gap, or the freeing of transactions),
 /// a length, and so many bytes.
 pub fn drive_session(proto: AppProto, transport: Transport, bytes: &[u8]) {
-    let limits = Limits::default();
+    let files = FileNeeds { md5: true, sha1: true, sha256: true, parts: true };
+    let limits = Limits { files, http_double_decode_path: true, ..Limits::default() };
     let Some(mut session) = Session::over(proto, transport) else { return };
     let config = Config { limits: &limits, wanted: BufferSet::ALL };
     let mut choices = Choices::new(bytes);
@@ -52,6 +53,8 @@ fn ask(session: &Session) {
         }
         for way in Direction::BOTH {
             let _complete: (u8, bool) = (tx.progress(way), tx.is_complete(way));
+            let files = (0..).map_while(|index| tx.file(way, index)).count();
+            assert!(files <= 64, "{files} files");
         }
         let _summary = tx.summary();
     }
