@@ -55,6 +55,28 @@ impl TcpSession {
         None
     }
 
+    /// Tells of data that comes again: of what the other side has acknowledged at any time, of what is on its way
+    /// only once the connection is being closed, as Suricata does.
+    pub(crate) fn note_retransmission(&self, segment: &Segment<'_>, context: &mut Context<'_>) {
+        // Where nobody is seen to acknowledge, what comes again says nothing.
+        let one_sided = self.handshake.one_sided;
+        if segment.payload.is_empty() || self.state < TcpState::Established || one_sided {
+            return;
+        }
+        let (sender, end) = (&self.halves[context.direction.index()], segment.end());
+        if !sender.seen {
+            return;
+        }
+        if seq::leq(end, sender.last_ack) {
+            context.note(Event::StreamPktSpuriousRetransmission);
+        }
+        let closing = !matches!(self.state, TcpState::Established | TcpState::Closed);
+        if closing && (seq::lt(segment.tcp.seq, sender.last_ack) || seq::leq(end, sender.next_seq))
+        {
+            context.note(Event::StreamPktRetransmission);
+        }
+    }
+
     /// Whether the timestamp, if both sides use them, is not older than what was seen.
     pub(crate) fn timestamp_fits(&self, segment: &Segment<'_>, context: &mut Context<'_>) -> bool {
         if !self.halves.iter().all(|half| half.timestamps) {

@@ -172,7 +172,10 @@ impl TcpSession {
     fn next(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
         match self.needs_no_more(segment, context) {
             Some(verdict) => verdict,
-            None => self.by_state(segment, context, self.state),
+            None => {
+                self.note_retransmission(segment, context);
+                self.by_state(segment, context, self.state)
+            }
         }
     }
 
@@ -274,9 +277,6 @@ impl TcpSession {
         outcome.beyond_depth += stored.beyond_depth;
         outcome.memcap_dropped |= stored.refused;
         outcome.late |= stored.late && !self.handshake.one_sided;
-        if stored.overlap {
-            outcome.events.insert(Event::StreamPktRetransmission);
-        }
         if stored.different {
             outcome.events.insert(Event::StreamReassemblyOverlapDifferentData);
         }

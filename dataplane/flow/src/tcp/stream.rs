@@ -20,8 +20,6 @@ pub(crate) struct Inserted {
     pub(crate) accepted: bool,
     /// Bytes that were not there before.
     pub(crate) fresh: u32,
-    /// All of it was there before, or before what is kept.
-    pub(crate) overlap: bool,
     /// All of it was before what is kept.
     pub(crate) before: bool,
     /// It overlaps with different bytes.
@@ -182,7 +180,7 @@ impl Stream {
         };
         let floor = floor.max(self.floor);
         if end <= floor as i64 {
-            (done.overlap, done.before) = (true, true);
+            done.before = true;
             return done;
         }
         let segment = Extent { start: start.max(0) as u64, end: end as u64 };
@@ -203,7 +201,6 @@ impl Stream {
         self.join_front(debt, memory);
         let is_last = self.blocks.last().is_some_and(|last| last.end() == segment.end);
         done.appended = is_last && i64::from(done.fresh) == end - start;
-        done.overlap |= done.accepted && done.fresh == 0;
         done
     }
 

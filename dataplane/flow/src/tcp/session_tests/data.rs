@@ -21,11 +21,36 @@ fn a_retransmission_is_known_and_changes_nothing() {
     let mut talk = Talk::established();
     talk.c(ACK | PSH, 1, 1, b"hello");
     let done = talk.c(ACK | PSH, 1, 1, b"hello");
-    assert!(done.valid && done.added && done.events.has(Event::StreamPktRetransmission));
+    assert!(done.valid && done.added && !again(&done).0);
     let done = talk.c(ACK | PSH, 1, 1, b"HELLO");
     assert!(done.events.has(Event::StreamReassemblyOverlapDifferentData));
     talk.s(ACK, 1, 6, b"");
     assert_eq!(talk.to_server(), "hello");
+}
+
+/// Is the packet told to repeat what was acknowledged, and, of a connection that is being closed, what was sent?
+fn again(done: &TcpOutcome) -> (bool, bool) {
+    let events = &done.events;
+    (events.has(Event::StreamPktSpuriousRetransmission), events.has(Event::StreamPktRetransmission))
+}
+
+#[test]
+fn what_was_acknowledged_is_sent_again_for_nothing() {
+    let mut talk = Talk::established();
+    talk.c(ACK | PSH, 1, 1, b"hello");
+    assert_eq!(again(&talk.c(ACK | PSH, 1, 1, b"hello")), (false, false), "on its way");
+    talk.s(ACK, 1, 6, b"");
+    assert_eq!(again(&talk.c(ACK | PSH, 1, 1, b"hello")), (true, false));
+    assert_eq!(again(&talk.c(ACK, 5, 1, b"o")), (false, false), "a keep-alive");
+    assert_eq!(again(&talk.c(ACK | PSH, 4, 1, b"lo, world")), (false, false), "more than that");
+    talk.s(ACK, 1, 13, b"");
+    assert_eq!(again(&talk.c(ACK | PSH, 1, 1, b"he")), (true, false));
+    talk.c(FIN | ACK, 13, 1, b"");
+    assert_eq!(again(&talk.c(ACK | PSH, 4, 1, b"lo, world")), (true, true));
+    talk.s(FIN | ACK, 1, 14, b"");
+    talk.c(ACK, 14, 2, b"");
+    assert_eq!(talk.session.state(), TcpState::Closed);
+    assert_eq!(again(&talk.c(ACK | PSH, 4, 2, b"lo, world")), (true, false));
 }
 
 #[test]
