@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use rules::ruleset::{Carrier, Ruleset};
-use wire::{Decoded, FlowKey, IpLayer};
+use wire::{Decoded, FlowKey, IpLayer, address_bits};
 
 /// Ends of tunnels that are remembered, in one direction each.
 const KNOWN: usize = 256;
@@ -40,7 +40,7 @@ impl Ends {
     fn new(layer: &IpLayer, dst_port: Option<u16>) -> Self {
         let port = dst_port.map_or(0, |port| 1 << 16 | u64::from(port));
         let rest = u64::from(layer.version) << 40 | u64::from(layer.protocol) << 32 | port;
-        Self { addresses: [bits(layer.src), bits(layer.dst)], rest }
+        Self { addresses: [address_bits(layer.src), address_bits(layer.dst)], rest }
     }
 
     #[inline]
@@ -54,14 +54,6 @@ impl Ends {
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 #[inline]
-fn bits(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(address) => u128::from(address.to_bits()),
-        IpAddr::V6(address) => address.to_bits(),
-    }
-}
-
-#[inline]
 fn mixed(address: u128) -> u64 {
     let folded = (address >> 64) as u64 ^ (address as u64).rotate_left(32);
     let product = folded.wrapping_mul(ODD);
@@ -71,7 +63,7 @@ fn mixed(address: u128) -> u64 {
 /// The same for both directions of a flow.
 #[inline]
 fn place_of(addresses: [IpAddr; 2], ports: (u16, u16)) -> usize {
-    let [one, other] = addresses.map(|address| mixed(bits(address)));
+    let [one, other] = addresses.map(|address| mixed(address_bits(address)));
     let ports = u64::from(ports.0) + u64::from(ports.1);
     let sum = (one.wrapping_add(other) ^ ports).wrapping_mul(ODD);
     (sum >> 40) as usize % PLACES

@@ -120,7 +120,7 @@ impl FlowKey {
                 ([pair, 0, 0, 0], 4, order)
             }
             (src, dst) => {
-                let (src, dst) = (bits(src), bits(dst));
+                let (src, dst) = (address_bits(src), address_bits(dst));
                 let order = ends.order(src, dst);
                 let (first, second) = match order {
                     KeyOrder::SrcFirst => (src, dst),
@@ -193,7 +193,7 @@ impl Ends {
 
 /// An address as a number; IPv4 in the low bits.
 #[inline]
-fn bits(address: IpAddr) -> u128 {
+pub fn address_bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
         IpAddr::V6(address) => address.to_bits(),
@@ -269,7 +269,7 @@ impl Decoded {
                 (u64::from(src.min(dst)) << 32) | u64::from(src.max(dst))
             }
             (src, dst) => {
-                let (src, dst) = (bits(src), bits(dst));
+                let (src, dst) = (address_bits(src), address_bits(dst));
                 let (low, high) = (src.min(dst), src.max(dst));
                 let words = [(low >> 64) as u64, low as u64, (high >> 64) as u64, high as u64];
                 words.iter().fold(6, |mixed, word| mix(mixed ^ word).wrapping_add(*word))

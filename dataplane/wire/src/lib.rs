@@ -36,7 +36,7 @@ pub use decoded::{Decoded, Fragment, IpLayer, MAX_IP_LAYERS, MAX_VLANS, Span, fl
 pub use direction::Direction;
 pub use event::{Event, EventSet};
 pub use glance::Glance;
-pub use key::{FlowKey, KeyOrder};
+pub use key::{FlowKey, KeyOrder, address_bits};
 pub use link::LinkType;
 pub use opaque::{OpaqueKind, opaque};
 pub use reject::{MalformedKind, Reject};
