@@ -34,16 +34,14 @@ fn replay_with(rules: &str, frames: &[Vec<u8>], set: &str) -> (Vec<Value>, commo
 }
 
 /// What a client sends from this port, and what its server sends, by sequence, acknowledgment, flags and payload.
-fn sides(
-    port: u16,
-) -> (impl Fn(u32, u32, u8, &[u8]) -> Vec<u8>, impl Fn(u32, u32, u8, &[u8]) -> Vec<u8>) {
+fn sides(port: u16) -> [impl Fn(u32, u32, u8, &[u8]) -> Vec<u8>; 2] {
     let side = |from: &str, to: &str, src: u16, dst: u16| {
         let ip = Ip::new(from, to);
         move |seq, ack, flags, payload: &[u8]| {
             frame(&ip.tcp(&Tcp::new(src, dst, seq, ack).flags(flags), payload))
         }
     };
-    (side("10.0.0.1", "10.0.0.2", port, 80), side("10.0.0.2", "10.0.0.1", 80, port))
+    [side("10.0.0.1", "10.0.0.2", port, 80), side("10.0.0.2", "10.0.0.1", 80, port)]
 }
 
 /// Rule and packet of each alert.
@@ -87,7 +85,7 @@ fn a_refused_packet_is_found_by_its_event_and_counted_as_malformed() {
 
 #[test]
 fn stream_events_are_found_where_they_happen() {
-    let (c, s) = sides(1000);
+    let [c, s] = sides(1000);
     let frames = [
         c(100, 0, SYN, b""),
         s(500, 101, SYN | ACK, b""),
@@ -148,7 +146,7 @@ fn what_waits_when_a_connection_ends_is_found_then_and_not_at_its_time_out() {
 
 #[test]
 fn a_stream_goes_on_after_a_reset_that_was_not_the_peers() {
-    let (c, s) = sides(1000);
+    let [c, s] = sides(1000);
     let frames = [
         c(100, 0, SYN, b""),
         s(500, 101, SYN | ACK, b""),
