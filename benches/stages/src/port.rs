@@ -9,8 +9,9 @@ use dpdk::{
 /// Packets that wait in the ring: what the feeder fills in its turn. Few enough for a core's cache.
 pub const RING: u32 = 512;
 
-/// Mbufs. More than the ring holds, for packets that need several and those in caches.
-const MBUFS: u32 = 4095;
+/// Mbufs. More than the ring holds, for packets that need several and those in caches; few enough for a
+/// core's cache too, for they are used one after the other.
+const MBUFS: u32 = 1023;
 
 /// DPDK, started once for the process.
 ///
