@@ -219,7 +219,8 @@ impl Mbuf {
     /// Brings the first 64 data bytes towards the cache. Reads the header.
     #[inline]
     pub fn prefetch_data(&self) {
-        prefetch::first(self.data());
+        let mbuf = self.raw();
+        prefetch::at(mbuf.buf_addr.cast::<u8>().wrapping_add(usize::from(mbuf.data_off)));
     }
 
     /// Takes over a packet from DPDK.

@@ -12,6 +12,12 @@ pub fn first<T: ?Sized>(value: &T) {
     line(ptr::from_ref(value).cast());
 }
 
+/// Brings the line of an address, whatever is there.
+#[inline(always)]
+pub fn at(address: *const u8) {
+    line(address);
+}
+
 /// Brings all lines of a value.
 #[inline(always)]
 pub fn whole<T>(value: &T) {
@@ -42,6 +48,7 @@ mod tests {
         super::whole(&large);
         super::first(&large[..0]);
         super::first("text");
+        super::at(std::ptr::null());
         assert_eq!(large, [7; 1000]);
     }
 }

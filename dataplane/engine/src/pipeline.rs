@@ -245,9 +245,14 @@ impl Core {
     /// Takes a packet that came from the queue (`received`) or from another core.
     /// `buffer` is the frame with whatever is readable behind it, `len` the frame's length.
     pub fn packet(&mut self, buffer: &[u8], len: usize, info: PacketInfo, handed_in: bool) -> Fate {
-        if !handed_in && self.passes(buffer.get(..len).unwrap_or(buffer), &info) {
-            self.counters.unscoped.add(1);
-            return Fate::Done;
+        if !handed_in {
+            let bytes = buffer.get(..len).unwrap_or(buffer);
+            if self.glancing().is_some_and(|eye| eye.passes(bytes, &info)) {
+                self.note_passed(1, bytes.len());
+                self.counters.unscoped.add(1);
+                return Fate::Done;
+            }
+            self.note_somebodys();
         }
         self.prepared(LANES, buffer, len, info, handed_in)
     }

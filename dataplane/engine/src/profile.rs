@@ -11,7 +11,7 @@ use crate::snapshot::Snapshot;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Stage {
-    /// Polling the queue, looking at mbufs, freeing them.
+    /// Polling the queue, looking at mbufs, a glance at addresses, freeing.
     Receive,
     /// Bytes to headers.
     Decode,

@@ -242,7 +242,7 @@ impl Snapshot {
     }
 
     /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it?
-    #[inline]
+    #[inline(always)]
     pub fn is_nobodys(&self, link: wire::LinkType, frame: &[u8], ignore_checksums: bool) -> bool {
         let [unchecked, checked] = &self.glances;
         let glance = if ignore_checksums { unchecked } else { checked };

@@ -1,6 +1,7 @@
 //! The worker loop: one thread pinned to one core, one queue of a DPDK port. Live capture, replay,
 //! tests and benches all run this loop.
 
+mod burst;
 mod time;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,22 +14,14 @@ use dpdk::{Burst, Eal, Mbuf, PacketMeta, RxQueue};
 use wire::{LinkType, Nanos};
 
 pub use self::time::{META_IGNORE_CHECKSUMS, TimeSource, TscClock};
-use self::time::{MetaSource, info_of};
 use crate::ahead::LANES;
 use crate::counters::{Counters, Drop};
 use crate::emit::{Emitter, WhenFull};
 use crate::handover::{Exchange, Parcel};
 use crate::mailbox::Receiver;
-use crate::pipeline::{Core, CoreConfig, Fate};
+use crate::pipeline::{Core, CoreConfig};
 use crate::pressure::Pressure;
 use crate::profile::Profile;
-
-/// Packets whose headers are brought towards the cache before they are looked at.
-const AHEAD: usize = 6;
-
-/// How many packets before its turn one is decoded, where flows are many.
-const DEEP: usize = 12;
-const _: () = assert!(DEEP < LANES);
 
 /// Packets of one burst.
 pub const BURST: usize = 64;
@@ -203,20 +196,6 @@ impl std::ops::Drop for Leaving<'_> {
     }
 }
 
-/// How far a burst is.
-#[derive(Debug)]
-struct Way {
-    source: MetaSource,
-    /// So many packets before its turn one is looked at.
-    delay: usize,
-    /// Turns that are over; a packet's is as many after its place as the delay says.
-    step: usize,
-    /// Bytes of the packets that had their turn.
-    bytes: u64,
-    /// Packets that a glance was enough for.
-    passed: u64,
-}
-
 struct Loop<'a> {
     core: Core,
     pressure: Pressure,
@@ -356,122 +335,6 @@ impl Loop<'_> {
             TimeSource::Packets(clock, _) => clock.load(Ordering::Acquire),
             TimeSource::Tsc(clock) => clock.now(),
         }
-    }
-
-    fn burst(&mut self, burst: &mut Burst<BURST>) -> Result<(), String> {
-        for mbuf in burst.iter().take(AHEAD) {
-            mbuf.prefetch();
-        }
-        for mbuf in burst.iter().take(AHEAD / 2) {
-            mbuf.prefetch_data();
-        }
-        self.core.counters().received.add(burst.len() as u64);
-        let source = match &self.config.time {
-            TimeSource::Tsc(clock) => MetaSource::Live(clock.now(), self.config.link.dlt()),
-            TimeSource::Packets(_, field) => MetaSource::Field(*field),
-        };
-        let delay = if self.core.looks_ahead() { DEEP } else { 0 };
-        self.core.forget_ahead();
-        let mut way = Way { source, delay, step: 0, bytes: 0, passed: 0 };
-        // A panic is its packet's alone: the burst goes on behind it.
-        let done = loop {
-            match catch_unwind(AssertUnwindSafe(|| self.packets(burst, &mut way))) {
-                Ok(done) => break done,
-                Err(_) => {
-                    self.core.counters().discard(Drop::Panic);
-                    if let Err(error) = self.recover() {
-                        break Err(error);
-                    }
-                    way.step += 1;
-                }
-            }
-        };
-        if done.is_err() {
-            // The worker gives up: what it has taken and not looked at is said, too.
-            let left = (burst.len() + delay).saturating_sub(way.step + 1) as u64;
-            self.core.counters().discard_many(Drop::Shutdown, left);
-        }
-        self.core.counters().unscoped.add(way.passed);
-        self.core.counters().bytes.add(way.bytes);
-        burst.clear();
-        done
-    }
-
-    /// The burst's packets from where it is on.
-    fn packets(&mut self, burst: &mut Burst<BURST>, way: &mut Way) -> Result<(), String> {
-        let (length, delay) = (burst.len(), way.delay);
-        while way.step < length + delay {
-            let step = way.step;
-            if let Some(soon) = burst.get(step + AHEAD) {
-                soon.prefetch();
-            }
-            if let Some(next) = burst.get(step + AHEAD / 2) {
-                next.prefetch_data();
-            }
-            if delay > 0 {
-                self.look_ahead(burst, step, way.source);
-            }
-            if let Some(i) = step.checked_sub(delay)
-                && let Some(mbuf) = burst.get(i)
-            {
-                let whole = mbuf.is_contiguous().then(|| mbuf.data());
-                let frame_bytes = whole.map_or_else(|| mbuf.total_len(), <[u8]>::len);
-                way.bytes += frame_bytes as u64;
-                let meta = way.source.of(mbuf, frame_bytes, &mut self.order);
-                let lane = if delay > 0 { i % LANES } else { LANES };
-                if lane == LANES
-                    && whole.is_some_and(|bytes| self.core.passes(bytes, &info_of(&meta)))
-                {
-                    self.clock = self.clock.max(meta.clock_ns);
-                    way.passed += 1;
-                } else if let Fate::HandOver(to) = self.one(mbuf, meta, lane, false)
-                    && let Some(mbuf) = burst.take(i)
-                {
-                    self.hand_over(to, mbuf, meta)?;
-                }
-            }
-            way.step += 1;
-        }
-        Ok(())
-    }
-
-    /// Looks at the burst's packet of this number before its turn, and brings what those before it ask for.
-    fn look_ahead(&mut self, burst: &Burst<BURST>, step: usize, source: MetaSource) {
-        let length = burst.len();
-        let lane =
-            |back: usize| step.checked_sub(back).filter(|at| *at < length).map(|at| at % LANES);
-        // A panic comes again at the packet's own turn, and is counted then: here no packet has one.
-        let _: std::thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
-            if let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
-                // Its number is given when its turn comes.
-                let meta = source.of(mbuf, mbuf.total_len(), &mut 0);
-                self.core.prepare(step % LANES, mbuf.data(), info_of(&meta));
-            }
-            self.core.bring([lane(DEEP / 4), lane(DEEP / 2), lane(DEEP / 4 * 3)]);
-        }));
-    }
-
-    /// Takes a packet: of the own queue, by the lane that it may have been looked at in, or one that was
-    /// handed in.
-    #[inline]
-    fn one(&mut self, mbuf: &Mbuf, meta: PacketMeta, lane: usize, handed_in: bool) -> Fate {
-        if !handed_in {
-            self.clock = self.clock.max(meta.clock_ns);
-        }
-        let info = info_of(&meta);
-        if mbuf.is_contiguous() {
-            let (buffer, len) = mbuf.data_with_tail();
-            return self.core.prepared(lane, buffer, len, info, handed_in);
-        }
-        let mut joined = self.core.take_joined();
-        joined.clear();
-        for segment in mbuf.segments() {
-            joined.extend_from_slice(segment);
-        }
-        let len = joined.len();
-        let fate = self.core.prepared(lane, &joined, len, info, handed_in);
-        self.core.give_joined(joined);
-        fate
     }
 
     fn guarded(

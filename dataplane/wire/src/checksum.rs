@@ -22,6 +22,16 @@ pub(crate) fn sum(bytes: &[u8]) -> u64 {
     total
 }
 
+/// A sum of words of 64 bits, that folds to what [`sum`] of their bytes does: carries come in again.
+#[inline(always)]
+pub(crate) fn sum_of(words: [u64; 3]) -> u64 {
+    let add = |sum: u64, word| {
+        let (sum, carry) = sum.overflowing_add(word);
+        sum + u64::from(carry)
+    };
+    words.into_iter().fold(0, add)
+}
+
 /// Folds a sum to 16 bits, in the machine's byte order.
 #[cfg(any(test, feature = "testing"))]
 #[inline]
@@ -37,8 +47,13 @@ pub(crate) fn fold(sum: u64) -> u16 {
 /// division by 2^16 - 1, but for all ones where that is 0.
 #[inline]
 pub(crate) fn is_right(sum: u64) -> bool {
-    sum != 0 && sum.is_multiple_of(0xffff)
+    sum != 0 && sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
 }
+
+/// What 2^16 - 1 is to be multiplied by to get 1 in 64 bits. Times it, its multiples are what they are multiples
+/// by, and all other numbers are above these.
+const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+const _: () = assert!(INVERSE.wrapping_mul(0xffff) == 1);
 
 /// The sum of the pseudo-header (RFC 9293, RFC 8200).
 #[inline]

@@ -46,7 +46,7 @@ impl Core {
     pub(crate) fn prepare(&mut self, lane: usize, bytes: &[u8], mut info: PacketInfo) {
         self.tools.profiler.enter(Stage::Decode);
         info.ignore_checksums |= self.checksums.untrusted;
-        let is_nobodys = self.glances(bytes, &info) && self.is_nobodys(bytes, &info);
+        let is_nobodys = self.glancing().is_some_and(|eye| eye.passes(bytes, &info));
         let Some(slot) = self.slots.get_mut(lane) else { return };
         let slot = slot.get_or_insert_default();
         if is_nobodys {
@@ -94,11 +94,12 @@ impl Core {
             // It was glanced at before its turn, if at all.
             let slot = self.slots.get_mut(lane).and_then(Option::as_mut);
             let is_nobodys = slot.is_some_and(|it| it.take_nobodys());
-            self.note_glance(is_nobodys, bytes);
             if is_nobodys {
+                self.note_passed(1, bytes.len());
                 self.counters.unscoped.add(1);
                 return Fate::Done;
             }
+            self.note_somebodys();
         }
         self.tools.profiler.enter(Stage::Decode);
         let mut slot = self.slots.get_mut(lane).and_then(Option::take).unwrap_or_default();
@@ -136,46 +137,49 @@ impl Core {
         fate
     }
 
-    /// Glances at a packet of the own queue that was not looked at before its turn. True: it is in nobody's
-    /// scope and has had its turn; it needs no decoding, nor another core. It remains to be counted.
+    /// What packets are glanced at with, if that is worth it: one of the latest was nobody's, and others may be.
     #[inline]
-    pub(crate) fn passes(&mut self, bytes: &[u8], info: &PacketInfo) -> bool {
-        if !self.glances(bytes, info) {
-            return false;
-        }
-        self.tools.profiler.enter(Stage::Scope);
-        let is_nobodys = self.is_nobodys(bytes, info);
-        self.note_glance(is_nobodys, bytes);
-        self.tools.profiler.enter(Stage::Receive);
-        is_nobodys
-    }
-
-    /// Is a glance worth it: was one of the latest packets nobody's, and may this one be?
-    #[inline]
-    fn glances(&self, bytes: &[u8], info: &PacketInfo) -> bool {
-        self.idleness > 0
-            && !ahead::is_cut(bytes, info)
-            && !self.delivery.snapshot.scope.is_everything()
+    pub(crate) fn glancing(&self) -> Option<Glancing<'_>> {
+        let snapshot = &*self.delivery.snapshot;
+        let pays = self.idleness > 0
+            && !snapshot.scope.is_everything()
             // The only panic that is meant is for every packet.
-            && self.delivery.snapshot.settings.drill_panic.is_none()
+            && snapshot.settings.drill_panic.is_none();
+        pays.then_some(Glancing { snapshot, untrusted: self.checksums.untrusted })
     }
 
-    /// Whether a glance shows that a packet is in nobody's scope.
+    /// Takes note of packets in a row that a glance was enough for, the longest of them of so many bytes: they
+    /// have had their turn, and it remains to count them.
     #[inline]
-    fn is_nobodys(&self, bytes: &[u8], info: &PacketInfo) -> bool {
-        let ignore_checksums = info.ignore_checksums || self.checksums.untrusted;
-        info.link
-            .is_some_and(|link| self.delivery.snapshot.is_nobodys(link, bytes, ignore_checksums))
-    }
-
-    /// Takes note of what a glance has shown.
-    #[inline]
-    fn note_glance(&mut self, is_nobodys: bool, bytes: &[u8]) {
-        if is_nobodys {
+    pub(crate) fn note_passed(&mut self, packets: u64, longest: usize) {
+        if packets > 0 {
             self.idleness = GLANCES;
-            self.slices.note(bytes.len());
-        } else {
-            self.idleness = self.idleness.saturating_sub(1);
+            self.slices.note(longest);
         }
+    }
+
+    /// Takes note of a packet that a glance was not enough for.
+    #[inline]
+    pub(crate) fn note_somebodys(&mut self) {
+        self.idleness = self.idleness.saturating_sub(1);
+    }
+}
+
+/// The eye for packets in nobody's scope.
+#[derive(Debug)]
+pub(crate) struct Glancing<'a> {
+    snapshot: &'a Snapshot,
+    /// Checksums are not to be trusted on this port.
+    untrusted: bool,
+}
+
+impl Glancing<'_> {
+    /// Does a glance at a packet of the own queue show that it is in nobody's scope? Then it needs no decoding,
+    /// nor another core.
+    #[inline(always)]
+    pub(crate) fn passes(&self, bytes: &[u8], info: &PacketInfo) -> bool {
+        let ignore_checksums = info.ignore_checksums || self.untrusted;
+        !ahead::is_cut(bytes, info)
+            && info.link.is_some_and(|link| self.snapshot.is_nobodys(link, bytes, ignore_checksums))
     }
 }

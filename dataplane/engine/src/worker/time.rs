@@ -57,6 +57,12 @@ pub(super) fn info_of(meta: &PacketMeta) -> PacketInfo {
     }
 }
 
+/// What is known of the packet of this number that came now.
+#[inline(always)]
+pub(super) fn live(now: Nanos, link: u16, order: u64, wire_len: u32) -> PacketMeta {
+    PacketMeta { ts_ns: now, clock_ns: now, order, wire_len, link, flags: 0 }
+}
+
 /// Where what is known of packets beside their bytes comes from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum MetaSource {
@@ -74,14 +80,8 @@ impl MetaSource {
             Self::Field(field) => field.get(mbuf),
             Self::Live(now, link) => {
                 *order += 1;
-                PacketMeta {
-                    ts_ns: now,
-                    clock_ns: now,
-                    order: *order,
-                    wire_len: u32::try_from(bytes).unwrap_or(u32::MAX),
-                    link,
-                    flags: 0,
-                }
+                let wire_len = u32::try_from(bytes).unwrap_or(u32::MAX);
+                live(now, link, *order, wire_len)
             }
         }
     }

@@ -1,0 +1,217 @@
+//! What a worker does with the packets of one poll: those in nobody's scope at a glance, the others one by one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use dpdk::{Burst, Mbuf, PacketMeta};
+
+use super::time::{MetaSource, info_of, live};
+use super::{BURST, Loop, TimeSource};
+use crate::ahead::LANES;
+use crate::counters::Drop;
+use crate::part::PacketInfo;
+use crate::pipeline::Fate;
+
+/// Packets whose headers are brought towards the cache before they are looked at.
+const AHEAD: usize = 6;
+
+/// How many packets before its turn one is decoded, where flows are many.
+const DEEP: usize = 12;
+const _: () = assert!(DEEP < LANES);
+
+/// Brings the headers of a packet some places behind this one towards the cache, and of a nearer one the data.
+#[inline(always)]
+fn bring(burst: &Burst<BURST>, step: usize) {
+    if let Some(soon) = burst.get(step + AHEAD) {
+        soon.prefetch();
+    }
+    if let Some(next) = burst.get(step + AHEAD / 2) {
+        next.prefetch_data();
+    }
+}
+
+/// How far a burst is.
+#[derive(Debug)]
+struct Way {
+    source: MetaSource,
+    /// So many packets before its turn one is looked at.
+    delay: usize,
+    /// Turns that are over; a packet's is as many after its place as the delay says.
+    step: usize,
+    /// Bytes of the packets that had their turn.
+    bytes: u64,
+    /// Packets that a glance was enough for.
+    passed: u64,
+}
+
+impl Loop<'_> {
+    /// Takes what has come from the own queue.
+    pub(super) fn burst(&mut self, burst: &mut Burst<BURST>) -> Result<(), String> {
+        for mbuf in burst.iter().take(AHEAD) {
+            mbuf.prefetch();
+        }
+        for mbuf in burst.iter().take(AHEAD / 2) {
+            mbuf.prefetch_data();
+        }
+        self.core.counters().received.add(burst.len() as u64);
+        let source = match &self.config.time {
+            TimeSource::Tsc(clock) => MetaSource::Live(clock.now(), self.config.link.dlt()),
+            TimeSource::Packets(_, field) => MetaSource::Field(*field),
+        };
+        let delay = if self.core.looks_ahead() { DEEP } else { 0 };
+        self.core.forget_ahead();
+        let mut way = Way { source, delay, step: 0, bytes: 0, passed: 0 };
+        // A panic is its packet's alone: the burst goes on behind it.
+        let done = loop {
+            match catch_unwind(AssertUnwindSafe(|| self.packets(burst, &mut way))) {
+                Ok(done) => break done,
+                Err(_) => {
+                    self.core.counters().discard(Drop::Panic);
+                    if let Err(error) = self.recover() {
+                        break Err(error);
+                    }
+                    way.step += 1;
+                }
+            }
+        };
+        if done.is_err() {
+            // The worker gives up: what it has taken and not looked at is said, too.
+            let left = (burst.len() + delay).saturating_sub(way.step + 1) as u64;
+            self.core.counters().discard_many(Drop::Shutdown, left);
+        }
+        self.core.counters().unscoped.add(way.passed);
+        self.core.counters().bytes.add(way.bytes);
+        burst.clear();
+        done
+    }
+
+    /// The burst's packets from where it is on.
+    fn packets(&mut self, burst: &mut Burst<BURST>, way: &mut Way) -> Result<(), String> {
+        let (length, delay) = (burst.len(), way.delay);
+        loop {
+            if delay == 0 {
+                self.pass_over(burst, way);
+            }
+            let step = way.step;
+            if step >= length + delay {
+                return Ok(());
+            }
+            bring(burst, step);
+            if delay > 0 {
+                self.look_ahead(burst, step, way.source);
+            }
+            if let Some(i) = step.checked_sub(delay)
+                && let Some(mbuf) = burst.get(i)
+            {
+                let frame_bytes = mbuf.total_len();
+                way.bytes += frame_bytes as u64;
+                let meta = way.source.of(mbuf, frame_bytes, &mut self.order);
+                let lane = if delay > 0 { i % LANES } else { LANES };
+                if let Fate::HandOver(to) = self.one(mbuf, meta, lane, false)
+                    && let Some(mbuf) = burst.take(i)
+                {
+                    self.hand_over(to, mbuf, meta)?;
+                }
+            }
+            way.step += 1;
+        }
+    }
+
+    /// Goes past the burst's next packets that a glance shows to be in nobody's scope.
+    #[inline]
+    fn pass_over(&mut self, burst: &Burst<BURST>, way: &mut Way) {
+        match way.source {
+            MetaSource::Field(field) => {
+                self.pass_over_with(burst, way, |mbuf, _| info_of(&field.get(mbuf)));
+            }
+            MetaSource::Live(now, link) => {
+                let alike = info_of(&live(now, link, self.order, 0));
+                let before = way.passed;
+                self.pass_over_with(burst, way, |_, bytes| PacketInfo {
+                    wire_len: u32::try_from(bytes).unwrap_or(u32::MAX),
+                    ..alike
+                });
+                self.order += way.passed - before;
+            }
+        }
+    }
+
+    /// As [`Self::pass_over`], where `info_of` tells of a packet of so many bytes what a glance asks for.
+    #[inline(always)]
+    fn pass_over_with(
+        &mut self,
+        burst: &Burst<BURST>,
+        way: &mut Way,
+        info_of: impl Fn(&Mbuf, usize) -> PacketInfo,
+    ) {
+        let Some(eye) = self.core.glancing() else { return };
+        let (mut step, mut clock) = (way.step, self.clock);
+        let (mut bytes, mut longest, mut somebodys) = (0, 0, false);
+        while let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
+            bring(burst, step);
+            let frame = mbuf.data();
+            let info = info_of(mbuf, frame.len());
+            if !eye.passes(frame, &info) {
+                somebodys = true;
+                break;
+            }
+            clock = clock.max(info.clock);
+            longest = longest.max(frame.len());
+            bytes += frame.len() as u64;
+            step += 1;
+        }
+        let passed = (step - way.step) as u64;
+        self.clock = clock;
+        way.step = step;
+        way.bytes += bytes;
+        way.passed += passed;
+        self.core.note_passed(passed, longest);
+        if somebodys {
+            self.core.note_somebodys();
+        }
+    }
+
+    /// Looks at the burst's packet of this number before its turn, and brings what those before it ask for.
+    fn look_ahead(&mut self, burst: &Burst<BURST>, step: usize, source: MetaSource) {
+        let length = burst.len();
+        let lane =
+            |back: usize| step.checked_sub(back).filter(|at| *at < length).map(|at| at % LANES);
+        // A panic comes again at the packet's own turn, and is counted then: here no packet has one.
+        let _: std::thread::Result<()> = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
+                // Its number is given when its turn comes.
+                let meta = source.of(mbuf, mbuf.total_len(), &mut 0);
+                self.core.prepare(step % LANES, mbuf.data(), info_of(&meta));
+            }
+            self.core.bring([lane(DEEP / 4), lane(DEEP / 2), lane(DEEP / 4 * 3)]);
+        }));
+    }
+
+    /// Takes a packet: of the own queue, by the lane that it may have been looked at in, or one that was
+    /// handed in.
+    #[inline]
+    pub(super) fn one(
+        &mut self,
+        mbuf: &Mbuf,
+        meta: PacketMeta,
+        lane: usize,
+        handed_in: bool,
+    ) -> Fate {
+        if !handed_in {
+            self.clock = self.clock.max(meta.clock_ns);
+        }
+        let info = info_of(&meta);
+        if mbuf.is_contiguous() {
+            let (buffer, len) = mbuf.data_with_tail();
+            return self.core.prepared(lane, buffer, len, info, handed_in);
+        }
+        let mut joined = self.core.take_joined();
+        joined.clear();
+        for segment in mbuf.segments() {
+            joined.extend_from_slice(segment);
+        }
+        let len = joined.len();
+        let fate = self.core.prepared(lane, &joined, len, info, handed_in);
+        self.core.give_joined(joined);
+        fate
+    }
+}
