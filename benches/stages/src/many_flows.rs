@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dpdk::Eal;
+use anyhow::Context as _;
+use dpdk::{Eal, Mbuf, Mempool, MetaField, PacketMeta};
 use engine::Settings;
 use engine::counters::Counters;
 use engine::scope::Scope;
+use engine::worker::META_IGNORE_CHECKSUMS;
 use flow::FlowConfig;
 use pollux::capture::Frame;
 use rules::ruleset::Ruleset;
@@ -68,6 +70,12 @@ impl Source {
         Self { flows, frame: Box::new([0; 2048]), made: NOTHING, now: START, step }
     }
 
+    /// With every flow at another place of its conversation.
+    #[must_use]
+    pub fn staggered(self) -> Self {
+        Self { flows: self.flows.staggered(CONVERSATION as u32), ..self }
+    }
+
     /// Makes the next packet; its time.
     pub fn make(&mut self) -> u64 {
         self.now += self.step;
@@ -88,6 +96,25 @@ impl Source {
     /// Its bytes.
     pub fn bytes(&self) -> &[u8] {
         self.frame.get(..self.made.length).unwrap_or_default()
+    }
+
+    /// What was made last, as the packet of this number.
+    ///
+    /// # Errors
+    /// There is no mbuf left.
+    pub fn mbuf(&self, pool: &Mempool, meta: MetaField, order: u64) -> anyhow::Result<Mbuf> {
+        let bytes = self.bytes();
+        let mut mbuf = Mbuf::from_bytes(pool, bytes).context("there are too few mbufs")?;
+        let about = PacketMeta {
+            ts_ns: self.now,
+            clock_ns: self.now,
+            order,
+            wire_len: u32::try_from(bytes.len())?,
+            link: 1,
+            flags: META_IGNORE_CHECKSUMS,
+        };
+        meta.set(&mut mbuf, about);
+        Ok(mbuf)
     }
 
     /// The next so many packets; false if the worker is gone.
@@ -120,7 +147,7 @@ impl Source {
 
 /// Room for all of them: closed ones wait for their time-out beside those that are open, and no
 /// stream is refused.
-fn room(flows: u32) -> (Settings, FlowConfig) {
+pub fn room(flows: u32) -> (Settings, FlowConfig) {
     let capacity = flows as usize * 3;
     let flows = FlowConfig { capacity, hash_seed: Some(1), ..FlowConfig::default() };
     let mut settings = Settings::default();
@@ -152,8 +179,7 @@ pub fn rate(
     packets: u64,
 ) -> anyhow::Result<Measured> {
     let mut measured = Measured { packets, worker: Duration::ZERO, live: 0 };
-    let mut source = Source::new(shape);
-    source.flows = source.flows.staggered(CONVERSATION as u32);
+    let mut source = Source::new(shape).staggered();
     let feed = |feeder: Feeder<'_>, ledger: &Counters| -> anyhow::Result<Fed> {
         feeder.feed_from(|lane| {
             source.feed(warm, lane);

@@ -122,8 +122,9 @@ fn tell(rows: &[Row], json: bool) -> anyhow::Result<()> {
     for row in rows {
         println!("{row}");
     }
-    let missed = rows.iter().filter(|row| !row.met).count();
-    println!("\n{} of {} as asked", rows.len() - missed, rows.len());
+    let met = rows.iter().filter(|row| row.met).count();
+    let open = rows.iter().filter(|row| !row.decided).count();
+    println!("\n{met} of {} as asked, {open} not decided", rows.len());
     Ok(())
 }
 

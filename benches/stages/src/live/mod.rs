@@ -27,8 +27,12 @@ pub struct Row {
     pub costs: Compared,
     /// The least that the rate is to be, as a part of the rate of what stands beside.
     pub asked: f64,
-    /// Whether it is, by the least turns.
+    /// Whether it is: by the least turns, or by all but a quarter of the sums that `spread` tells of.
     pub met: bool,
+    /// Whether what was seen is enough to say so.
+    pub decided: bool,
+    /// Of costs that are sums of many short turns, how much they differ.
+    pub spread: Option<Spread>,
     /// What else was seen.
     pub note: String,
 }
@@ -43,7 +47,24 @@ impl Row {
         asked: f64,
     ) -> Self {
         let met = costs.least().recip() >= asked;
-        Self { part, what: what.into(), unit, costs, asked, met, note: String::new() }
+        let (what, note) = (what.into(), String::new());
+        Self { part, what, unit, costs, asked, met, decided: true, spread: None, note }
+    }
+
+    /// A row whose costs are sums of so many short turns that the machine was as fast for the one side as for
+    /// the other: all of them count, and where the middle half of them has what is asked for among it, nothing
+    /// is decided.
+    pub fn of_sums(
+        part: &'static str,
+        what: impl Into<String>,
+        unit: &'static str,
+        costs: Compared,
+        asked: f64,
+    ) -> Self {
+        let spread = Spread::of(&costs);
+        let [low, _, high] = spread.quartiles;
+        let (met, decided) = (low >= asked, low >= asked || high < asked);
+        Self { met, decided, spread: Some(spread), ..Self::new(part, what, unit, costs, asked) }
     }
 
     /// With what else was seen.
@@ -53,9 +74,32 @@ impl Row {
     }
 }
 
+/// How much sums of costs differ, as rates: parts of the rate of what stands beside.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Spread {
+    /// By all sums together.
+    pub rate: f64,
+    /// The first quartile, the median and the third quartile, sum by sum.
+    pub quartiles: [f64; 3],
+    /// How many sums.
+    pub sums: usize,
+}
+
+impl Spread {
+    fn of(costs: &Compared) -> Self {
+        let (of, beside) = costs.means();
+        let [low, middle, high] = costs.quartiles();
+        let quartiles = [high, middle, low].map(f64::recip);
+        Self { rate: beside / of, quartiles, sums: costs.turns() }
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (of, beside) = self.costs.costs();
+        let ((of, beside), rate, median) = match &self.spread {
+            Some(spread) => (self.costs.means(), spread.rate, spread.quartiles[1]),
+            None => (self.costs.costs(), 1.0 / self.costs.least(), 1.0 / self.costs.median()),
+        };
         write!(
             f,
             "{:<10} {:<52} {:>7.1} {:>7.1} {:<6} {:>5.1} % {:>5.1} %  {:>4.1} %  {}",
@@ -64,11 +108,19 @@ impl fmt::Display for Row {
             of,
             beside,
             self.unit,
-            100.0 / self.costs.least(),
-            100.0 / self.costs.median(),
+            100.0 * rate,
+            100.0 * median,
             self.asked * 100.0,
-            if self.met { "yes" } else { "NO" }
+            match (self.decided, self.met) {
+                (false, _) => "not decided",
+                (true, true) => "yes",
+                (true, false) => "NO",
+            }
         )?;
+        if let Some(Spread { quartiles: [low, _, high], sums, .. }) = self.spread {
+            let (low, high) = (100.0 * low, 100.0 * high);
+            write!(f, "\n{:<10}   half of {sums} sums: {low:.1} to {high:.1} %", "")?;
+        }
         if !self.note.is_empty() {
             write!(f, "\n{:<10}   {}", "", self.note)?;
         }
@@ -82,4 +134,40 @@ pub fn heading() -> String {
         "{:<10} {:<52} {:>7} {:>7} {:<6} {:>7} {:>7}  {:>6}  {}",
         "part", "what beside what", "of", "beside", "unit", "rate", "median", "asked", "met"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(ratios: &[f64]) -> Row {
+        let mut costs = Compared::default();
+        for (turn, ratio) in ratios.iter().enumerate() {
+            let speed = 1_000.0 * (1.0 + turn as f64);
+            costs.add(ratio * speed, speed);
+        }
+        Row::of_sums("part", "one beside another", "cycles", costs, 0.9)
+    }
+
+    #[test]
+    fn what_most_sums_agree_on_is_decided_and_nothing_else() {
+        let told = |ratios: &[f64]| {
+            let row = row(ratios);
+            (row.decided, row.met)
+        };
+        assert_eq!(told(&[1.05, 1.04, 1.05, 1.06, 1.30]), (true, true));
+        assert_eq!(told(&[1.20, 1.04, 1.18, 1.19, 1.21]), (true, false));
+        assert_eq!(told(&[1.05, 1.04, 1.15, 1.16, 1.10]), (false, false));
+    }
+
+    #[test]
+    fn a_row_of_sums_tells_the_rate_of_all_and_that_of_half_of_them() {
+        let row = row(&[1.25, 1.25, 1.25, 1.0, 1.25]);
+        let spread = row.spread.expect("a row of sums");
+        assert!((spread.rate - 15.0 / 17.75).abs() < 1e-9, "{spread:?}");
+        assert_eq!((spread.quartiles, spread.sums), ([0.8, 0.8, 0.8], 5));
+        let text = row.to_string();
+        assert!(text.contains(" 84.5 %  80.0 %  90.0 %  NO"), "{text}");
+        assert!(text.ends_with("half of 5 sums: 80.0 to 80.0 %"), "{text}");
+    }
 }

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use dpdk::{Eal, Mbuf, PacketMeta, SYMMETRIC_KEY};
+use dpdk::{Eal, SYMMETRIC_KEY};
 use engine::scope::Scope;
 use engine::spread::{NicSpread, Spread};
-use engine::worker::{META_IGNORE_CHECKSUMS, TimeSource};
+use engine::worker::TimeSource;
 use engine::{Seat, Settings, Snapshot};
 use flow::FlowConfig;
 use pollux::bench::{Compared, median};
@@ -132,22 +132,12 @@ fn fill(
     order: &mut u64,
 ) -> anyhow::Result<()> {
     loop {
-        let now = source.make();
+        source.make();
         let (client, server) = source.made().addresses;
-        let bytes = source.bytes();
         let queue = nic.owner(IpAddr::V4(client), IpAddr::V4(server));
         let ring = wide.rings.get_mut(queue).context("there is no such queue")?;
-        let mut mbuf = Mbuf::from_bytes(&wide.pool, bytes).context("there are too few mbufs")?;
         *order += 1;
-        let meta = PacketMeta {
-            ts_ns: now,
-            clock_ns: now,
-            order: *order,
-            wire_len: u32::try_from(bytes.len())?,
-            link: 1,
-            flags: META_IGNORE_CHECKSUMS,
-        };
-        wide.meta.set(&mut mbuf, meta);
+        let mbuf = source.mbuf(&wide.pool, wide.meta, *order)?;
         ensure!(ring.push(mbuf).is_ok(), "a ring has no room");
         if ring.free_slots() == 0 {
             return Ok(());

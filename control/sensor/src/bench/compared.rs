@@ -40,6 +40,18 @@ impl Compared {
         (least(&self.of), least(&self.beside))
     }
 
+    /// What the one and the other took on average.
+    pub fn means(&self) -> (f64, f64) {
+        let mean = |costs: &[f64]| costs.iter().sum::<f64>() / costs.len() as f64;
+        (mean(&self.of), mean(&self.beside))
+    }
+
+    /// How many times as much the one takes, turn by turn: the first quartile, the median, the third.
+    pub fn quartiles(&self) -> [f64; 3] {
+        let ratios: Vec<_> = self.of.iter().zip(&self.beside).map(|(of, it)| of / it).collect();
+        [0.25, 0.5, 0.75].map(|part| quantile(&ratios, part))
+    }
+
     /// Turns.
     pub fn turns(&self) -> usize {
         self.of.len()
@@ -52,9 +64,15 @@ fn least(costs: &[f64]) -> f64 {
 
 /// The middle one; of an even number the lower middle one.
 pub fn median(costs: &[f64]) -> f64 {
+    quantile(costs, 0.5)
+}
+
+/// That which so large a part of them is no more than, one of them.
+fn quantile(costs: &[f64], part: f64) -> f64 {
     let mut costs = costs.to_vec();
     costs.sort_by(f64::total_cmp);
-    costs.get(costs.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    let at = (costs.len().saturating_sub(1) as f64 * part) as usize;
+    costs.get(at).copied().unwrap_or(f64::NAN)
 }
 
 #[cfg(test)]
@@ -70,6 +88,20 @@ mod tests {
         assert!((compared.least() - 1.1).abs() < 1e-9);
         assert!((compared.median() - 12.0 / 10.5).abs() < 1e-9);
         assert_eq!((compared.costs(), compared.turns()), ((11.0, 10.0), 3));
+    }
+
+    #[test]
+    fn quartiles_are_of_the_turns_ratios_whatever_the_machine_s_speed_in_each() {
+        let mut compared = Compared::default();
+        for (turn, ratio) in [1.3, 1.0, 1.1, 1.2, 1.4].into_iter().enumerate() {
+            let speed = 1.0 + turn as f64;
+            compared.add(ratio * speed, speed);
+        }
+        for (told, is) in compared.quartiles().into_iter().zip([1.1, 1.2, 1.3]) {
+            assert!((told - is).abs() < 1e-9, "{told} for {is}");
+        }
+        let (of, beside) = compared.means();
+        assert!((of - 3.68).abs() < 1e-9 && (beside - 3.0).abs() < 1e-9, "{of}, {beside}");
     }
 
     #[test]
