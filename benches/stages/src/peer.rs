@@ -20,6 +20,7 @@ use tempfile::TempDir;
 
 use crate::cpu;
 use crate::load::Rules;
+use crate::report::{PeerMeasured, Rate, median};
 
 /// The application protocols that Suricata gets to parse: those that Pollux does. The others it only
 /// recognises, as Pollux does.
@@ -48,6 +49,59 @@ const RECOGNISED: [&str; 22] = [
     "sip",
     "pgsql",
 ];
+
+/// How many of the peer's runs are to be over after ours of this number, the first being 1, so that they are
+/// spread over all of ours.
+pub fn due(run: usize, runs: usize, peer_runs: usize) -> usize {
+    (run * peer_runs + runs / 2) / runs.max(1)
+}
+
+/// What Suricata's runs took, as far as they are over.
+#[derive(Debug, Default)]
+pub struct PeerRuns {
+    work: Vec<Duration>,
+    loading: Vec<Duration>,
+    /// What our worker and our whole process took right before each.
+    beside: Vec<(Duration, Duration)>,
+    told: Option<PeerRun>,
+}
+
+impl PeerRuns {
+    /// How many are over.
+    pub fn over(&self) -> usize {
+        self.work.len()
+    }
+
+    /// One more, right after our worker and our whole process took so long.
+    ///
+    /// # Errors
+    /// Suricata fails.
+    pub fn add(&mut self, peer: &Peer, worker: Duration, process: Duration) -> anyhow::Result<()> {
+        let one = peer.over_one_packet()?;
+        let run = peer.over_capture()?;
+        self.loading.push(one.whole);
+        self.work.push(run.work.saturating_sub(one.work));
+        self.beside.push((worker, process));
+        self.told = Some(run);
+        Ok(())
+    }
+
+    /// What they measured, of so many packets and bytes; none without a run.
+    pub fn measured(&self, peer: &Peer, packets: u64, bytes: u64) -> Option<PeerMeasured> {
+        let told = self.told?;
+        let (workers, processes): (Vec<_>, Vec<_>) = self.beside.iter().copied().unzip();
+        Some(PeerMeasured {
+            version: peer.version.clone(),
+            rate: Rate::of(packets, bytes, &self.work),
+            runs: self.over(),
+            worker_beside: Rate::of(packets, bytes, &workers),
+            process_beside: Rate::of(packets, bytes, &processes),
+            loading_cpu_seconds: median(&self.loading).as_secs_f64(),
+            rules: told.rules,
+            alerts: told.alerts,
+        })
+    }
+}
 
 /// Suricata, set up for a comparison.
 #[derive(Debug)]
@@ -240,6 +294,22 @@ fn there(name: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_peer_s_runs_are_spread_over_ours() {
+        for (runs, peer_runs) in [(7, 2), (5, 3), (5, 5), (1, 4), (3, 7), (4, 0), (9, 1)] {
+            let due: Vec<_> = (1..=runs).map(|run| due(run, runs, peer_runs)).collect();
+            assert_eq!(due.last(), Some(&peer_runs), "{runs}, {peer_runs}: {due:?}");
+            let most = peer_runs.div_ceil(runs);
+            let mut before = 0;
+            for due in due {
+                assert!((before..=before + most).contains(&due), "{runs}, {peer_runs}: {due}");
+                before = due;
+            }
+        }
+        let after: Vec<_> = (1..=7).filter(|&run| due(run, 7, 2) > due(run - 1, 7, 2)).collect();
+        assert_eq!(after, [2, 6]);
+    }
 
     #[test]
     fn the_main_thread_is_not_counted() {

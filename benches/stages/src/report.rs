@@ -19,6 +19,8 @@ pub struct Rate {
     pub bits_per_cpu_second: f64,
     /// CPU nanoseconds per packet.
     pub ns_per_packet: f64,
+    /// CPU seconds of the least run: what it shares least with whatever else the machine does.
+    pub least_cpu_seconds: f64,
 }
 
 impl Rate {
@@ -30,12 +32,18 @@ impl Rate {
             packets_per_cpu_second: packets as f64 / seconds,
             bits_per_cpu_second: bytes as f64 * 8.0 / seconds,
             ns_per_packet: seconds * 1e9 / packets.max(1) as f64,
+            least_cpu_seconds: times.iter().min().map_or(seconds, Duration::as_secs_f64).max(1e-9),
         }
     }
 
     /// How many times as fast as another one.
     fn over(&self, other: &Self) -> f64 {
         self.packets_per_cpu_second / other.packets_per_cpu_second
+    }
+
+    /// The same by the least run of each, of the same packets.
+    fn least_over(&self, other: &Self) -> f64 {
+        other.least_cpu_seconds / self.least_cpu_seconds
     }
 }
 
@@ -98,6 +106,12 @@ pub struct PeerMeasured {
     pub version: String,
     /// All of its threads but the main one, which loads.
     pub rate: Rate,
+    /// Runs, of which the median counts.
+    pub runs: usize,
+    /// Pollux's worker in its runs right before these: of more of its runs the least would be less.
+    pub worker_beside: Rate,
+    /// The same of its whole process.
+    pub process_beside: Rate,
     /// CPU seconds of its loading.
     pub loading_cpu_seconds: f64,
     /// Rules that it loaded.
@@ -166,6 +180,10 @@ pub struct Ratios {
     pub worker_to_peer: Option<f64>,
     /// Pollux's whole process against all of Suricata's threads.
     pub process_to_peer: Option<f64>,
+    /// The worker alone against all of Suricata's threads, by the least of Suricata's runs and of those before them.
+    pub worker_to_peer_by_least: Option<f64>,
+    /// The same of Pollux's whole process.
+    pub process_to_peer_by_least: Option<f64>,
 }
 
 impl Report {
@@ -174,6 +192,9 @@ impl Report {
     pub fn compared(mut self) -> Self {
         let raw = self.raw_scan.map(|scan| scan.rate);
         let peer = self.peer.as_ref().map(|peer| peer.rate);
+        let by_least = |ours: fn(&PeerMeasured) -> Rate| {
+            self.peer.as_ref().map(|peer| ours(peer).least_over(&peer.rate))
+        };
         self.ratios = Ratios {
             out_of_scope_to_receive_and_free: self.out_of_scope.over(&self.receive_and_free),
             out_of_scope_to_receive_touch_and_free: self
@@ -183,6 +204,8 @@ impl Report {
             worker_to_receive_and_free: self.worker.over(&self.receive_and_free),
             worker_to_peer: peer.map(|peer| self.worker.over(&peer)),
             process_to_peer: peer.map(|peer| self.process.over(&peer)),
+            worker_to_peer_by_least: by_least(|peer| peer.worker_beside),
+            process_to_peer_by_least: by_least(|peer| peer.process_beside),
         };
         self
     }
@@ -237,7 +260,14 @@ impl fmt::Display for Report {
         if let (Some(worker), Some(process), Some(peer)) =
             (ratios.worker_to_peer, ratios.process_to_peer, &self.peer)
         {
-            writeln!(f, "(a)/(e) {worker:.2} worker, {process:.2} whole process")?;
+            write!(f, "(a)/(e) {worker:.2} worker, {process:.2} whole process")?;
+            if let (Some(worker), Some(process)) =
+                (ratios.worker_to_peer_by_least, ratios.process_to_peer_by_least)
+            {
+                write!(f, "; by the least of {} runs each: ", peer.runs)?;
+                write!(f, "{worker:.2} worker, {process:.2} whole process")?;
+            }
+            writeln!(f)?;
             writeln!(
                 f,
                 "{}: {} rules, {} alerts, {:.1} CPU s of loading; Pollux: {} alerts",
@@ -291,5 +321,13 @@ mod tests {
         assert!((rate.ns_per_packet - 500_000.0).abs() < 1e-3);
         let slower = Rate::of(1000, 125_000, &[Duration::from_secs(1)]);
         assert!((rate.over(&slower) - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_least_run_and_the_median_one_are_told() {
+        let rate = |times: [u64; 3]| Rate::of(1000, 125_000, &times.map(Duration::from_millis));
+        let (one, other) = (rate([500, 450, 900]), rate([1000, 1000, 1800]));
+        assert!((one.over(&other) - 2.0).abs() < 1e-9);
+        assert!((one.least_over(&other) - 1000.0 / 450.0).abs() < 1e-9);
     }
 }

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use benches::load::{RuleSource, Rules};
 use benches::memory::Peak;
-use benches::peer::Peer;
+use benches::peer::{Peer, PeerRuns, due};
 use benches::raw_scan::RawScan;
-use benches::report::{Bursts, PeerMeasured, Rate, RawScanned, Report, median};
+use benches::report::{Bursts, Rate, RawScanned, Report};
 use benches::{memory, port, worker};
 use clap::Parser;
 use engine::scope::Scope;
@@ -46,7 +46,7 @@ struct Options {
     /// Passes, of which the median counts.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// Suricata's runs, of which the median counts; 0: none.
+    /// Suricata's runs, spread over ours, of which the median counts; 0: none.
     #[arg(long, default_value_t = 3)]
     peer_runs: usize,
     /// Leave the measuring of memory out.
@@ -165,7 +165,8 @@ fn measure(
     let mut last = None;
     let mut bursts = Histogram::new(3)?;
     let mut matches = 0;
-    // Each kind in turn, so that whatever else the machine does meets all of them.
+    let (peer, mut peers) = (peer(options, capture, rules)?, PeerRuns::default());
+    // Each kind in turn, Suricata's too, so that whatever else the machine does meets all of them.
     for run in 1..=options.runs {
         say(&format!("run {run} of {}", options.runs));
         let pass = worker::pass(eal, capture, &rules.ruleset, Scope::everything())?;
@@ -181,6 +182,11 @@ fn measure(
             matches = found;
         }
         bursts.add(&pass.bursts)?;
+        let due = due(run, options.runs, options.peer_runs);
+        while let Some(peer) = peer.as_ref().filter(|_| peers.over() < due) {
+            say(&format!("suricata, run {} of {}", peers.over() + 1, options.peer_runs));
+            peers.add(peer, pass.worker, pass.process)?;
+        }
         last = Some(pass);
     }
     let last = last.context("no run")?;
@@ -194,7 +200,7 @@ fn measure(
             .bits_per_cpu_second,
         matches,
     });
-    let peer = peer(options, capture, rules, packets, bytes)?;
+    let peer = peer.and_then(|peer| peers.measured(&peer, packets, bytes));
     let memory = if memory { peaks(source, capture)? } else { Vec::new() };
     let report = Report {
         capture: capture.file_name().unwrap_or_default().to_string_lossy().into_owned(),
@@ -221,38 +227,16 @@ fn measure(
     Ok(report.compared())
 }
 
-fn peer(
-    options: &Options,
-    capture: &Path,
-    rules: &Rules,
-    packets: u64,
-    bytes: u64,
-) -> anyhow::Result<Option<PeerMeasured>> {
+/// Suricata, if it is wanted and there.
+fn peer(options: &Options, capture: &Path, rules: &Rules) -> anyhow::Result<Option<Peer>> {
     if options.peer_runs == 0 {
         return Ok(None);
     }
-    let Some(peer) = Peer::new(rules, capture)? else {
+    let peer = Peer::new(rules, capture)?;
+    if peer.is_none() {
         eprintln!("whole-path: suricata is not installed: scripts/setup --peer");
-        return Ok(None);
-    };
-    let (mut work, mut loading) = (Vec::new(), Vec::new());
-    let mut told = None;
-    for run in 1..=options.peer_runs {
-        eprintln!("whole-path: suricata, run {run} of {}", options.peer_runs);
-        let one = peer.over_one_packet()?;
-        let run = peer.over_capture()?;
-        loading.push(one.whole);
-        work.push(run.work.saturating_sub(one.work));
-        told = Some(run);
     }
-    let told = told.context("no run of suricata")?;
-    Ok(Some(PeerMeasured {
-        version: peer.version.clone(),
-        rate: Rate::of(packets, bytes, &work),
-        loading_cpu_seconds: median(&loading).as_secs_f64(),
-        rules: told.rules,
-        alerts: told.alerts,
-    }))
+    Ok(peer)
 }
 
 fn peaks(source: &RuleSource, capture: &Path) -> anyhow::Result<Vec<Peak>> {
