@@ -37,6 +37,36 @@ fn usage(who: UsageWho) -> nix::Result<Duration> {
     Ok(Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
 }
 
+/// CPU time of all CPUs since the machine started, in the kernel's own units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MachineTime {
+    /// What passed for all of them, idle or not.
+    all: u64,
+    /// What whoever runs this virtual machine gave to others while it was wanted here.
+    stolen: u64,
+}
+
+impl MachineTime {
+    /// Up to now (proc(5), `/proc/stat`); None if the kernel does not tell.
+    pub fn now() -> Option<Self> {
+        Self::of(&std::fs::read_to_string("/proc/stat").ok()?)
+    }
+
+    fn of(stat: &str) -> Option<Self> {
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        // user, nice, system, idle, iowait, irq, softirq, steal; guests' time is in user and nice.
+        let times: Vec<u64> =
+            line.split_whitespace().take(8).map(|time| time.parse().ok()).collect::<Option<_>>()?;
+        Some(Self { all: times.iter().sum(), stolen: *times.get(7)? })
+    }
+
+    /// Which part of it was stolen since, from 0 to 1.
+    pub fn stolen_since(self, before: Self) -> f64 {
+        let all = self.all.saturating_sub(before.all).max(1);
+        self.stolen.saturating_sub(before.stolen) as f64 / all as f64
+    }
+}
+
 /// The most memory that this process held since it started or since [`forget_peak`], in bytes;
 /// 0 if the kernel does not tell.
 pub fn peak_rss() -> u64 {
@@ -109,6 +139,17 @@ mod tests {
         let wanted = (own + NICER).min(19);
         assert_eq!(given.join().unwrap(), (wanted, wanted));
         assert_eq!(nice(), own);
+    }
+
+    #[test]
+    fn stolen_time_is_a_part_of_all_that_passed() {
+        let of = |line: &str| MachineTime::of(line);
+        let before = of("cpu  100 10 50 800 20 0 5 15 0 0\ncpu0 1 2 3\n").unwrap();
+        let after = of("cpu  150 10 60 820 20 0 5 35 50 0\n").unwrap();
+        assert!((after.stolen_since(before) - 0.2).abs() < 1e-9);
+        assert!(before.stolen_since(before).abs() < 1e-9);
+        assert_eq!((of(""), of("cpu 1 2"), of("cpu  a b c d e f g h")), (None, None, None));
+        assert!(MachineTime::now().is_some_and(|now| now.all > 0 && now.stolen <= now.all));
     }
 
     #[test]

@@ -7,9 +7,14 @@ use serde_json::Value;
 
 /// Runs it for a moment at a rate that any machine can do, with more flags.
 fn bench(more: &[&str]) -> Value {
+    searching(&[&["--rate", "3000"], more].concat())
+}
+
+/// Runs it for a moment, with more flags.
+fn searching(more: &[&str]) -> Value {
     let rules = repository("deploy/examples/rules").display().to_string();
     let words = ["bench", "--json", "-q", "-S", &rules, "--cache", "off", "--seconds", "0.5"];
-    let mix = ["--rate", "3000", "--flows", "300", "--scoped", "40", "--ring", "16384"];
+    let mix = ["--flows", "300", "--scoped", "40", "--ring", "16384"];
     let run = pollux([&words[..], &mix, more].concat().iter().map(ToString::to_string)).expect(0);
     serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run}"))
 }
@@ -73,6 +78,28 @@ fn in_a_soak_pods_come_and_go_and_memory_is_told() {
     // What is in the envelope is in scope, or not, as without.
     let totals = &it["ledger"]["totals"];
     assert!(number(&totals["inspected"]) > 0 && number(&totals["unscoped"]) > 0);
+}
+
+#[test]
+fn a_soak_goes_by_a_rate_that_has_held_and_offers_a_share_of_what_the_workers_take() {
+    // So small a share that any machine can do it.
+    let it = searching(&["--reload-every", "1", "--soak", "9", "--at", "5", "--growth", "90"]);
+    let rate = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("{value}"));
+    let found = rate(&it["zero_loss_pps"]);
+    let trials = it["confirmations"].as_array().expect("longer trials");
+    let held = trials.last().expect("one at least");
+    assert_eq!(held["lost"], 0, "{held}");
+    assert!(rate(&held["seconds"]) >= 1.5 && found <= rate(&held["pps"]), "{found}, {held}");
+    let offered = &it["run"]["offered"];
+    let [least, median, most] = ["least", "median", "most"].map(|what| rate(&offered[what]));
+    assert!(0.0 < least && least <= median && median <= most, "{offered}");
+    assert!(most <= found * 1.001, "{offered} of {found}");
+    assert!(number(&offered["adjusted"]) >= 20, "{offered}");
+    let every = rate(&offered["every"]);
+    assert!(every <= 0.1 && every * found <= 16_384.0 / 2.0 * 1.001, "{offered}");
+    assert!(rate(&it["run"]["pps"]) <= most * 1.05, "{}", it["run"]);
+    assert!(it["run"]["stolen"].as_f64().is_some_and(|part| (0.0..1.0).contains(&part)));
+    assert!(it["without_reloads"]["offered"].is_null(), "a fixed rate");
 }
 
 #[test]

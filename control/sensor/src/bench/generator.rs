@@ -9,6 +9,8 @@ use dpdk::{Eal, Mbuf, Mempool, RingFeeder};
 use engine::spread::NicSpread;
 use traffic::flows::Flows;
 
+use super::follow::Follow;
+
 /// Packets between two looks at the clock.
 const BATCH: u64 = 32;
 
@@ -17,12 +19,41 @@ const BATCH: u64 = 32;
 const MOST_OWED: u64 = 1_024;
 
 /// How fast to go.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug)]
 pub(super) enum Pace {
     /// As fast as the workers take it: it waits for room, and loses nothing.
     Unbounded,
     /// Packets a second; what finds no room is lost.
     Rate(f64),
+    /// As many packets a second as follow from what the workers can take; what finds no room is lost.
+    Follow(Box<Follow>),
+}
+
+/// Packets due by the time, at a rate that may change.
+#[derive(Debug)]
+struct Due {
+    hz: f64,
+    /// Packets a second since then.
+    rate: f64,
+    since: u64,
+    /// Packets that were due by then.
+    before: f64,
+}
+
+impl Due {
+    fn at(rate: f64, hz: u64) -> Self {
+        Self { hz: hz.max(1) as f64, rate, since: 0, before: 0.0 }
+    }
+
+    /// By so many ticks from the beginning on.
+    fn by(&self, passed: u64) -> f64 {
+        self.before + passed.saturating_sub(self.since) as f64 / self.hz * self.rate
+    }
+
+    /// From so many ticks on at another rate.
+    fn change(&mut self, passed: u64, rate: f64) {
+        (self.before, self.since, self.rate) = (self.by(passed), passed, rate);
+    }
 }
 
 /// What was made.
@@ -67,7 +98,7 @@ pub(super) struct Generator {
 
 impl Generator {
     /// Feeds for so long.
-    pub(super) fn feed(&mut self, pace: Pace, time: Duration) -> anyhow::Result<Sent> {
+    pub(super) fn feed(&mut self, pace: &mut Pace, time: Duration) -> anyhow::Result<Sent> {
         if let Some(id) = self.cpu {
             // A hint: the generator works wherever it is.
             core_affinity::set_for_current(core_affinity::CoreId { id });
@@ -78,16 +109,29 @@ impl Generator {
         let end = (time.as_secs_f64() * self.hz as f64) as u64;
         let mut frame = [0; 2048];
         let mut forgiven = 0;
+        let mut due = match pace {
+            Pace::Unbounded => None,
+            Pace::Rate(rate) => Some(Due::at(*rate, self.hz)),
+            Pace::Follow(follow) => Some(Due::at(follow.rate(), self.hz)),
+        };
+        let mut looked = 0;
         loop {
             let passed = dpdk::rdtsc().wrapping_sub(start);
             if passed >= end {
                 sent.seconds = passed as f64 / self.hz as f64;
                 return Ok(sent);
             }
-            let batch = match pace {
-                Pace::Unbounded => BATCH,
-                Pace::Rate(rate) => {
-                    let due = (passed as f64 / self.hz as f64 * rate) as u64;
+            if let (Pace::Follow(follow), Some(due)) = (&mut *pace, &mut due) {
+                let every = (follow.every().as_secs_f64() * self.hz as f64) as u64;
+                if passed - looked >= every {
+                    due.change(passed, follow.adjust());
+                    looked = passed;
+                }
+            }
+            let batch = match &due {
+                None => BATCH,
+                Some(due) => {
+                    let due = due.by(passed) as u64;
                     let owed = due.saturating_sub(sent.packets + sent.lost + forgiven);
                     sent.behind += u64::from(owed > 8 * BATCH);
                     forgiven += owed.saturating_sub(MOST_OWED);
@@ -98,12 +142,12 @@ impl Generator {
                 std::hint::spin_loop();
             }
             for _ in 0..batch {
-                self.one(&mut frame, pace, start, end, &mut sent);
+                self.one(&mut frame, due.is_none(), start, end, &mut sent);
             }
         }
     }
 
-    fn one(&mut self, frame: &mut [u8; 2048], pace: Pace, start: u64, end: u64, sent: &mut Sent) {
+    fn one(&mut self, frame: &mut [u8; 2048], waits: bool, start: u64, end: u64, sent: &mut Sent) {
         let made = self.flows.next_into(frame);
         let (client, server) = made.addresses;
         let queue = self.nic.owner(IpAddr::V4(client), IpAddr::V4(server));
@@ -118,12 +162,27 @@ impl Generator {
                 return;
             }
             let late = dpdk::rdtsc().wrapping_sub(start) >= end.saturating_mul(2);
-            if pace != Pace::Unbounded || late {
+            if !waits || late {
                 sent.lost += 1;
                 return;
             }
             // The worker may need this very CPU.
             std::thread::yield_now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_goes_on_from_where_it_was_when_the_rate_changes() {
+        let mut due = Due::at(1_000.0, 1_000_000);
+        assert!((due.by(500_000) - 500.0).abs() < 1e-6);
+        due.change(500_000, 200.0);
+        assert!((due.by(500_000) - 500.0).abs() < 1e-6);
+        due.change(1_500_000, 4_000.0);
+        assert!((due.by(1_750_000) - 1_700.0).abs() < 1e-6);
     }
 }

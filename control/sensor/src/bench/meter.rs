@@ -6,6 +6,7 @@ use std::time::Duration;
 use engine::worker::Watch;
 use hdrhistogram::Histogram;
 
+use super::follow::{Cost, Spent};
 use crate::cpu;
 
 /// The longest burst that is told apart, in nanoseconds; longer ones count as this.
@@ -30,6 +31,7 @@ pub(super) struct Ticks {
 #[derive(Debug)]
 pub(super) struct Meters {
     results: Vec<Arc<Mutex<Ticks>>>,
+    spent: Vec<Arc<Spent>>,
     empty: Ticks,
     hz: u64,
 }
@@ -47,13 +49,25 @@ impl Meters {
         let bursts = Histogram::new_with_bounds(1, LONGEST, 3)?;
         let empty = Ticks { bursts, busy: 0, packets: 0, cpu: Duration::ZERO, cpu_packets: 0 };
         let results = (0..workers).map(|_| Arc::new(Mutex::new(empty.clone()))).collect();
-        Ok(Self { results, empty, hz: hz.max(1) })
+        let spent = (0..workers).map(|_| Arc::default()).collect();
+        Ok(Self { results, spent, empty, hz: hz.max(1) })
     }
 
     /// The meter of a worker.
     pub(super) fn watch(&self, worker: usize) -> Option<Box<dyn Watch>> {
         let result = Arc::clone(self.results.get(worker)?);
-        Some(Box::new(Meter { result, hz: self.hz, since: None }))
+        let spent = Arc::clone(self.spent.get(worker)?);
+        Some(Box::new(Meter { result, spent, hz: self.hz, since: None }))
+    }
+
+    /// What each worker tells of its bursts while it runs.
+    pub(super) fn spent(&self) -> &[Arc<Spent>] {
+        &self.spent
+    }
+
+    /// What each worker's bursts took since the beginning.
+    pub(super) fn costs(&self) -> Vec<Cost> {
+        self.spent.iter().map(|spent| spent.cost()).collect()
     }
 
     /// Forgets what was measured.
@@ -83,6 +97,7 @@ impl Meters {
 #[derive(Debug)]
 struct Meter {
     result: Arc<Mutex<Ticks>>,
+    spent: Arc<Spent>,
     hz: u64,
     /// The thread's CPU time at the end of the burst before, if nothing was waited for since.
     since: Option<Duration>,
@@ -90,6 +105,7 @@ struct Meter {
 
 impl Watch for Meter {
     fn burst(&mut self, packets: usize, ticks: u64) {
+        self.spent.add(packets, ticks);
         let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.hz);
         let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         result.bursts.saturating_record(u64::try_from(nanoseconds).unwrap_or(LONGEST));

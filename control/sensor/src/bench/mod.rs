@@ -3,6 +3,7 @@
 
 mod changes;
 mod compared;
+mod follow;
 mod generator;
 mod growth;
 mod meter;
@@ -27,7 +28,7 @@ pub use compared::{Compared, median};
 use crate::builder::Builder;
 use crate::cli::BenchArgs;
 use crate::config::{Config, Hugepages};
-use crate::cpu;
+use crate::cpu::{self, MachineTime};
 use crate::dataplane::{Dataplane, Mode, OpenPort, start_eal};
 use crate::output::ledger::Ledger;
 use crate::output::view::View;
@@ -35,6 +36,7 @@ use crate::ports::{machine, sizes};
 use crate::replay::{now, writer_config};
 use crate::state::State;
 use changes::Changes;
+use follow::{Cost, Follow};
 use generator::{Generator, Pace, Sent};
 use growth::Growth;
 use meter::Meters;
@@ -49,6 +51,9 @@ const DATA_ROOM: u16 = 2048;
 
 /// Of so many packets one may be lost in a soak: the machine is never all ours.
 const SOAK_LOSS: u64 = 10_000;
+
+/// How long a rate must hold under changes before a soak goes by it; at most a sixth of the soak.
+const CONFIRM: Duration = Duration::from_secs(10);
 
 /// Seconds after which flows are forgotten in a soak, at the most.
 const SOAK_TIMEOUT: u32 = 20;
@@ -106,6 +111,14 @@ fn soaked(outcome: &Outcome, most: f64) -> anyhow::Result<()> {
     let growth = outcome.growth.as_ref().context("a soak of at least 8 seconds is needed")?;
     ensure!(growth.percent <= most, "memory grew by more than {most} %: {}", growth.told());
     Ok(())
+}
+
+/// A rate that a longer trial has confirmed.
+struct Confirmed {
+    /// Packets a second.
+    rate: f64,
+    /// What each worker's bursts took in that trial.
+    costs: Vec<Cost>,
 }
 
 struct Bench {
@@ -196,6 +209,8 @@ impl Bench {
         self.run(Pace::Unbounded, seconds / 4, Changes::none(), site)?;
         let capacity = self.run(Pace::Unbounded, seconds, Changes::none(), site)?;
         outcome.capacity = Some(capacity.clone());
+        let share = args.at / 100.0;
+        let mut confirmed = None;
         let rate = match args.rate {
             Some(rate) => rate as f64,
             None => {
@@ -206,17 +221,31 @@ impl Bench {
                     search.tell(trial.lost == 0);
                     outcome.trials.push(trial);
                 }
-                outcome.zero_loss_pps = Some(search.found());
-                search.found() * args.at / 100.0
+                let mut found = search.found();
+                if let Some(soak) = args.soak {
+                    let time = CONFIRM.min(Duration::from_secs_f64(soak / 6.0)).max(seconds);
+                    let trials = &mut outcome.confirmations;
+                    confirmed = self.confirm(found, time, &changes, site, trials)?;
+                    found = confirmed.as_ref().map_or(0.0, |it| it.rate);
+                }
+                outcome.zero_loss_pps = Some(found);
+                found * share
             }
         };
         if rate > 0.0 {
-            let pace = Pace::Rate(rate);
             if changes.are_any() {
-                let still = self.run(pace, seconds, Changes::none(), site)?;
+                let still = self.run(Pace::Rate(rate), seconds, Changes::none(), site)?;
                 outcome.without_reloads = Some(still);
             }
             let long = args.soak.map_or(seconds, Duration::from_secs_f64);
+            let pace = match confirmed {
+                None => Pace::Rate(rate),
+                Some(Confirmed { rate, costs }) => {
+                    let spent = self.meters.spent().to_vec();
+                    let follow = Follow::new(spent, rate, share, costs, args.ring)?;
+                    Pace::Follow(Box::new(follow))
+                }
+            };
             outcome.run = Some(self.run(pace, long, changes.clone(), site)?);
             outcome.growth = std::mem::take(&mut self.growth).finish();
         }
@@ -236,22 +265,48 @@ impl Bench {
         Ok(outcome)
     }
 
+    /// Lets the rate that short trials found hold for longer, under changes, and lower ones until one does;
+    /// None if none does.
+    fn confirm(
+        &mut self,
+        found: f64,
+        time: Duration,
+        changes: &Changes,
+        site: &Site,
+        trials: &mut Vec<Run>,
+    ) -> anyhow::Result<Option<Confirmed>> {
+        for rate in search::Lower::from(found) {
+            let before = self.meters.costs();
+            let trial = self.run(Pace::Rate(rate), time, changes.clone(), site)?;
+            tracing::info!("{rate:.0} packets a second for longer: {} lost", trial.lost);
+            let (lost, pps) = (trial.lost, trial.pps);
+            trials.push(trial);
+            if lost == 0 {
+                let costs = self.meters.costs();
+                let costs = costs.iter().zip(&before).map(|(now, then)| now.since(then)).collect();
+                // A generator that could not go so fast has shown no more than it did.
+                return Ok(Some(Confirmed { rate: rate.min(pps), costs }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Feeds for so long, waits until all of it is dealt with, and checks every packet's fate.
     fn run(
         &mut self,
-        pace: Pace,
+        mut pace: Pace,
         time: Duration,
         mut changes: Changes,
         site: &Site,
     ) -> anyhow::Result<Run> {
-        let before = self.ledger();
+        let (before, machine_before) = (self.ledger(), MachineTime::now());
         self.meters.begin();
         self.growth = Growth::default();
         let mut generator = self.generator.take().context("the generator is gone")?;
         let feeder =
             std::thread::Builder::new().name("pollux-bench".to_owned()).spawn(move || {
-                let sent = generator.feed(pace, time);
-                (generator, sent)
+                let sent = generator.feed(&mut pace, time);
+                (generator, pace, sent)
             })?;
         let begin = Instant::now();
         while !feeder.is_finished() {
@@ -262,16 +317,22 @@ impl Bench {
             self.take_generations(Duration::from_millis(20))?;
             self.growth.look(begin.elapsed(), cpu::rss);
         }
-        let (generator, sent) =
+        let (generator, pace, sent) =
             feeder.join().map_err(|_| anyhow::anyhow!("the generator panicked"))?;
+        let machine_after = MachineTime::now();
         self.generator = Some(generator);
         let sent = sent?;
         self.drain(&before, &sent)?;
         let after = self.ledger();
         check(&before, &after, &sent)?;
         self.sent.add(&sent);
-        let ticks = self.meters.end();
-        Ok(Run::of(&sent, ticks, self.hz))
+        let mut run = Run::of(&sent, self.meters.end(), self.hz);
+        if let Pace::Follow(follow) = &pace {
+            run.offered = Some(follow.offered());
+        }
+        run.stolen =
+            machine_before.zip(machine_after).map(|(before, after)| after.stolen_since(before));
+        Ok(run)
     }
 
     /// Publishes what was built meanwhile.

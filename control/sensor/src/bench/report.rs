@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::compared::Compared;
+use super::follow::Offered;
 use super::generator::Sent;
 use super::growth::Growth;
 use super::meter::Ticks;
@@ -29,6 +30,8 @@ pub(super) struct Outcome {
     pub(super) capacity: Option<Run>,
     /// The rates that were tried.
     pub(super) trials: Vec<Run>,
+    /// Longer trials of the rate found, with changes, and of lower ones until one lost nothing (a soak's).
+    pub(super) confirmations: Vec<Run>,
     /// The highest rate at which nothing was lost.
     pub(super) zero_loss_pps: Option<f64>,
     /// At the stated share of it, or at the rate given.
@@ -89,6 +92,10 @@ pub(super) struct Run {
     pub(super) burst_ns: Percentiles,
     /// Turns at which the generator was late: it could hardly go so fast.
     pub(super) generator_behind: u64,
+    /// The rate that was offered, if it followed what the workers could take at the time.
+    pub(super) offered: Option<Offered>,
+    /// The part of the CPUs' time that whoever runs this virtual machine gave to others, from 0 to 1.
+    pub(super) stolen: Option<f64>,
 }
 
 /// Of a histogram.
@@ -170,6 +177,8 @@ impl Run {
                 max: bursts.max(),
             },
             generator_behind: sent.behind,
+            offered: None,
+            stolen: None,
         }
     }
 
@@ -188,7 +197,20 @@ impl Run {
             out,
             "{:24} bursts of 64, ns: p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p99_9}, p99.99 {p99_99}, max {max}",
             ""
-        )
+        )?;
+        if let Some(Offered { least, median, most, every, adjusted }) = &self.offered {
+            writeln!(
+                out,
+                "{:24} the rate followed the machine: {least:.0} to {most:.0} packets/s, median {median:.0}, \
+                 adjusted {adjusted} times, every {:.0} ms",
+                "",
+                every * 1e3
+            )?;
+        }
+        if let Some(stolen) = self.stolen.filter(|stolen| *stolen > 0.0) {
+            writeln!(out, "{:24} {:.2} % of the CPUs' time was stolen", "", stolen * 100.0)?;
+        }
+        Ok(())
     }
 }
 
@@ -240,6 +262,18 @@ impl Outcome {
                 p.width_percent,
                 self.trials.len(),
                 p.seconds
+            )?;
+        }
+        if let Some(held) = self.confirmations.last() {
+            let what = if held.lost == 0 { "held" } else { "not held" };
+            writeln!(
+                out,
+                "{:24} {:>10.0} packets/s over {:.0} s with changes, {} of {} such trials without loss",
+                what,
+                held.pps,
+                held.seconds,
+                u8::from(held.lost == 0),
+                self.confirmations.len(),
             )?;
         }
         if let Some(run) = &self.without_reloads {

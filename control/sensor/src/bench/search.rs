@@ -1,4 +1,5 @@
-//! The search for the highest rate without a loss: by halves, until what is left is narrow enough.
+//! The search for the highest rate without a loss: by halves, until what is left is narrow enough;
+//! and the steps down from there, while longer trials lose.
 
 /// A binary search.
 #[derive(Debug, Clone)]
@@ -39,9 +40,48 @@ impl Search {
     }
 }
 
+/// How often a rate may prove too high in long trials.
+const TRIALS: usize = 12;
+
+/// Rates for long trials: the one that short trials found, and lower ones, until one holds.
+#[derive(Debug, Clone)]
+pub(super) struct Lower {
+    rate: f64,
+    tried: usize,
+}
+
+impl Lower {
+    pub(super) fn from(rate: f64) -> Self {
+        Self { rate, tried: 0 }
+    }
+}
+
+impl Iterator for Lower {
+    type Item = f64;
+
+    /// A twentieth less each time, after four times a tenth; at last none.
+    fn next(&mut self) -> Option<f64> {
+        let rate = self.rate;
+        let is_one = self.tried < TRIALS && rate >= 1_000.0;
+        self.tried += 1;
+        self.rate *= if self.tried <= 4 { 0.95 } else { 0.9 };
+        is_one.then_some(rate)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_that_do_not_hold_are_lowered_by_steps_to_a_third_and_then_given_up() {
+        let rates: Vec<_> = Lower::from(100_000.0).collect();
+        assert_eq!(rates.len(), TRIALS);
+        assert!((rates[1] - 95_000.0).abs() < 1e-6);
+        assert!(rates.windows(2).all(|pair| (0.899..0.951).contains(&(pair[1] / pair[0]))));
+        assert!((30_000.0..40_000.0).contains(rates.last().unwrap()), "{rates:?}");
+        assert_eq!(Lower::from(0.0).next(), None);
+    }
 
     #[test]
     fn the_rate_is_found_within_the_width() {

@@ -59,7 +59,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub turns: u32,
     /// Let the run at the share of the rate without loss last so long, and take it for an error if it
-    /// loses one packet in ten thousand, or if memory grows from its second quarter to its last.
+    /// loses one packet in ten thousand, or if memory grows from its second quarter to its last. Without
+    /// --rate, the rate must first hold for longer, and then is always that share of what the workers can take.
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     pub soak: Option<f64>,
     /// By how much memory may grow in a soak.
