@@ -17,9 +17,15 @@ const FOUND: usize = 8;
 /// What scans have found, by what they were of.
 #[derive(Debug)]
 pub(super) struct Memo {
+    /// Of what came last to each entry, some bits of its hash, the lowest of which says that it is in the entry.
+    /// What comes once and never again does not get so far, and its look touches no more than this.
+    tags: Box<[u32]>,
     entries: Box<[Entry]>,
     hash: FixedState,
 }
+
+/// In a tag: the entry holds what it is of.
+const HELD: u32 = 1;
 
 /// One scan.
 #[derive(Debug, Clone)]
@@ -38,17 +44,18 @@ struct Entry {
 pub(super) enum Look {
     /// What a scan would find has been appended.
     Known,
-    /// It is to be scanned, and what was found may be remembered here.
-    New(usize),
+    /// It is to be scanned, and what is found may be remembered here: it came before.
+    Again(usize),
     /// It is to be scanned.
-    TooLong,
+    New,
 }
 
 impl Default for Memo {
     fn default() -> Self {
         let entry =
             Entry { key: (0, u16::MAX), len: 0, count: 0, found: [0; FOUND], bytes: [0; BYTES] };
-        Self { entries: vec![entry; ENTRIES].into(), hash: FixedState::default() }
+        let tags = vec![0; ENTRIES].into();
+        Self { tags, entries: vec![entry; ENTRIES].into(), hash: FixedState::default() }
     }
 }
 
@@ -56,25 +63,31 @@ impl Memo {
     /// Appends to `out` what a scan of the buffer by a list of the generation's has found before.
     #[inline]
     pub(super) fn look(
-        &self,
+        &mut self,
         generation: u64,
         list: usize,
         bytes: &[u8],
         out: &mut Vec<u32>,
     ) -> Look {
         let Some(key) = Self::key(generation, list).filter(|_| bytes.len() <= BYTES) else {
-            return Look::TooLong;
+            return Look::New;
         };
         let mut hasher = self.hash.build_hasher();
-        hasher.write_usize(list);
+        hasher.write_u64(generation << 16 | list as u64);
         hasher.write(bytes);
-        let at = hasher.finish() as usize % ENTRIES;
+        let hash = hasher.finish();
+        let (at, seen) = (hash as usize % ENTRIES, (hash >> 32) as u32 & !HELD);
+        let Some(tag) = self.tags.get_mut(at) else { return Look::New };
+        if *tag & !HELD != seen {
+            *tag = seen;
+            return Look::New;
+        }
         match self.entries.get(at) {
-            Some(entry) if entry.key == key && entry.bytes() == bytes => {
+            Some(entry) if *tag & HELD != 0 && entry.key == key && entry.bytes() == bytes => {
                 out.extend_from_slice(entry.found());
                 Look::Known
             }
-            _ => Look::New(at),
+            _ => Look::Again(at),
         }
     }
 
@@ -86,7 +99,8 @@ impl Memo {
         bytes: &[u8],
         found: &[u32],
     ) {
-        let (Some(entry), Some(key)) = (self.entries.get_mut(at), Self::key(generation, list))
+        let (Some(entry), Some(tag), Some(key)) =
+            (self.entries.get_mut(at), self.tags.get_mut(at), Self::key(generation, list))
         else {
             return;
         };
@@ -100,6 +114,7 @@ impl Memo {
         entry.key = key;
         entry.len = bytes.len() as u8;
         entry.count = found.len() as u8;
+        *tag |= HELD;
     }
 
     fn key(generation: u64, list: usize) -> Option<(u32, u16)> {
@@ -133,11 +148,14 @@ mod tests {
     fn what_is_too_long_or_has_too_much_in_it_is_not_remembered() {
         let mut memo = Memo::default();
         let mut out = Vec::new();
-        assert_eq!(memo.look(1, 0, &[b'a'; BYTES + 1], &mut out), Look::TooLong);
+        for _ in 0..3 {
+            assert_eq!(memo.look(1, 0, &[b'a'; BYTES + 1], &mut out), Look::New);
+        }
         let bytes = [b'a'; BYTES];
-        let Look::New(at) = memo.look(1, 0, &bytes, &mut out) else { panic!("known") };
+        assert_eq!(memo.look(1, 0, &bytes, &mut out), Look::New);
+        let Look::Again(at) = memo.look(1, 0, &bytes, &mut out) else { panic!("known or new") };
         memo.learn(at, (1, 0), &bytes, &[7; FOUND + 1]);
-        assert_eq!(memo.look(1, 0, &bytes, &mut out), Look::New(at));
+        assert_eq!(memo.look(1, 0, &bytes, &mut out), Look::Again(at));
         memo.learn(at, (1, 0), &bytes, &[7; FOUND]);
         assert_eq!(memo.look(1, 0, &bytes, &mut out), Look::Known);
         assert_eq!(out, [7; FOUND]);
@@ -145,7 +163,7 @@ mod tests {
 
     #[test]
     fn nothing_is_known_at_first_not_even_of_nothing() {
-        assert!(matches!(Memo::default().look(0, 0, b"", &mut Vec::new()), Look::New(_)));
+        assert_ne!(Memo::default().look(0, 0, b"", &mut Vec::new()), Look::Known);
     }
 
     proptest! {
@@ -162,11 +180,11 @@ mod tests {
                 let mut out = vec![99];
                 match memo.look(generation, list, &bytes, &mut out) {
                     Look::Known => prop_assert_eq!(out.get(1..), Some(&scan[..])),
-                    Look::New(at) => {
+                    Look::Again(at) => {
                         memo.learn(at, (generation, list), &bytes, &scan);
                         prop_assert_eq!(memo.look(generation, list, &bytes, &mut out), Look::Known);
                     }
-                    Look::TooLong => prop_assert!(false, "too long"),
+                    Look::New => prop_assert_eq!(&out, &[99]),
                 }
             }
         }

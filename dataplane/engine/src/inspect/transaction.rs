@@ -221,7 +221,7 @@ impl Tools {
         self.scan_errors += u64::from(scanned.is_err());
         let found = candidates.get(before..).unwrap_or_default();
         self.profiler.scanned(began, list.prefilter.number(), spare.len(), found.len());
-        if let (Look::New(place), Ok(())) = (look, scanned) {
+        if let (Look::Again(place), Ok(())) = (look, scanned) {
             self.memo.learn(place, (generation, at), bytes, found);
         }
     }
