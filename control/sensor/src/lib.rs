@@ -39,4 +39,4 @@ pub mod top;
 /// Workers allocate for flows, streams and transactions, and the writer frees what they sent: measured against the
 /// C library's allocator in docs/performance.md.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
