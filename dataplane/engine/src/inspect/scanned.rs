@@ -1,6 +1,7 @@
 //! [`Scanned`]: what has been looked for in a flow's streams already, segment by segment, so that
 //! windows of them need no scan of their own.
 
+use smallvec::SmallVec;
 use wire::Direction;
 
 use super::Window;
@@ -19,8 +20,8 @@ struct Way {
     /// Every pattern was looked for that lies within these two offsets of the stream.
     from: u64,
     upto: u64,
-    /// Signatures, each with the end of the segment that it was found in, its lower bits.
-    found: Vec<(u32, u32)>,
+    /// Signatures, each with the end of the segment that it was found in, its lower bits; mostly few.
+    found: SmallVec<[(u32, u32); 2]>,
     /// Of which ruleset the numbers are, its lower bits.
     generation: u32,
 }
@@ -41,7 +42,7 @@ impl Scanned {
         let begin = tail.stream_offset + tail.new_from as u64;
         let end = tail.stream_offset + tail.data.len() as u64;
         let from = tail.stream_offset + (tail.new_from + 1).saturating_sub(reach.max(1)) as u64;
-        let begun = || Way { from, upto: begin, found: Vec::new(), generation };
+        let begun = || Way { from, upto: begin, found: SmallVec::new(), generation };
         let way = known.get_or_insert_with(|| Box::new(begun()));
         if way.upto != begin || way.generation != generation {
             **way = begun();
@@ -80,7 +81,7 @@ impl Scanned {
             // The next segment begins anew, with the bytes before it that the next window needs.
             *known = None;
         } else {
-            way.found.retain(|&(_, found)| found.wrapping_sub(end as u32) as i32 > 0);
+            way.found.retain(|&mut (_, found)| found.wrapping_sub(end as u32) as i32 > 0);
         }
         all
     }

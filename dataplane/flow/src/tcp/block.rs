@@ -1,5 +1,7 @@
 //! A block: bytes of a stream without a hole, with the segments that they came in.
 
+use smallvec::SmallVec;
+
 use super::policy::{Extent, Policy};
 
 /// Readable zero bytes after every block's data: what may be scanned must have them, for the
@@ -31,13 +33,14 @@ pub(crate) struct Block {
     start: u64,
     /// The bytes and [`SLACK`] zeros.
     data: Vec<u8>,
-    runs: Vec<Run>,
+    /// Of one segment in most blocks, which has its place within.
+    runs: SmallVec<[Run; 1]>,
 }
 
 impl Block {
     /// Memory for a block of `len` bytes of one segment.
     pub(crate) fn cost(len: usize) -> u64 {
-        (len + SLACK + 2 * size_of::<Run>() + size_of::<Self>()) as u64
+        (len + SLACK + size_of::<Self>()) as u64
     }
 
     /// A block of one segment's bytes.
@@ -45,14 +48,14 @@ impl Block {
         let mut data = Vec::with_capacity(bytes.len() + SLACK);
         data.extend_from_slice(bytes);
         data.resize(bytes.len() + SLACK, 0);
-        let mut runs = Vec::with_capacity(2);
-        runs.push(Run { end: start + bytes.len() as u64, segment });
-        Self { start, data, runs }
+        let run = Run { end: start + bytes.len() as u64, segment };
+        Self { start, data, runs: SmallVec::from_buf([run]) }
     }
 
     /// Memory that it holds.
     pub(crate) fn held(&self) -> u64 {
-        (self.data.capacity() + self.runs.capacity() * size_of::<Run>() + size_of::<Self>()) as u64
+        let runs = if self.runs.spilled() { self.runs.capacity() * size_of::<Run>() } else { 0 };
+        (self.data.capacity() + runs + size_of::<Self>()) as u64
     }
 
     /// Offset of the first byte.
@@ -99,7 +102,11 @@ impl Block {
     pub(crate) fn growth(&self, more: usize) -> (u64, u64) {
         let needed = self.data.len() + more;
         let held = self.data.capacity();
-        let runs = if self.runs.len() < self.runs.capacity() { 0 } else { self.runs.len().max(2) };
+        let runs = match self.runs.len() {
+            known if known < self.runs.capacity() => 0,
+            known if self.runs.spilled() => known.max(2),
+            known => known + known.max(2),
+        };
         let runs = (runs * size_of::<Run>()) as u64;
         if needed <= held {
             return (runs, runs);
@@ -185,7 +192,8 @@ impl Block {
             }
             run_start = run.end;
         }
-        self.runs.splice(first..=last, after);
+        self.runs.drain(first..=last);
+        self.runs.insert_many(first, after);
         self.bound_runs();
         found
     }
@@ -225,7 +233,8 @@ impl Block {
             let start = self.runs.iter().take(half).map(|run| run.segment.start).min();
             let end = self.runs[half - 1].end;
             let segment = Extent { start: start.unwrap_or(self.start), end };
-            self.runs.splice(..half, [Run { end, segment }]);
+            self.runs.drain(1..half);
+            self.runs[0] = Run { end, segment };
         }
     }
 }

@@ -21,14 +21,16 @@ impl TcpSession {
         }
         let (tcp, len) = (segment.tcp, segment.payload.len());
         let closed = self.state == TcpState::Closed;
-        let (sender, receiver) = self.both(context.direction);
+        let (way, back) = (context.direction, context.direction.flip());
+        let (sender, receiver) = (&self.halves[way.index()], &self.halves[back.index()]);
         let repeats_ack = tcp.ack == receiver.last_ack;
-        if len <= 1 && repeats_ack && tcp.seq == sender.next_seq.wrapping_sub(1) && !sender.fin {
-            sender.keep_alive = true;
+        let is_before = tcp.seq == sender.next_seq.wrapping_sub(1);
+        if len <= 1 && repeats_ack && is_before && !sender.has_finished() {
+            self.keep_alive[way.index()] = true;
             context.outcome.keep_alive = true;
             return Some(Verdict::Valid);
         }
-        let answers = std::mem::take(&mut receiver.keep_alive)
+        let answers = std::mem::take(&mut self.keep_alive[back.index()])
             && len == 0
             && repeats_ack
             && tcp.window != 0
@@ -138,8 +140,7 @@ impl TcpSession {
         }
         // A side that is gone answers what comes by the sequence that it sees acknowledged there:
         // before its last packet, the one with the FIN, or after.
-        let last = sender.fin_end.wrapping_sub(sender.fin_start);
-        let after_fin = sender.fin && tcp.seq.wrapping_sub(sender.fin_start) <= last;
+        let after_fin = sender.is_of_fin(tcp.seq);
         let unseen = self.handshake.midstream && !sender.seen;
         tcp.seq == sender.next_seq || after_fin || unseen
     }

@@ -23,7 +23,7 @@ impl TcpSession {
         let (tcp, end) = (segment.tcp, segment.end());
         let lenient = self.handshake.midstream || self.handshake.one_sided;
         let (sender, receiver) = self.both(context.direction);
-        let again = sender.fin && seq::leq(end, sender.next_seq);
+        let again = sender.has_finished() && seq::leq(end, sender.next_seq);
         let edge = sender.last_ack.wrapping_add(sender.window);
         // Where it is in the stream may be before what was sent: what the receiver has decides.
         let outside = seq::lt(end, sender.last_ack) || (seq::gt(tcp.seq, edge) && !lenient);
@@ -35,8 +35,7 @@ impl TcpSession {
             sender.next_seq = end;
         }
         if !again {
-            sender.fin = true;
-            (sender.fin_start, sender.fin_end) = (tcp.seq, end.wrapping_add(1));
+            sender.finish(tcp.seq, end.wrapping_add(1));
             sender.stream.finish(sender.placed(end));
         }
         if segment.has(tcp_flag::ACK) {
@@ -79,7 +78,7 @@ impl TcpSession {
 
     fn fin_acknowledged(&self, direction: Direction) -> bool {
         let half = &self.halves[direction.index()];
-        half.fin && half.stream.is_acknowledged_beyond_end()
+        half.has_finished() && half.stream.is_acknowledged_beyond_end()
     }
 
     /// Ends the connection by a reset that its receiver obeys: all that was sent before it counts.

@@ -31,15 +31,12 @@ pub(crate) struct Half {
     pub(crate) wscale: u8,
     /// The sender uses timestamps.
     pub(crate) timestamps: bool,
-    /// It has sent a FIN that counts.
-    pub(crate) fin: bool,
-    /// The sequence number of the packet with the FIN, and the one after it.
-    pub(crate) fin_start: u32,
-    pub(crate) fin_end: u32,
+    /// The sequence number of the packet with the FIN that counts, and the one after it; both the same: there
+    /// was none.
+    fin_start: u32,
+    fin_end: u32,
     /// It has sent a reset that counts.
     pub(crate) reset: bool,
-    /// Its last packet was a keep-alive.
-    pub(crate) keep_alive: bool,
     /// It has been seen to send.
     pub(crate) seen: bool,
     pub(crate) stream: Stream,
@@ -59,11 +56,9 @@ impl Half {
             last_ts_at: 0,
             wscale: 0,
             timestamps: false,
-            fin: false,
             fin_start: 0,
             fin_end: 0,
             reset: false,
-            keep_alive: false,
             seen: false,
             stream: Stream::new(),
             urgent: None,
@@ -86,6 +81,23 @@ impl Half {
             None => seq,
             Some(urgent) => urgent.placed(seq),
         }
+    }
+
+    /// It has sent a FIN that counts, with the packet of these sequence numbers, the FIN's own included.
+    pub(crate) fn finish(&mut self, start: u32, end: u32) {
+        (self.fin_start, self.fin_end) = (start, end);
+    }
+
+    /// Whether it has sent a FIN that counts.
+    #[inline]
+    pub(crate) fn has_finished(&self) -> bool {
+        self.fin_start != self.fin_end
+    }
+
+    /// Whether a sequence number is the FIN's, or of the packet that brought it, or the next.
+    pub(crate) fn is_of_fin(&self, seq: u32) -> bool {
+        let last = self.fin_end.wrapping_sub(self.fin_start);
+        self.has_finished() && seq.wrapping_sub(self.fin_start) <= last
     }
 
     /// Whether more than its SYN has been seen of it.

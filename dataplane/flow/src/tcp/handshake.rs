@@ -25,8 +25,10 @@ pub(crate) struct Handshake {
     scale_offered: bool,
     /// An ACK completed the handshake in a way that some systems would not accept.
     pub(crate) evasive: bool,
-    /// Other SYNs, then other SYN/ACKs, than the one taken first.
-    others: Vec<Opening>,
+    /// A packet was taken, if only to find that no connection is known.
+    pub(crate) has_packets: bool,
+    /// Other SYNs, then other SYN/ACKs, than the one taken first, where there are any.
+    others: Option<Box<Vec<Opening>>>,
 }
 
 /// A SYN or SYN/ACK.
@@ -36,6 +38,13 @@ struct Opening {
     ack: u32,
     window: u16,
     options: TcpOptions,
+}
+
+impl Handshake {
+    /// The other one that is meant.
+    fn other(&self, is_meant: impl Fn(&Opening) -> bool) -> Option<Opening> {
+        self.others.iter().flat_map(|others| others.iter()).find(|it| is_meant(it)).copied()
+    }
 }
 
 impl Opening {
@@ -216,8 +225,8 @@ impl TcpSession {
         let client = &self.halves[Direction::ToServer.index()];
         let plain = client.isn.wrapping_add(1);
         if ack != plain && !(self.handshake.fast_open && ack == client.next_seq) {
-            let meant = |syn: &&Opening| syn.seq.wrapping_add(1) == ack;
-            let Some(syn) = self.handshake.others.iter().find(meant).copied() else {
+            let meant = |syn: &Opening| syn.seq.wrapping_add(1) == ack;
+            let Some(syn) = self.handshake.other(meant) else {
                 return context.refuse(Event::StreamThreeWaySynackWithWrongAck);
             };
             self.forget_syn_data();
@@ -228,7 +237,7 @@ impl TcpSession {
             context.note(Event::StreamThreeWaySynackTfoDataIgnored);
             self.forget_syn_data();
         }
-        self.handshake.others = Vec::new();
+        self.handshake.others = None;
         self.take_syn_ack(&Opening::of(segment), context);
         Verdict::Valid
     }
@@ -273,7 +282,7 @@ impl TcpSession {
     }
 
     fn remember(&mut self, opening: Opening, flood: Event, context: &mut Context<'_>) -> Verdict {
-        let others = &mut self.handshake.others;
+        let others = self.handshake.others.get_or_insert_default();
         if !others.contains(&opening) {
             if others.len() >= context.config.max_handshakes {
                 return context.refuse(flood);
@@ -416,8 +425,8 @@ impl TcpSession {
         let (tcp, direction) = (segment.tcp, context.direction);
         if direction == Direction::ToServer {
             let meant =
-                |other: &&Opening| other.seq.wrapping_add(1) == tcp.ack && other.ack == tcp.seq;
-            if let Some(other) = self.handshake.others.iter().find(meant).copied() {
+                |other: &Opening| other.seq.wrapping_add(1) == tcp.ack && other.ack == tcp.seq;
+            if let Some(other) = self.handshake.other(meant) {
                 self.take_syn_ack(&other, context);
             }
         }
@@ -482,7 +491,7 @@ impl TcpSession {
     }
 
     fn complete(&mut self, segment: &Segment<'_>, context: &mut Context<'_>) -> Verdict {
-        self.handshake.others = Vec::new();
+        self.handshake.others = None;
         self.state = TcpState::Established;
         self.store(segment.tcp.seq, segment, context);
         Verdict::Valid

@@ -24,6 +24,12 @@ impl Seen {
         end.min(known).saturating_sub(start)
     }
 
+    /// The highest end of any bytes.
+    #[inline]
+    pub(crate) fn end(&self) -> u64 {
+        self.end
+    }
+
     /// Whether anything is missing.
     #[inline]
     pub(crate) fn has_holes(&self) -> bool {

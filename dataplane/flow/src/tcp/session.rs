@@ -84,8 +84,8 @@ pub struct TcpSession {
     pub(crate) before_reset: TcpState,
     pub(crate) halves: [Half; 2],
     pub(crate) handshake: Handshake,
-    /// A packet was taken, if only to find that no connection is known.
-    has_packets: bool,
+    /// That side's last packet was a keep-alive.
+    pub(crate) keep_alive: [bool; 2],
     /// Bytes of inspected data that are kept.
     raw_overlap: u32,
     /// Bytes that [`Self::take_missed`] has told of.
@@ -107,7 +107,7 @@ impl TcpSession {
             before_reset: TcpState::None,
             halves: [Half::new(), Half::new()],
             handshake: Handshake::default(),
-            has_packets: false,
+            keep_alive: [false; 2],
             raw_overlap: StreamConfig::default().raw_overlap,
             missed_told: 0,
             debt: Debt::default(),
@@ -138,7 +138,7 @@ impl TcpSession {
         } else {
             odd_flags(segment, &mut context);
             let verdict = self.next(segment, &mut context);
-            self.has_packets = true;
+            self.handshake.has_packets = true;
             context.outcome.valid = verdict == Verdict::Valid;
             if self.halves[context.direction.index()].stream.waits_at_gap()
                 || self.halves[context.direction.flip().index()].stream.waits_at_gap()
@@ -162,7 +162,7 @@ impl TcpSession {
             return false;
         }
         if self.state == TcpState::None {
-            return self.has_packets;
+            return self.handshake.has_packets;
         }
         let client = &self.halves[Direction::ToServer.index()];
         let again = direction == Direction::ToServer && client.seen && client.isn == tcp.seq;

@@ -134,7 +134,8 @@ proptest! {
 
 #[test]
 fn a_session_is_small() {
-    assert!(size_of::<TcpSession>() <= 400, "{}", size_of::<TcpSession>());
+    // A size that the allocator has: the next one is 384.
+    assert!(size_of::<TcpSession>() <= 320, "{}", size_of::<TcpSession>());
 }
 
 #[test]
