@@ -228,3 +228,26 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::dns_query;
+
+    #[test]
+    fn transactions_go_on_where_their_numbers_begin_anew() {
+        let (limits, wanted) = (Limits::default(), BufferSet::default());
+        let config = Config { limits: &limits, wanted };
+        let last = u64::from(u32::MAX);
+        let mut session = Session::resumed(AppProto::Dns, Transport::Udp, last).unwrap();
+        for _ in 0..2 {
+            let taken = session.data(&config, Direction::ToServer, &dns_query(7, b"\x01a\0"));
+            assert_eq!(taken, Outcome::Ok);
+        }
+        assert_eq!((session.first_tx(), session.next_tx()), (last, last + 2));
+        assert!((last..last + 2).all(|id| session.tx(id).is_some()));
+        session.free_before(last + 1);
+        assert_eq!((session.first_tx(), session.next_tx()), (0, 1));
+        assert!(session.tx(0).is_some() && session.tx(last).is_none());
+    }
+}

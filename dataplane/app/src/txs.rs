@@ -17,7 +17,6 @@ use crate::tls::{TlsFacts, TlsTx};
 /// (TLS).
 #[derive(Debug)]
 pub struct Tx {
-    id: u64,
     kind: TxKind,
     events: EventSet,
     looked: Looked,
@@ -31,11 +30,6 @@ pub(crate) enum TxKind {
 }
 
 impl Tx {
-    /// Its number within the flow, from 0 (`tx_id` in EVE).
-    pub fn id(&self) -> u64 {
-        self.id
-    }
-
     /// How far one direction has come; it never falls. HTTP: [`crate::http_progress`]. DNS: 1.
     /// TLS: 0, then 1 when that side's hello has been read, 2 when its certificates have, 3 when its
     /// handshake is over.
@@ -124,29 +118,30 @@ impl Tx {
             .map(|(_, rest)| rest.trim_ascii().strip_prefix(b":").unwrap_or(rest).trim_ascii())
     }
 
-    /// What EVE tells of it. It allocates: to be called for an alert, not for a packet.
-    pub fn summary(&self) -> TxSummary {
+    /// What EVE tells of it; `id` is its number within the flow. It allocates: to be called for an alert, not
+    /// for a packet.
+    pub fn summary(&self, id: u64) -> TxSummary {
         match &self.kind {
             TxKind::Http(t) => TxSummary::Http(Box::new(t.summary())),
-            TxKind::Dns(t) => TxSummary::Dns(t.summary(self.id)),
+            TxKind::Dns(t) => TxSummary::Dns(t.summary(id)),
             TxKind::Tls(t) => TxSummary::Tls(Box::new(t.summary())),
         }
     }
 }
 
-/// The live transactions of a session: ids `first..next`. One at a time is the rule, and has its
-/// place within.
+/// The live transactions of a session: ids `first..next`, from 0. One at a time is the rule, and has its
+/// place within. After four thousand millions they begin anew.
 #[derive(Debug, Default)]
 pub(crate) struct TxList {
-    first: u64,
     live: SmallVec<[Tx; 1]>,
+    first: u32,
     progressed: bool,
 }
 
 impl TxList {
     /// A list whose first transaction will have this id.
     pub(crate) fn from(first: u64) -> Self {
-        Self { first, ..Self::default() }
+        Self { first: first as u32, ..Self::default() }
     }
 
     /// Brings the oldest transaction towards the cache.
@@ -160,11 +155,16 @@ impl TxList {
     }
 
     pub(crate) fn first(&self) -> u64 {
-        self.first
+        u64::from(self.first)
     }
 
     pub(crate) fn next(&self) -> u64 {
-        self.first + self.live.len() as u64
+        self.first() + self.live.len() as u64
+    }
+
+    /// Whether the transaction of a number, as [`push`](Self::push) gave them or the next, is still to begin.
+    pub(crate) fn is_to_come(&self, id: u32) -> bool {
+        id.wrapping_sub(self.next() as u32) <= u32::MAX / 2
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -200,21 +200,22 @@ impl TxList {
 
     pub(crate) fn push(&mut self, kind: TxKind) -> u64 {
         let id = self.next();
-        self.live.push(Tx { id, kind, events: EventSet::default(), looked: Looked::default() });
+        self.live.push(Tx { kind, events: EventSet::default(), looked: Looked::default() });
         self.progressed = true;
         id
     }
 
-    fn at(&self, id: u64) -> Option<usize> {
-        usize::try_from(id.checked_sub(self.first)?).ok()
+    /// Where it is; of one that is gone, far behind those that live.
+    fn at(&self, id: u64) -> usize {
+        (id as u32).wrapping_sub(self.first) as usize
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<&Tx> {
-        self.live.get(self.at(id)?)
+        self.live.get(self.at(id))
     }
 
     fn get_mut(&mut self, id: u64) -> Option<&mut Tx> {
-        let at = self.at(id)?;
+        let at = self.at(id);
         self.live.get_mut(at)
     }
 
@@ -265,12 +266,12 @@ impl TxList {
     }
 
     pub(crate) fn free_before(&mut self, id: u64) {
-        let gone = usize::try_from(id.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        let gone = usize::try_from(id.saturating_sub(self.first())).unwrap_or(usize::MAX);
         let gone = gone.min(self.live.len());
         if gone == 0 {
             return;
         }
-        self.first += gone as u64;
+        self.first = self.first.wrapping_add(gone as u32);
         if gone == self.live.len() {
             // A session that waits for more holds nothing.
             self.live = SmallVec::new();
@@ -284,7 +285,7 @@ impl TxList {
     pub(crate) fn release(&mut self, most: usize) {
         let done = self.live.iter().take_while(|tx| tx.looked.done == [true; 2]).count();
         let gone = done.max(self.live.len().saturating_sub(most));
-        self.free_before(self.first + gone as u64);
+        self.free_before(self.first() + gone as u64);
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut TxKind> {

@@ -253,15 +253,17 @@ impl Emitter {
         let state = flow.map(|flow| &flow.user);
         // A match by packet or stream is told of the transaction at hand if there is no doubt.
         let session = state.and_then(|state| state.session.as_deref());
-        let tx = session.and_then(|session| match hit.tx {
-            Some(id) => session.tx(id),
-            None => {
-                let live = (session.first_tx()..session.next_tx()).filter_map(|id| session.tx(id));
-                let mut live =
-                    live.filter(|tx| origin.direction.is_none_or(|way| tx.concerns(way)));
-                live.next().filter(|_| live.next().is_none())
+        let at_hand = session.and_then(|session| {
+            let numbered = |id| session.tx(id).map(|tx| (id, tx));
+            if let Some(id) = hit.tx {
+                return numbered(id);
             }
+            let live = (session.first_tx()..session.next_tx()).filter_map(numbered);
+            let mut live =
+                live.filter(|(_, tx)| origin.direction.is_none_or(|way| tx.concerns(way)));
+            live.next().filter(|_| live.next().is_none())
         });
+        let (tx_id, tx) = at_hand.unzip();
         Alert {
             key: self.key(origin),
             snapshot: Arc::clone(snapshot),
@@ -287,10 +289,10 @@ impl Emitter {
             vlan: vlans(decoded),
             tunnel: tunnel(decoded),
             source: origin.source,
-            tx_id: hit.tx.or_else(|| tx.filter(|_| settings.guess_transaction).map(app::Tx::id)),
+            tx_id: hit.tx.or_else(|| tx_id.filter(|_| settings.guess_transaction)),
             app_proto: state.and_then(|state| known_protocol(state, decoded)),
             direction: origin.direction,
-            summary: tx.map(|tx| Box::new(tx.summary())),
+            summary: at_hand.map(|(id, tx)| Box::new(tx.summary(id))),
             vars: state.and_then(FlowState::vars).filter(|v| !v.is_empty()).cloned().map(Box::new),
             forwarded: settings.alert_field.as_deref().and_then(|name| {
                 let of = |tx: &app::Tx| tx.request_field(name.as_bytes()).map(text);

@@ -56,6 +56,6 @@ fn ask(session: &Session) {
             let files = (0..).map_while(|index| tx.file(way, index)).count();
             assert!(files <= 64, "{files} files");
         }
-        let _summary = tx.summary();
+        let _summary = tx.summary(id);
     }
 }

@@ -32,7 +32,7 @@ fn names(s: &Parser) -> Vec<Vec<String>> {
 }
 
 fn summary(s: &Parser, tx: u64) -> DnsSummary {
-    match s.tx(tx).unwrap().summary() {
+    match s.tx(tx).unwrap().summary(tx) {
         TxSummary::Dns(d) => d,
         other => panic!("{other:?}"),
     }

@@ -24,7 +24,7 @@ pub(super) struct Half<At> {
     /// Bytes of the body, or of the chunk, still to come.
     pub(super) left: u64,
     /// The transaction being filled, or the last that was, plus one.
-    id: u64,
+    id: u32,
     /// One is being filled.
     open: bool,
     pub(super) dir: Direction,
@@ -86,17 +86,17 @@ impl<At: Default> Half<At> {
 impl<At> Half<At> {
     /// The transaction being filled.
     pub(super) fn tx(&self) -> Option<u64> {
-        self.open.then(|| self.id - 1)
+        self.open.then(|| u64::from(self.id.wrapping_sub(1)))
     }
 
     /// The one after the last that was filled, or is.
-    pub(super) fn next(&self) -> u64 {
+    pub(super) fn next(&self) -> u32 {
         self.id
     }
 
     /// Begins to fill a transaction.
     pub(super) fn begin(&mut self, id: u64) {
-        self.id = id + 1;
+        self.id = (id as u32).wrapping_add(1);
         self.open = true;
     }
 

@@ -204,12 +204,13 @@ impl Response {
 
     fn begin(&mut self, txs: &mut TxList, config: &Config<'_>) -> Result<(), Fatal> {
         let id = self.half.next();
-        if id >= txs.next() {
+        if txs.is_to_come(id) {
             super::check_room(txs, config.limits)?;
             let id = txs.push(TxKind::Http(Box::new(HttpTx::unasked())));
             txs.raise(id, HttpEvent::UnableToMatchResponseToRequest);
         }
         self.half.begin(id);
+        let id = u64::from(id);
         let short = txs.http(id).is_some_and(|tx| tx.short);
         if short {
             self.half.at.state = State::BodyToEnd;

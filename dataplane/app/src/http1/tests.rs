@@ -34,7 +34,7 @@ fn host(s: &Parser, tx: u64) -> Option<String> {
 }
 
 fn summary(s: &Parser, tx: u64) -> HttpSummary {
-    match s.tx(tx).unwrap().summary() {
+    match s.tx(tx).unwrap().summary(tx) {
         TxSummary::Http(h) => *h,
         other => panic!("{other:?}"),
     }

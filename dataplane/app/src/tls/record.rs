@@ -22,27 +22,28 @@ pub(super) mod message {
 /// One direction's records.
 #[derive(Debug, Default)]
 pub(super) struct Layer {
-    handshake: Handshake,
+    /// The beginning of a handshake message, with its type and length.
+    message: Waiting,
+    /// Bytes left of a handshake message that is passed over.
+    skip: u32,
     length: u16,
     /// Bytes of the record still to come.
     left: u16,
     /// The beginning of a record header, or of a heartbeat.
     header: [u8; HEADER],
     have: u8,
-    kind: Kind,
+    /// Of the current record; None: none has begun.
+    kind: Option<Kind>,
     /// Handshake records are encrypted from here on.
     switched: bool,
-    /// A record has begun.
-    begun: bool,
 }
 
 /// What the bytes of the current record are.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Handshake,
     Heartbeat,
     /// Of no interest, or encrypted.
-    #[default]
     Opaque,
 }
 
@@ -85,12 +86,12 @@ impl Layer {
             let n = usize::from(self.left).min(rest.len());
             let mut part = &rest[..n];
             let event = match self.kind {
-                Kind::Opaque => {
+                None | Some(Kind::Opaque) => {
                     part = &[];
                     None
                 }
-                Kind::Handshake => self.handshake.feed(&mut part, longest),
-                Kind::Heartbeat => self.heartbeat(&mut part),
+                Some(Kind::Handshake) => self.handshake(&mut part, longest),
+                Some(Kind::Heartbeat) => self.heartbeat(&mut part),
             };
             let used = n - part.len();
             self.left -= used as u16;
@@ -121,7 +122,7 @@ impl Layer {
         if !self.collect(part, want) {
             return None;
         }
-        self.kind = Kind::Opaque;
+        self.kind = Some(Kind::Opaque);
         let [kind, high, low, ..] = self.header;
         let heart = (want == 3).then_some((kind, u16::from_be_bytes([high, low])));
         Some(Event::Heartbeat(heart.filter(|_| !self.switched), self.length))
@@ -130,8 +131,7 @@ impl Layer {
     fn begin(&mut self) -> Result<Event, NotTls> {
         let [kind, major, minor, a, b] = self.header;
         let length = u16::from_be_bytes([a, b]);
-        let first = !std::mem::replace(&mut self.begun, true);
-        if first && kind & 0x80 != 0 {
+        if self.kind.is_none() && kind & 0x80 != 0 {
             return self.ssl2(kind, major, minor, length);
         }
         if !(20..=24).contains(&kind) {
@@ -146,15 +146,15 @@ impl Layer {
         }
         self.length = length;
         self.left = length;
-        self.kind = Kind::Opaque;
+        self.kind = Some(Kind::Opaque);
         match kind {
             20 => {
                 self.switched = true;
                 return Ok(Event::ChangeCipherSpec);
             }
-            22 if !self.switched => self.kind = Kind::Handshake,
+            22 if !self.switched => self.kind = Some(Kind::Handshake),
             23 => return Ok(Event::ApplicationData),
-            24 => self.kind = Kind::Heartbeat,
+            24 => self.kind = Some(Kind::Heartbeat),
             _ => {}
         }
         Ok(Event::Record(version))
@@ -168,8 +168,7 @@ impl Layer {
             return Err(NotTls(TlsEvent::InvalidSslv2Header));
         }
         self.left = length - 3;
-        self.kind = Kind::Opaque;
-        self.begun = kind == 1;
+        self.kind = (kind == 1).then_some(Kind::Opaque);
         Ok(if kind == 1 { Event::Ssl2(version) } else { Event::Record(2) })
     }
 
@@ -179,21 +178,11 @@ impl Layer {
     }
 
     pub(super) fn buffered(&self) -> usize {
-        self.handshake.message.len()
+        self.message.len()
     }
-}
 
-/// Handshake messages out of the bytes of handshake records.
-#[derive(Debug, Default)]
-struct Handshake {
-    /// The beginning of a message, with its type and length.
-    message: Waiting,
-    /// Bytes left of a message that is passed over.
-    skip: u32,
-}
-
-impl Handshake {
-    fn feed(&mut self, part: &mut &[u8], longest: usize) -> Option<Event> {
+    /// Takes handshake messages out of the bytes of a handshake record.
+    fn handshake(&mut self, part: &mut &[u8], longest: usize) -> Option<Event> {
         use message::{CERTIFICATE, CLIENT_HELLO, SERVER_HELLO};
         while !part.is_empty() {
             if self.skip > 0 {

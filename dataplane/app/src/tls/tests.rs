@@ -20,7 +20,7 @@ fn sni(s: &Parser) -> Option<&[u8]> {
 }
 
 fn summary(s: &Parser) -> TlsSummary {
-    match s.tx(0).unwrap().summary() {
+    match s.tx(0).unwrap().summary(0) {
         TxSummary::Tls(t) => *t,
         other => panic!("{other:?}"),
     }
