@@ -145,9 +145,9 @@ impl Session {
         self.txs.next()
     }
 
-    /// How many transactions there have been.
-    pub fn tx_count(&self) -> u64 {
-        self.txs.next()
+    /// How many transactions live.
+    pub fn live_tx_count(&self) -> usize {
+        self.txs.len()
     }
 
     /// A live transaction.

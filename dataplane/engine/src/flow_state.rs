@@ -167,7 +167,7 @@ mod tests {
     use flow::{FlowTable, TcpSession};
 
     use super::*;
-    use crate::inspect::transaction::release;
+    use crate::inspect::transaction::{let_go, release};
 
     #[test]
     fn a_flow_takes_no_more_than_256_bytes_and_with_its_connection_no_more_than_800() {
@@ -183,7 +183,7 @@ mod tests {
         let (limits, wanted) = (Limits::default(), BufferSet::default());
         let mut session = Session::over(proto, transport).expect("a parser");
         let taken = session.data(&Config { limits: &limits, wanted }, Direction::ToServer, bytes);
-        assert_eq!((taken, session.tx_count()), (Outcome::Ok, 1));
+        assert_eq!((taken, session.live_tx_count()), (Outcome::Ok, 1));
         let state = session.held().state;
         let session = Some(Box::new(session));
         (FlowState { proto, session, ..FlowState::default() }, state)
@@ -218,6 +218,21 @@ mod tests {
         assert!(flow.session.is_none());
         let next = Session::resumed(flow.proto, Transport::Udp, u64::from(flow.transactions));
         assert_eq!(next.map(|session| session.next_tx()), Some(1));
+    }
+
+    #[test]
+    fn at_a_connections_end_its_parser_goes_once_all_that_it_knows_was_looked_at() {
+        let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let (mut flow, _) = with_state(AppProto::Http1, Transport::Tcp, request);
+        let_go(&mut flow);
+        assert!(flow.session.is_some(), "nobody has looked at the request");
+        let looked = flow.session.as_mut().and_then(|session| session.looked_mut(0));
+        looked.expect("a transaction").done = [true; 2];
+        release(&mut flow);
+        assert!(flow.session.is_some(), "another request may come");
+        let_go(&mut flow);
+        assert!(flow.session.is_none());
+        assert_eq!(flow.transactions, 1);
     }
 
     #[test]

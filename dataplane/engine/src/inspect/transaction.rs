@@ -335,17 +335,20 @@ pub(crate) fn release(flow: &mut FlowState) {
     let Some(session) = &mut flow.session else { return };
     session.release(OPEN_LIMIT);
     if session.is_idle() {
-        flow.transactions = session.next_tx() as u32;
-        flow.session = None;
+        forget(flow);
     }
 }
 
 /// Lets the parser of a flow go of which nothing more comes, once everything it knows has been looked at.
 pub(crate) fn let_go(flow: &mut FlowState) {
-    if let Some(session) = &flow.session
-        && session.tx_count() == 0
-    {
+    if flow.session.as_ref().is_some_and(|session| session.live_tx_count() == 0) {
+        forget(flow);
+    }
+}
+
+/// Lets the parser go, but for how many transactions it had.
+fn forget(flow: &mut FlowState) {
+    if let Some(session) = flow.session.take() {
         flow.transactions = session.next_tx() as u32;
-        flow.session = None;
     }
 }
