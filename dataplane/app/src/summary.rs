@@ -129,7 +129,7 @@ pub struct TlsSummary {
     /// `version` as Suricata spells it: `SSLv2`, `SSLv3`, `TLSv1`, `TLS 1.1`, `TLS 1.2`, `TLS 1.3`
     /// or `UNDETERMINED`.
     pub version: String,
-    /// `session_resumed`: the server took up the client's session id.
+    /// `session_resumed`: the server took up the client's session id or ticket, and needed no certificate.
     pub session_resumed: bool,
     /// The server's certificate.
     pub server_certificate: Option<CertificateSummary>,

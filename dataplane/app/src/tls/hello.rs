@@ -26,6 +26,8 @@ pub(super) struct ClientHello {
     pub(super) ja3: Option<Box<Ja3>>,
     pub(super) ja4: Option<Box<str>>,
     pub(super) early_data: bool,
+    /// It has a ticket to take an earlier session up with (RFC 5077, 3.2).
+    pub(super) ticket: bool,
 }
 
 /// What is kept of a ServerHello.
@@ -106,6 +108,7 @@ const SUPPORTED_GROUPS: u16 = 10;
 const POINT_FORMATS: u16 = 11;
 const SIGNATURE_ALGORITHMS: u16 = 13;
 const ALPN: u16 = 16;
+const SESSION_TICKET: u16 = 35;
 const EARLY_DATA: u16 = 42;
 const SUPPORTED_VERSIONS: u16 = 43;
 
@@ -188,6 +191,7 @@ impl Read<ClientHello> {
                     parts.supported = offered.into_iter().filter(|&v| v <= 0x0304).max();
                 }
                 EARLY_DATA => self.hello.early_data = true,
+                SESSION_TICKET => self.hello.ticket |= !content.is_empty(),
                 SUPPORTED_GROUPS if prints => {
                     parts.groups = numbers(Reader(content).vec16().unwrap_or_default());
                 }

@@ -162,9 +162,8 @@ impl TlsTx {
         let resumed = match (&self.client, &self.server) {
             // without a certificate; TLS 1.3 sends the id back whatever comes
             (Some(c), Some(s)) if s.version <= 0x0303 => {
-                !s.session_id.is_empty()
-                    && c.session_id == s.session_id
-                    && self.chain(Direction::ToClient).is_none()
+                let same = !s.session_id.is_empty() && c.session_id == s.session_id;
+                (same || c.ticket) && self.chain(Direction::ToClient).is_none()
             }
             _ => false,
         };

@@ -190,6 +190,27 @@ fn a_handshake_tells_name_and_version() {
 }
 
 #[test]
+fn a_session_is_resumed_by_a_ticket_unless_a_certificate_comes() {
+    let told = |ticket: &[u8], version: &[u8], rest: &[u8]| {
+        let fixed = [&[3, 3][..], &[7; 32], b"\0\0\x02\x13\x01\x01\0"].concat();
+        let length = ticket.len() as u8;
+        let extensions = [&[0, length + 4, 0, 35, 0, length][..], ticket].concat();
+        let mut s = session();
+        let hello = handshake(1, &[fixed, extensions].concat());
+        let _ = s.data(ToServer, &record(22, &hello));
+        assert!(!summary(&s).session_resumed, "no server has answered");
+        let hello = handshake(2, &server_hello(version));
+        let _ = s.data(ToClient, &record(22, &[&hello[..], rest].concat()));
+        summary(&s).session_resumed
+    };
+    assert!(told(b"ticket", b"", b""));
+    assert!(!told(b"", b"", b""), "an empty one asks for a ticket");
+    assert!(!told(b"ticket", b"\0\x2b\0\x02\x03\x04", b""), "TLS 1.3");
+    let shown = handshake(11, &certificates(&[&certificate("a", [1, 2])]));
+    assert!(!told(b"ticket", b"", &shown));
+}
+
+#[test]
 fn encryption_is_noticed_when_both_sides_have_switched() {
     let mut s = session();
     let ccs = record(20, b"\x01");
