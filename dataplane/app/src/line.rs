@@ -42,23 +42,7 @@ impl LineBuf {
         limit: usize,
     ) -> Result<Option<Line<'a>>, TooLong> {
         let end = memchr(b'\n', rest).map(|i| i + 1);
-        let (head, tail) = rest.split_at(end.unwrap_or(rest.len()));
-        if self.pending.len() + head.len() > limit {
-            return Err(TooLong);
-        }
-        *rest = tail;
-        if end.is_none() {
-            if !head.is_empty() {
-                self.pending.get_mut().extend_from_slice(head);
-            }
-            return Ok(None);
-        }
-        if !self.pending.is_some() {
-            return Ok(Some(Line::Whole(head)));
-        }
-        let mut joined = self.take();
-        joined.extend_from_slice(head);
-        Ok(Some(Line::Joined(joined)))
+        self.cut(rest, end, limit)
     }
 
     /// Takes the next line of a response's header off `rest`: it ends in a line feed, or in a
@@ -96,6 +80,17 @@ impl LineBuf {
                 None => break closed.then_some(at + 1),
             }
         };
+        self.cut(rest, end, limit)
+    }
+
+    /// Takes a line that ends at `end` off `rest`, with what waits before it; without an end all of `rest` waits.
+    #[inline]
+    fn cut<'a>(
+        &mut self,
+        rest: &mut &'a [u8],
+        end: Option<usize>,
+        limit: usize,
+    ) -> Result<Option<Line<'a>>, TooLong> {
         let (head, tail) = rest.split_at(end.unwrap_or(rest.len()));
         if self.pending.len() + head.len() > limit {
             return Err(TooLong);

@@ -3,7 +3,7 @@
 
 use memchr::memmem;
 
-use super::headers::{split_field, value_param};
+use super::fields::{split_field, value_param};
 use crate::file::{Digests, File, FileNeeds, FileState, Hasher};
 
 /// Most files of a message; parts beyond are passed over.

@@ -4,8 +4,9 @@
 use wire::Direction;
 
 use super::body::Body;
+use super::fields::{split_field, split_response_field};
 use super::files::Files;
-use super::headers::{Added, Room, split_field, split_response_field};
+use super::headers::{Added, Room};
 use super::name;
 use super::tx::{HttpTx, Side};
 use super::{Fatal, oddities, progress};
@@ -76,6 +77,16 @@ impl FieldBuf {
     }
 }
 
+/// What follows a message that is read.
+pub(super) enum Following {
+    /// Nothing: the message is over. What waited was more of its body.
+    Nothing,
+    /// A line without its end, which waits.
+    Part,
+    /// A line, its line feed included, of which the beginning may have waited.
+    Line(Vec<u8>),
+}
+
 impl<At: Default> Half<At> {
     pub(super) fn new(dir: Direction) -> Self {
         let (line, field) = Default::default();
@@ -140,6 +151,32 @@ impl<At> Half<At> {
                 side.track(files);
             }
         });
+    }
+
+    /// Looks at what follows a message in the same piece, and leaves a whole line where it is.
+    pub(super) fn following(
+        &mut self,
+        txs: &mut TxList,
+        config: &Config<'_>,
+        rest: &mut &[u8],
+        closed: bool,
+    ) -> Result<Following, Fatal> {
+        if rest.is_empty() && (closed || self.line.is_empty()) {
+            let stray = self.line.take();
+            self.data(txs, config, &stray);
+            return Ok(Following::Nothing);
+        }
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            // keeps it, as there is no line feed; an empty rest means: wait
+            self.line.next(rest, config.limits.http_field)?;
+            return Ok(Following::Part);
+        };
+        let mut line = self.line.pending().to_vec();
+        if line.len() + end > config.limits.http_field {
+            return Err(Fatal::Line);
+        }
+        line.extend_from_slice(&rest[..=end]);
+        Ok(Following::Line(line))
     }
 
     /// Bytes of a body, or of what frames it.

@@ -4,6 +4,7 @@
 mod bestfit;
 mod body;
 mod decode;
+mod fields;
 mod files;
 mod half;
 mod headers;

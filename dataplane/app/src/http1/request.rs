@@ -4,8 +4,9 @@ use std::num::NonZeroU16;
 
 use wire::Direction;
 
-use super::half::{Half, ends_header};
-use super::headers::{Span, content_length, has_token};
+use super::fields::{content_length, has_token};
+use super::half::{Following, Half, ends_header};
+use super::headers::Span;
 use super::host::{self, is_space, trim};
 use super::tx::{HttpTx, Uri};
 use super::uri::{Parts, Twice, is_normal};
@@ -317,24 +318,16 @@ impl Request {
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<bool, Fatal> {
-        if rest.is_empty() && (closed || self.half.line.is_empty()) {
-            let stray = self.half.line.take();
-            self.half.data(txs, config, &stray);
-            self.complete(txs, config);
-            return Ok(false);
-        }
-        let Some(end) = memchr::memchr(b'\n', rest) else {
-            // keeps it, as there is no line feed; an empty rest means: wait
-            self.half.line.next(rest, config.limits.http_field)?;
-            return Ok(false);
+        let line = match self.half.following(txs, config, rest, closed)? {
+            Following::Nothing => {
+                self.complete(txs, config);
+                return Ok(false);
+            }
+            Following::Part => return Ok(false),
+            Following::Line(line) => line,
         };
-        let mut first_word = self.half.line.pending().to_vec();
-        if first_word.len() + end > config.limits.http_field {
-            return Err(Fatal::Line);
-        }
-        first_word.extend_from_slice(&rest[..end]);
-        let word = trim(&first_word).split(|&b| is_space(b)).next().unwrap_or_default();
-        if first_word.is_empty() || METHODS.contains(&word) {
+        let word = trim(&line).split(|&b| is_space(b)).next().unwrap_or_default();
+        if line == b"\n" || METHODS.contains(&word) {
             self.complete(txs, config);
         } else if let Some(line) = self.half.line.next(rest, config.limits.http_field)? {
             self.half.raise(txs, HttpEvent::RequestBodyUnexpected);

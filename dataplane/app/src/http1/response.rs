@@ -4,8 +4,9 @@
 use wire::Direction;
 
 use super::decode::Codings;
-use super::half::{Half, ends_header};
-use super::headers::{Span, content_length, mentions};
+use super::fields::{content_length, mentions};
+use super::half::{Following, Half, ends_header};
+use super::headers::Span;
 use super::host::is_space;
 use super::tx::HttpTx;
 use super::{Fatal, Signal, chunk_size, name, oddities, progress};
@@ -209,8 +210,8 @@ impl Response {
             let id = txs.push(TxKind::Http(Box::new(HttpTx::unasked())));
             txs.raise(id, HttpEvent::UnableToMatchResponseToRequest);
         }
-        self.half.begin(id);
         let id = u64::from(id);
+        self.half.begin(id);
         let short = txs.http(id).is_some_and(|tx| tx.short);
         if short {
             self.half.at.state = State::BodyToEnd;
@@ -356,21 +357,14 @@ impl Response {
         rest: &mut &[u8],
         closed: bool,
     ) -> Result<bool, Fatal> {
-        if rest.is_empty() && (closed || self.half.line.is_empty()) {
-            let stray = self.half.line.take();
-            self.half.data(txs, config, &stray);
-            self.complete(txs, config);
-            return Ok(false);
-        }
-        let Some(end) = memchr::memchr(b'\n', rest) else {
-            self.half.line.next(rest, config.limits.http_field)?;
-            return Ok(false);
+        let line = match self.half.following(txs, config, rest, closed)? {
+            Following::Nothing => {
+                self.complete(txs, config);
+                return Ok(false);
+            }
+            Following::Part => return Ok(false),
+            Following::Line(line) => line,
         };
-        let mut line = self.half.line.pending().to_vec();
-        if line.len() + end > config.limits.http_field {
-            return Err(Fatal::Line);
-        }
-        line.extend_from_slice(&rest[..=end]);
         if is_status_line(&line) {
             self.complete(txs, config);
         } else if let Some(line) = self.half.line.next(rest, config.limits.http_field)? {

@@ -6,8 +6,9 @@ use std::num::NonZeroU16;
 use wire::Direction;
 
 use super::body::{Body, BodyWindow};
+use super::fields::value_param;
 use super::files::Files;
-use super::headers::{Headers, Span, value_param};
+use super::headers::{Headers, Span};
 use super::name::{self, Name};
 use super::progress;
 use crate::buffer::AppBuffer;
