@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::config_lines;
 use crate::signature::Class;
 
 /// A class with its priority.
@@ -86,26 +87,19 @@ impl Classifications {
     /// their number.
     pub fn parse(text: &str) -> (Self, Vec<(u32, String)>) {
         let mut classes = Self { entries: HashMap::new() };
-        let mut faults = Vec::new();
-        for (number, line) in (1u32..).zip(text.lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+        let shape = "classification: short-name,description,priority";
+        let faults = config_lines::read(text, shape, |line| {
+            let class = Self::line(line);
+            if let Some((name, description, priority)) = class {
+                classes.insert(name, description, priority);
             }
-            match Self::line(line) {
-                Some((name, description, priority)) => classes.insert(name, description, priority),
-                None => faults.push((
-                    number,
-                    "not `config classification: short-name,description,priority`".to_owned(),
-                )),
-            }
-        }
+            class.is_some()
+        });
         (classes, faults)
     }
 
     fn line(line: &str) -> Option<(&str, &str, u32)> {
-        let rest = line.strip_prefix("config")?.trim_start().strip_prefix("classification:")?;
-        let (name, rest) = rest.split_once(',')?;
+        let (name, rest) = line.split_once(',')?;
         let (description, priority) = rest.rsplit_once(',')?;
         let priority = priority.trim().parse().ok().filter(|&priority| priority > 0)?;
         let name = name.trim();

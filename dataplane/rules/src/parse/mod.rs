@@ -12,6 +12,7 @@ mod buffers;
 mod bytes;
 mod classification;
 mod config;
+mod config_lines;
 mod content;
 mod dataset;
 mod date;

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::config_lines;
+
 /// What a `reference` may be of, by its type in lower case, with what stands before its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceTypes {
@@ -45,25 +47,18 @@ impl ReferenceTypes {
     /// come back with their number.
     pub fn parse(text: &str) -> (Self, Vec<(u32, String)>) {
         let mut types = Self { prefixes: BTreeMap::new() };
-        let mut faults = Vec::new();
-        for (number, line) in (1u32..).zip(text.lines()) {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
+        let faults = config_lines::read(text, "reference: type prefix", |line| {
+            let known = Self::line(line);
+            if let Some((name, prefix)) = known {
+                types.prefixes.insert(name.to_ascii_lowercase(), prefix.to_owned());
             }
-            match Self::line(line) {
-                Some((name, prefix)) => {
-                    types.prefixes.insert(name.to_ascii_lowercase(), prefix.to_owned());
-                }
-                None => faults.push((number, "not `config reference: type prefix`".to_owned())),
-            }
-        }
+            known.is_some()
+        });
         (types, faults)
     }
 
     fn line(line: &str) -> Option<(&str, &str)> {
-        let rest = line.strip_prefix("config")?.trim_start().strip_prefix("reference:")?;
-        let mut words = rest.split_whitespace();
+        let mut words = line.split_whitespace();
         let (name, prefix) = (words.next()?, words.next()?);
         words.next().is_none().then_some((name, prefix))
     }
