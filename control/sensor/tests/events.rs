@@ -110,28 +110,23 @@ fn stream_events_are_found_where_they_happen() {
 
 #[test]
 fn what_waits_when_a_connection_ends_is_found_then_and_not_at_its_time_out() {
-    let (client, server) = (Ip::new("10.0.0.1", "10.0.0.2"), Ip::new("10.0.0.2", "10.0.0.1"));
-    let c = |port, seq, ack, flags, payload: &[u8]| {
-        frame(&client.tcp(&Tcp::new(port, 80, seq, ack).flags(flags), payload))
+    let begun = |port| {
+        let [c, s] = sides(port);
+        [
+            c(100, 0, SYN, b""),
+            s(500, 101, SYN | ACK, b""),
+            c(101, 501, ACK, b""),
+            s(501, 101, ACK | PSH, b"strag"),
+            s(506, 101, ACK | PSH, b"gler!"),
+        ]
     };
-    let s = |port, seq, ack, flags, payload: &[u8]| {
-        frame(&server.tcp(&Tcp::new(80, port, seq, ack).flags(flags), payload))
-    };
-    let begin = |port| {
-        [c(port, 100, 0, SYN, b""), s(port, 500, 101, SYN | ACK, b""), c(port, 101, 501, ACK, b"")]
-    };
-    let parts =
-        |port| [s(port, 501, 101, ACK | PSH, b"strag"), s(port, 506, 101, ACK | PSH, b"gler!")];
-    let finished = [
-        s(1000, 511, 101, FIN | ACK, b""),
-        c(1000, 101, 512, FIN | ACK, b""),
-        s(1000, 512, 102, ACK, b""),
-    ];
-    let reset = [c(2000, 101, 511, RST | ACK, b"")];
-    let later = [frame(&client.udp(1, 2, b"later"))];
-    let frames: Vec<Vec<u8>> =
-        [&begin(1000)[..], &parts(1000), &finished, &begin(2000), &parts(2000), &reset, &later]
-            .concat();
+    let [c, s] = sides(1000);
+    let finished =
+        [s(511, 101, FIN | ACK, b""), c(101, 512, FIN | ACK, b""), s(512, 102, ACK, b"")];
+    let [c, _] = sides(2000);
+    let reset = [c(101, 511, RST | ACK, b"")];
+    let later = [frame(&Ip::new("10.0.0.1", "10.0.0.2").udp(1, 2, b"later"))];
+    let frames: Vec<Vec<u8>> = [&begun(1000)[..], &finished, &begun(2000), &reset, &later].concat();
     let rules = "alert tcp any any -> any any (flow:established,to_client; content:\"straggler\"; sid:1;)\n\
          alert udp any any -> any any (content:\"later\"; sid:2;)\n";
     let (alerts, _) = replay(rules, &frames);
