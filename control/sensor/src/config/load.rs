@@ -78,7 +78,7 @@ impl Loader {
         // What Suricata does where its file says nothing, other than its own example file.
         self.config.streams.depth = 0;
         for setting in suricata_yaml::read(file, &mut self.errors) {
-            let value = Value::Text(setting.value);
+            let value = suricata::value_in(file, &setting.name, setting.value);
             let known = self.theirs(&setting.name, &value, &setting.place);
             if !known {
                 self.pass_over(&setting.name);

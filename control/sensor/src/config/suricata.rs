@@ -1,6 +1,8 @@
 //! Suricata's names of settings: which of ours each means, which mean nothing here.
 //! Names are those of Suricata 7's documented `suricata.yaml`.
 
+use std::path::Path;
+
 use super::Value;
 use super::error::suggestion;
 use super::keys;
@@ -132,6 +134,15 @@ const SAME: &[(&str, &str)] = &[
     ("outputs.*.eve-log.types.*.stats.deltas", "outputs.eve.stats.deltas"),
     ("stats.enabled", "outputs.eve.stats.enabled"),
     ("stats.interval", "outputs.eve.stats.interval"),
+];
+
+/// Settings that name a file.
+const FILES: &[&str] = &[
+    "classification-file",
+    "reference-config-file",
+    "reputation-categories-file",
+    "geoip-database",
+    "threshold-file",
 ];
 
 /// Names that Suricata knows and that mean nothing here, each with all below it.
@@ -368,6 +379,14 @@ pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
         return Meaning::PassedOver;
     }
     Meaning::Unknown
+}
+
+/// The value of a setting in the file `yaml`: a file that is not where Suricata looks for it, in the working
+/// directory, may be beside that file.
+pub(super) fn value_in(yaml: &Path, name: &str, value: String) -> Value {
+    let is_missing = FILES.contains(&name) && !value.is_empty() && !Path::new(&value).exists();
+    let beside = yaml.with_file_name(value.trim());
+    Value::Text(if is_missing && beside.is_file() { beside.display().to_string() } else { value })
 }
 
 /// A value of Suricata's, as ours takes it.

@@ -36,6 +36,25 @@ fn the_command_line_counts_over_the_file_and_that_over_suricatas() {
 }
 
 #[test]
+fn a_file_that_suricatas_configuration_names_may_be_beside_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| directory.path().join(name);
+    let elsewhere = path("elsewhere.config").display().to_string();
+    let yaml = format!(
+        "classification-file: classes.config\nreference-config-file: none.config\n\
+         threshold-file: {elsewhere}\n"
+    );
+    for (name, text) in [("suricata.yaml", yaml.as_str()), ("classes.config", "")] {
+        std::fs::write(path(name), text).expect("written");
+    }
+    let sources = Sources { suricata_yaml: Some(path("suricata.yaml")), ..Sources::default() };
+    let rules = Config::load(&sources).expect("valid").config.rules;
+    assert_eq!(rules.classification, Some(path("classes.config")));
+    assert_eq!(rules.references, Some(PathBuf::from("none.config")), "as it was named");
+    assert_eq!(rules.threshold_file, Some(PathBuf::from(elsewhere)));
+}
+
+#[test]
 fn suricatas_silence_is_not_our_default() {
     let depth = |yaml| load(yaml, None, &[]).expect("valid").config.streams.depth;
     assert_eq!(depth(None), 1 << 20);
