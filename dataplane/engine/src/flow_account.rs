@@ -22,17 +22,23 @@ impl Work<'_> {
         });
     }
 
-    /// What a TCP flow that ends has carried, and what of it was never seen.
+    /// A TCP flow ends: says what has not been said of it.
     pub(crate) fn account(&mut self, flow: &mut Flow<FlowState>) {
         let hits = self.snapshot.scope.lookup(&stand_in(flow, Direction::ToServer));
         if mirror::is_to_be_judged(flow, true) {
             self.judge(flow, hits);
         }
-        let Some(session) = &flow.tcp else { return };
-        let (missed, carried) = session.missed();
+        self.tell_carried(flow, hits, true);
+    }
+
+    /// What a TCP flow has carried since this was told last, and what of it was never seen.
+    #[cold]
+    pub(crate) fn tell_carried(&mut self, flow: &mut Flow<FlowState>, hits: Hits, ends: bool) {
+        let Some(session) = &mut flow.tcp else { return };
+        let (missed, carried) = session.take_carried(ends);
         // What was left out here says nothing of the mirror.
         let missed = if flow.user.holed { 0 } else { missed };
-        if carried > 0 {
+        if carried > 0 || missed > 0 {
             self.counters.tcp_bytes.add(carried);
             self.counters.missed_bytes.add(missed);
             self.tallies.change(&self.snapshot.scope, &hits, |tally| {

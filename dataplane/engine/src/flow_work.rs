@@ -135,6 +135,9 @@ impl Work<'_> {
                 if flow.user.encrypted {
                     self.counters.encrypted.add(payload.len() as u64);
                 }
+                if !payload.is_empty() && session.has_carried_more() {
+                    self.tell_carried(flow, hits, false);
+                }
                 // A handshake moves no data on, not even data on a SYN, as Suricata has it.
                 self.tools.profiler.enter(Stage::Application);
                 if !tcp.has(tcp_flag::SYN) {

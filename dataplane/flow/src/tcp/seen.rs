@@ -41,6 +41,11 @@ impl Seen {
         self.missing = self.missing.saturating_sub(bytes);
     }
 
+    /// Bytes before the highest end that were acknowledged and not seen.
+    pub(crate) fn holes(&self, acked: u64) -> u64 {
+        self.missing.min(acked)
+    }
+
     /// Bytes that were acknowledged and not seen. `acked` is the highest offset that the other side
     /// has acknowledged, `fin` that of the end, if it was announced.
     pub(crate) fn missed(&self, acked: u64, fin: Option<u64>) -> u64 {
@@ -50,7 +55,7 @@ impl Seen {
             // A FIN takes a number, too.
             tail = 0;
         }
-        self.missing.min(acked) + tail
+        self.holes(acked) + tail
     }
 
     /// Bytes that were carried, seen or not.

@@ -38,6 +38,9 @@ impl Segment<'_> {
     }
 }
 
+/// Bytes of both directions after which a connection that goes on tells what it has carried.
+const TOLD_AT_ONCE: u64 = 1 << 20;
+
 /// What a packet is handled with.
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a StreamConfig,
@@ -88,8 +91,9 @@ pub struct TcpSession {
     pub(crate) keep_alive: [bool; 2],
     /// Bytes of inspected data that are kept.
     raw_overlap: u32,
-    /// Bytes that [`Self::take_missed`] has told of.
-    missed_told: u64,
+    /// What [`Self::take_carried`] has told of: bytes missed, and carried by [`TOLD_AT_ONCE`].
+    missed_told: u32,
+    carried_told: u32,
     debt: Debt,
 }
 
@@ -110,6 +114,7 @@ impl TcpSession {
             keep_alive: [false; 2],
             raw_overlap: StreamConfig::default().raw_overlap,
             missed_told: 0,
+            carried_told: 0,
             debt: Debt::default(),
         }
     }
@@ -340,16 +345,36 @@ impl TcpSession {
     /// seen, and how many were carried, seen or not; both directions together. Of a side that was
     /// never seen nothing is said.
     pub fn missed(&self) -> (u64, u64) {
-        let of = |half: &Half| if half.seen { half.stream.missed() } else { (0, 0) };
+        let of = |half: &Half| match half.seen {
+            true => (half.stream.missed(), half.stream.carried()),
+            false => (0, 0),
+        };
         let [client, server] = self.halves.each_ref().map(of);
         (client.0 + server.0, client.1 + server.1)
     }
 
-    /// What [`Self::missed`] estimates beyond what this has answered before.
-    pub fn take_missed(&mut self) -> u64 {
-        let (missed, _) = self.missed();
-        let news = missed.saturating_sub(self.missed_told);
-        self.missed_told += news;
+    /// Whether so much more has been carried that [`Self::take_carried`] has something to tell.
+    #[inline]
+    pub fn has_carried_more(&self) -> bool {
+        let carried = |half: &Half| if half.seen { half.stream.carried() } else { 0 };
+        let carried: u64 = self.halves.iter().map(carried).sum();
+        carried / TOLD_AT_ONCE > u64::from(self.carried_told)
+    }
+
+    /// What [`Self::missed`] answers beyond what this has answered before. While the connection goes on holes
+    /// count, but not what is acknowledged behind all that was seen: that may still come. It ends once.
+    pub fn take_carried(&mut self, ends: bool) -> (u64, u64) {
+        let told = (u64::from(self.missed_told), u64::from(self.carried_told) * TOLD_AT_ONCE);
+        let (mut missed, mut carried) = self.missed();
+        if !ends {
+            let holes = |half: &Half| if half.seen { half.stream.holes() } else { 0 };
+            missed = self.halves.iter().map(holes).sum::<u64>().min(u64::from(u32::MAX));
+            carried -= carried % TOLD_AT_ONCE;
+        }
+        let news = (missed.saturating_sub(told.0), carried.saturating_sub(told.1));
+        let tell = |told: u64| u32::try_from(told).unwrap_or(u32::MAX);
+        self.missed_told = tell(told.0 + news.0);
+        self.carried_told = tell((told.1 + news.1) / TOLD_AT_ONCE);
         news
     }
 

@@ -138,10 +138,20 @@ impl Stream {
         self.fin = u64::try_from(self.offset(seq) + 1).ok().and_then(NonZeroU64::new);
     }
 
-    /// Bytes that were acknowledged and never seen, and bytes that were carried, seen or not.
-    pub(crate) fn missed(&self) -> (u64, u64) {
-        let fin = self.fin();
-        (self.seen.missed(self.acked, fin), self.seen.carried(self.acked, fin))
+    /// Bytes that were acknowledged and never seen.
+    pub(crate) fn missed(&self) -> u64 {
+        self.seen.missed(self.acked, self.fin())
+    }
+
+    /// Bytes that were carried, seen or not.
+    #[inline]
+    pub(crate) fn carried(&self) -> u64 {
+        self.seen.carried(self.acked, self.fin())
+    }
+
+    /// Bytes that were acknowledged and never seen, with bytes behind them that were.
+    pub(crate) fn holes(&self) -> u64 {
+        self.seen.holes(self.acked)
     }
 
     /// Up to where bytes may be given out.

@@ -294,13 +294,42 @@ fn what_the_other_side_acknowledges_and_was_never_seen_is_missed_until_it_comes(
     talk.c(ACK, 14, 1, b"third");
     assert_eq!(talk.session.missed(), (0, 18), "nobody has acknowledged it");
     talk.s(ACK, 1, 19, b"answer");
-    assert_eq!((talk.session.missed(), talk.session.take_missed()), ((8, 24), 8));
-    assert_eq!(talk.session.take_missed(), 0);
+    assert_eq!(talk.session.missed(), (8, 24));
+    assert!(!talk.session.has_carried_more());
+    assert_eq!(talk.session.take_carried(false), (8, 0));
+    assert_eq!(talk.session.take_carried(false), (0, 0));
     talk.c(ACK, 19, 107, b"");
     assert_eq!(talk.session.missed(), (108, 124));
     // Retransmissions of what was seen change nothing.
     talk.c(ACK, 14, 107, b"third");
-    assert_eq!((talk.session.missed().0, talk.session.take_missed()), (108, 100));
+    assert_eq!(talk.session.missed().0, 108);
+    assert_eq!(talk.session.take_carried(false), (0, 0), "what is behind all may still come");
+    assert_eq!(talk.session.take_carried(true), (100, 124));
+}
+
+#[test]
+fn what_a_long_connection_carries_and_misses_is_told_while_it_goes_on() {
+    let mut talk = Talk::established();
+    let segment = [0; 1024];
+    let (mut told, mut times) = ((0, 0), 0);
+    for at in 0..3000 {
+        let from = 1 + at * 1024;
+        // One of four is not in the mirror.
+        if at % 4 != 1 {
+            talk.c(ACK, from, 1, &segment);
+        }
+        talk.s(ACK, 1, from + 1024, b"");
+        if talk.session.has_carried_more() {
+            let news = talk.session.take_carried(false);
+            told = (told.0 + news.0, told.1 + news.1);
+            times += 1;
+            assert!(!talk.session.has_carried_more());
+            assert!(told.0.abs_diff(told.1 / 4) <= 1024, "{told:?}");
+        }
+    }
+    assert_eq!((times, told.1), (2, 2 << 20));
+    let rest = talk.session.take_carried(true);
+    assert_eq!((told.0 + rest.0, told.1 + rest.1), (750 * 1024, 3000 * 1024));
 }
 
 #[test]
