@@ -30,6 +30,13 @@ fn ledgers(cores: &[Core]) -> Vec<Arc<Counters>> {
     cores.iter().map(|core| Arc::clone(&core.counters)).collect()
 }
 
+/// So many cores and their writer.
+fn start(n: usize, config: WriterConfig) -> (Vec<Core>, WriterHandle) {
+    let (cores, collector) = cores(n);
+    let writer = Writer::spawn(config, collector, NameBook::new(), ledgers(&cores));
+    (cores, writer.expect("spawned"))
+}
+
 fn raise(core: &mut Core, snapshot: &Arc<Snapshot>, clock: Nanos) {
     let key = OrderKey { clock, class: 1, order: clock, index: 0 };
     let alert = Alert { key, timestamp: clock, packet_number: clock, ..testing::alert(snapshot) };
@@ -64,11 +71,8 @@ fn balances(totals: &AlertTotals) {
 #[test]
 fn alerts_of_all_cores_are_written_in_one_order_and_counted() {
     let (_dir, path) = file();
-    let (mut cores, collector) = cores(2);
     let snapshot = rule(|_| {});
-    let writer =
-        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
-            .expect("spawned");
+    let (mut cores, writer) = start(2, WriterConfig::replay(&path));
     for clock in 1..=1000 {
         raise(&mut cores[(clock % 3 % 2) as usize], &snapshot, clock);
     }
@@ -83,12 +87,10 @@ fn alerts_of_all_cores_are_written_in_one_order_and_counted() {
 #[test]
 fn lines_are_in_the_file_without_waiting_for_the_end() {
     let (_dir, path) = file();
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|_| {});
     let config =
         WriterConfig { flush_every: Duration::from_millis(20), ..WriterConfig::replay(&path) };
-    let writer =
-        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    let (mut cores, writer) = start(1, config);
     raise(&mut cores[0], &snapshot, 5);
     cores[0].counters.watermark.publish(6);
     let begin = Instant::now();
@@ -102,7 +104,6 @@ fn lines_are_in_the_file_without_waiting_for_the_end() {
 #[test]
 fn what_a_threshold_holds_back_was_never_raised() {
     let (_dir, path) = file();
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|signature| {
         signature.threshold = Some(Threshold {
             kind: ThresholdKind::Limit,
@@ -111,9 +112,7 @@ fn what_a_threshold_holds_back_was_never_raised() {
             seconds: 60,
         });
     });
-    let writer =
-        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
-            .expect("spawned");
+    let (mut cores, writer) = start(1, WriterConfig::replay(&path));
     for clock in 1..=10 {
         raise(&mut cores[0], &snapshot, clock);
     }
@@ -126,12 +125,10 @@ fn what_a_threshold_holds_back_was_never_raised() {
 #[test]
 fn a_storm_is_cut_to_its_rate_and_what_is_cut_is_counted_by_signature() {
     let (_dir, path) = file();
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|_| {});
     let rates = RateLimits { signature: 10, flow: 0 };
     let config = WriterConfig { rates, ..WriterConfig::replay(&path) };
-    let writer =
-        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    let (mut cores, writer) = start(1, config);
     for clock in 1..=500 {
         // Two seconds and a half.
         raise(&mut cores[0], &snapshot, clock * 5_000_000);
@@ -172,12 +169,10 @@ fn a_disk_that_was_full_and_has_room_again_gets_whole_lines_in_order() {
         return;
     };
     let path = disk.0.path().join("eve.json");
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|_| {});
     let config =
         WriterConfig { flush_every: Duration::from_millis(20), ..WriterConfig::replay(&path) };
-    let writer =
-        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    let (mut cores, writer) = start(1, config);
     for clock in 1..=1000 {
         raise(&mut cores[0], &snapshot, clock);
         cores[0].counters.watermark.publish(clock + 1);
@@ -202,11 +197,8 @@ fn a_disk_that_was_full_and_has_room_again_gets_whole_lines_in_order() {
 #[test]
 fn what_the_cores_lost_is_raised_and_lost() {
     let (_dir, path) = file();
-    let (mut cores, collector) = cores(2);
     let snapshot = rule(|_| {});
-    let writer =
-        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
-            .expect("spawned");
+    let (mut cores, writer) = start(2, WriterConfig::replay(&path));
     raise(&mut cores[0], &snapshot, 1);
     cores[0].counters.alerts_lost.add(3);
     cores[1].counters.alerts_lost.add(4);
@@ -219,11 +211,9 @@ fn what_the_cores_lost_is_raised_and_lost() {
 
 #[test]
 fn a_full_disk_loses_alerts_by_name_and_nothing_else() {
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|_| {});
     let config = WriterConfig::replay("/dev/full");
-    let writer =
-        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    let (mut cores, writer) = start(1, config);
     for clock in 1..=100 {
         raise(&mut cores[0], &snapshot, clock);
     }
@@ -237,11 +227,8 @@ fn a_full_disk_loses_alerts_by_name_and_nothing_else() {
 #[test]
 fn an_alert_without_a_signature_is_lost_by_name() {
     let (_dir, path) = file();
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|_| {});
-    let writer =
-        Writer::spawn(WriterConfig::replay(&path), collector, NameBook::new(), ledgers(&cores))
-            .expect("spawned");
+    let (mut cores, writer) = start(1, WriterConfig::replay(&path));
     let alert = Alert { signature: 99, ..testing::alert(&snapshot) };
     cores[0].ring.push(Box::new(alert)).expect("room");
     let totals = writer.finish();
@@ -342,11 +329,8 @@ fn generations_of_alerts_that_wait_are_kept() {
 #[test]
 fn a_writer_that_is_dropped_still_writes() {
     let (_dir, path) = file();
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|_| {});
-    let writer =
-        Writer::spawn(WriterConfig::live(&path), collector, NameBook::new(), ledgers(&cores))
-            .expect("spawned");
+    let (mut cores, writer) = start(1, WriterConfig::live(&path));
     raise(&mut cores[0], &snapshot, 9);
     drop(writer);
     assert_eq!(numbers(&path), [9]);
@@ -375,13 +359,11 @@ fn a_disk_that_stands_still_holds_up_no_core_and_costs_what_finds_the_ring_full(
         let path = path.clone();
         std::thread::spawn(move || fs::File::open(path).expect("opened"))
     };
-    let (mut cores, collector) = cores(1);
     let snapshot = rule(|_| {});
     let config =
         WriterConfig { flush_every: Duration::from_millis(1), ..WriterConfig::live(&path) };
     let config = WriterConfig { grace: Duration::ZERO, ..config };
-    let writer =
-        Writer::spawn(config, collector, NameBook::new(), ledgers(&cores)).expect("spawned");
+    let (mut cores, writer) = start(1, config);
     let mut pipe = reader.join().expect("it opens");
     let core = &mut cores[0];
     let (mut pushed, mut full) = (0u64, 0u64);
