@@ -28,6 +28,7 @@ pub(crate) struct Handshake {
     /// A packet was taken, if only to find that no connection is known.
     pub(crate) has_packets: bool,
     /// Other SYNs, then other SYN/ACKs, than the one taken first, where there are any.
+    #[expect(clippy::box_collection, reason = "one word where there are none")]
     others: Option<Box<Vec<Opening>>>,
 }
 
