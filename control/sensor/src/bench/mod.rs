@@ -55,6 +55,9 @@ const SOAK_LOSS: u64 = 10_000;
 /// How long a rate must hold under changes before a soak goes by it; at most a sixth of the soak.
 const CONFIRM: Duration = Duration::from_secs(10);
 
+/// How many times as many flows as are open at a time the table holds in a soak.
+const SOAK_FLOWS: usize = 4;
+
 /// Seconds after which flows are forgotten in a soak, at the most.
 const SOAK_TIMEOUT: u32 = 20;
 
@@ -72,7 +75,9 @@ pub fn run(args: &BenchArgs, mut config: Config) -> anyhow::Result<()> {
     let flows = (args.flows as usize).saturating_add(args.flows as usize / 8);
     config.flows.capacity = config.flows.capacity.max(flows);
     if args.soak.is_some() {
-        // The table has as many flows as it will ever have before memory is compared.
+        // The table is full before memory is compared, and remains so: how many ended flows it keeps, and so
+        // memory, does not follow the rate.
+        config.flows.capacity = (args.flows as usize).saturating_mul(SOAK_FLOWS);
         for timeouts in [&mut config.flows.timeouts.tcp, &mut config.flows.timeouts.udp] {
             timeouts.established = timeouts.established.min(SOAK_TIMEOUT);
             timeouts.closed = timeouts.closed.min(SOAK_TIMEOUT);
