@@ -144,6 +144,8 @@ impl Loop<'_> {
         info_of: impl Fn(&Mbuf, usize) -> PacketInfo,
     ) {
         let Some(eye) = self.core.glancing() else { return };
+        // Written back behind the run: a glance has nothing in it that could panic. Should it all the same, the run
+        // begins anew behind its first packet, and every packet still has one fate.
         let (mut step, mut clock) = (way.step, self.clock);
         let (mut bytes, mut longest, mut somebodys) = (0, 0, false);
         while let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
