@@ -132,6 +132,8 @@ const SAME: &[(&str, &str)] = &[
     ("outputs.*.eve-log.types.*.stats.totals", "outputs.eve.stats.totals"),
     ("outputs.*.eve-log.types.*.stats.threads", "outputs.eve.stats.threads"),
     ("outputs.*.eve-log.types.*.stats.deltas", "outputs.eve.stats.deltas"),
+    ("outputs.*.pcap-log.limit", "outputs.pcap-log.limit"),
+    ("outputs.*.pcap-log.max-files", "outputs.pcap-log.max-files"),
     ("stats.enabled", "outputs.eve.stats.enabled"),
     ("stats.interval", "outputs.eve.stats.interval"),
 ];
@@ -348,6 +350,9 @@ pub(super) fn meaning(name: &str, value: &Value) -> Meaning {
     {
         return Meaning::Ours("outputs.eve.stats.totals".to_owned(), Value::Text("yes".to_owned()));
     }
+    if let Some(of_pcap_log) = pcap_log(name, value) {
+        return of_pcap_log;
+    }
     if name.strip_prefix("reputation-files.").is_some_and(|at| at.parse::<u32>().is_ok()) {
         return Meaning::Ours("rules.reputation.files".to_owned(), value.clone());
     }
@@ -387,6 +392,22 @@ pub(super) fn value_in(yaml: &Path, name: &str, value: String) -> Value {
     let is_missing = FILES.contains(&name) && !value.is_empty() && !Path::new(&value).exists();
     let beside = yaml.with_file_name(value.trim());
     Value::Text(if is_missing && beside.is_file() { beside.display().to_string() } else { value })
+}
+
+/// What a `pcap-log` asks for that is otherwise here: packets of flows that alert are all that is written, and as
+/// pcapng.
+fn pcap_log(name: &str, value: &Value) -> Option<Meaning> {
+    let Value::Text(text) = value else { return None };
+    let text = text.trim();
+    if matches("outputs.*.pcap-log.conditional", name) && text == "alerts" {
+        let yes = Value::Text("yes".to_owned());
+        return Some(Meaning::Ours("outputs.pcap-log.enabled".to_owned(), yes));
+    }
+    let is_name = matches("outputs.*.pcap-log.filename", name) && !text.is_empty();
+    is_name.then(|| {
+        let path = Path::new(text).with_extension("pcapng").display().to_string();
+        Meaning::Ours("outputs.pcap-log.path".to_owned(), Value::Text(path))
+    })
 }
 
 /// A value of Suricata's, as ours takes it.
@@ -482,7 +503,8 @@ mod tests {
                 name if name.contains("checksum-checks") => "auto",
                 name if name.ends_with("randomize-chunk-size") => "yes",
                 name if name.ends_with("randomize-chunk-range") => "10",
-                name if name.ends_with("layer-limit") => "5",
+                name if name.ends_with("layer-limit") || name.ends_with("max-files") => "5",
+                name if name.ends_with("pcap-log.limit") => "1mb",
                 name if name.contains("timeout")
                     || name.ends_with("trackers")
                     || name.ends_with("max")

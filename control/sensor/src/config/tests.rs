@@ -55,6 +55,23 @@ fn a_file_that_suricatas_configuration_names_may_be_beside_it() {
 }
 
 #[test]
+fn suricatas_pcap_log_of_alerts_is_ours_and_one_of_everything_is_none() {
+    let log = |more: &str| {
+        let yaml = format!(
+            "outputs:\n  - pcap-log:\n      filename: alerts.pcap\n      limit: 20mb\n      max-files: 7\n{more}"
+        );
+        load(Some(&yaml), None, &[]).expect("valid").config.outputs.pcap_log
+    };
+    let of_alerts = log("      enabled: yes\n      conditional: alerts\n");
+    assert!(of_alerts.enabled);
+    assert_eq!(of_alerts.path, PathBuf::from("alerts.pcapng"));
+    assert_eq!((of_alerts.limit, of_alerts.max_files), (20 << 20, 7));
+    assert!(!log("      enabled: yes\n      conditional: all\n").enabled);
+    assert!(!log("      enabled: yes\n").enabled);
+    assert!(!log("      enabled: no\n      conditional: alerts\n").enabled);
+}
+
+#[test]
 fn suricatas_silence_is_not_our_default() {
     let depth = |yaml| load(yaml, None, &[]).expect("valid").config.streams.depth;
     assert_eq!(depth(None), 1 << 20);
