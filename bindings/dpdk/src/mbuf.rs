@@ -216,11 +216,14 @@ impl Mbuf {
         prefetch::whole(self.raw());
     }
 
-    /// Brings the first 64 data bytes towards the cache. Reads the header.
+    /// Brings the first `LINES` times 64 data bytes towards the cache. Reads the header.
     #[inline]
-    pub fn prefetch_data(&self) {
+    pub fn prefetch_data<const LINES: usize>(&self) {
         let mbuf = self.raw();
-        prefetch::at(mbuf.buf_addr.cast::<u8>().wrapping_add(usize::from(mbuf.data_off)));
+        let data = mbuf.buf_addr.cast::<u8>().wrapping_add(usize::from(mbuf.data_off));
+        for line in 0..LINES {
+            prefetch::at(data.wrapping_add(line * prefetch::LINE));
+        }
     }
 
     /// Takes over a packet from DPDK.

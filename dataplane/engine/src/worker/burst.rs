@@ -1,5 +1,6 @@
 //! What a worker does with the packets of one poll: those in nobody's scope at a glance, the others one by one.
 
+use std::ops;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dpdk::{Burst, Mbuf, PacketMeta};
@@ -18,14 +19,15 @@ const AHEAD: usize = 6;
 const DEEP: usize = 12;
 const _: () = assert!(DEEP < LANES);
 
-/// Brings the headers of a packet some places behind this one towards the cache, and of a nearer one the data.
+/// Brings the headers of a packet some places behind this one towards the cache, and of a nearer one the first so
+/// many lines of data: one for a glance, two for headers in an envelope.
 #[inline(always)]
-fn bring(burst: &Burst<BURST>, step: usize) {
+fn bring<const LINES: usize>(burst: &Burst<BURST>, step: usize) {
     if let Some(soon) = burst.get(step + AHEAD) {
         soon.prefetch();
     }
     if let Some(next) = burst.get(step + AHEAD / 2) {
-        next.prefetch_data();
+        next.prefetch_data::<LINES>();
     }
 }
 
@@ -43,6 +45,23 @@ struct Way {
     passed: u64,
 }
 
+/// A run of packets that a glance is enough for. What it has come to is said when it is dropped, so that a panic is
+/// told of the packet that it came from.
+struct Passing<'a> {
+    way: &'a mut Way,
+    step: usize,
+    bytes: u64,
+}
+
+impl ops::Drop for Passing<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.way.passed += (self.step - self.way.step) as u64;
+        self.way.step = self.step;
+        self.way.bytes += self.bytes;
+    }
+}
+
 impl Loop<'_> {
     /// Takes what has come from the own queue.
     pub(super) fn burst(&mut self, burst: &mut Burst<BURST>) -> Result<(), String> {
@@ -50,7 +69,7 @@ impl Loop<'_> {
             mbuf.prefetch();
         }
         for mbuf in burst.iter().take(AHEAD / 2) {
-            mbuf.prefetch_data();
+            mbuf.prefetch_data::<1>();
         }
         self.core.counters().received.add(burst.len() as u64);
         let source = match &self.config.time {
@@ -95,7 +114,7 @@ impl Loop<'_> {
             if step >= length + delay {
                 return Ok(());
             }
-            bring(burst, step);
+            bring::<2>(burst, step);
             if delay > 0 {
                 self.look_ahead(burst, step, way.source);
             }
@@ -144,12 +163,11 @@ impl Loop<'_> {
         info_of: impl Fn(&Mbuf, usize) -> PacketInfo,
     ) {
         let Some(eye) = self.core.glancing() else { return };
-        // Written back behind the run: a glance has nothing in it that could panic. Should it all the same, the run
-        // begins anew behind its first packet, and every packet still has one fate.
-        let (mut step, mut clock) = (way.step, self.clock);
-        let (mut bytes, mut longest, mut somebodys) = (0, 0, false);
-        while let Some(mbuf) = burst.get(step).filter(|mbuf| mbuf.is_contiguous()) {
-            bring(burst, step);
+        let before = way.step;
+        let (mut clock, mut longest, mut somebodys) = (self.clock, 0, false);
+        let mut run = Passing { step: before, bytes: 0, way };
+        while let Some(mbuf) = burst.get(run.step).filter(|mbuf| mbuf.is_contiguous()) {
+            bring::<1>(burst, run.step);
             let frame = mbuf.data();
             let info = info_of(mbuf, frame.len());
             if !eye.passes(frame, &info) {
@@ -158,14 +176,12 @@ impl Loop<'_> {
             }
             clock = clock.max(info.clock);
             longest = longest.max(frame.len());
-            bytes += frame.len() as u64;
-            step += 1;
+            run.bytes += frame.len() as u64;
+            run.step += 1;
         }
-        let passed = (step - way.step) as u64;
+        let passed = (run.step - before) as u64;
+        drop(run);
         self.clock = clock;
-        way.step = step;
-        way.bytes += bytes;
-        way.passed += passed;
         self.core.note_passed(passed, longest);
         if somebodys {
             self.core.note_somebodys();
