@@ -1,6 +1,7 @@
 //! Feeder and worker take turns: the ring is filled while the worker stands still, and emptied while
 //! the feeder does. So each thread's CPU time is that of its work, on a busy machine too.
 
+use std::iter::Sum;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -60,6 +61,17 @@ impl Done {
             packets: self.packets - before.packets,
             bursts: self.bursts - before.bursts,
         }
+    }
+}
+
+impl Sum for Done {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, it| Self {
+            cpu: sum.cpu + it.cpu,
+            busy: sum.busy + it.busy,
+            packets: sum.packets + it.packets,
+            bursts: sum.bursts + it.bursts,
+        })
     }
 }
 

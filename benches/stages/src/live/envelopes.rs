@@ -2,21 +2,18 @@
 //! filled before, take turns of four bursts, so that the machine is as fast for the one as for the other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, ensure};
-use dpdk::{Eal, Mempool, MetaField, RingFeeder, RxQueue};
-use engine::scope::Scope;
-use engine::worker::{BURST, TimeSource};
-use engine::{Seat, Snapshot};
+use dpdk::Eal;
+use engine::worker::BURST;
 use pollux::bench::Compared;
 use rules::ruleset::Ruleset;
 use traffic::Envelope;
 use traffic::flows::Shape;
 
 use super::Row;
+use super::group::{Ground, Group, Place};
 use crate::turns::Done;
-use crate::worker::{How, Workers};
 use crate::{many_flows, port};
 
 /// At most a tenth slower.
@@ -70,69 +67,6 @@ pub fn rows(
     Ok(rows)
 }
 
-/// A worker loop, and what feeds it.
-struct Side {
-    workers: Workers,
-    ring: RingFeeder,
-    source: many_flows::Source,
-    clock: Arc<AtomicU64>,
-    /// Packets that went in.
-    order: u64,
-}
-
-impl Side {
-    fn start(
-        eal: &'static Eal,
-        rules: &Arc<Ruleset>,
-        envelope: Envelope,
-        (queue, ring): (RxQueue, RingFeeder),
-        meta: MetaField,
-    ) -> anyhow::Result<Self> {
-        let shape = Shape { envelope, ..many_flows::shape(FLOWS) };
-        let (settings, flows) = many_flows::room(FLOWS);
-        let snapshot = Snapshot::new(1, Scope::everything(), Arc::clone(rules), settings);
-        let clock = Arc::new(AtomicU64::new(0));
-        let time = TimeSource::Packets(Arc::clone(&clock), meta);
-        let cpu = dpdk::allowed_cpus().last().copied();
-        let seats = vec![Seat { cpu, ..Seat::new(Some(queue), 0) }];
-        let how = How { flows, time, most: TURN };
-        let workers = Workers::start(eal, seats, &Arc::new(snapshot), how)?;
-        let source = many_flows::Source::new(&shape).staggered();
-        Ok(Self { workers, ring, source, clock, order: 0 })
-    }
-
-    /// Puts the packets of a few turns into the ring.
-    fn fill(&mut self, pool: &Mempool, meta: MetaField) -> anyhow::Result<()> {
-        for _ in 0..TURN * TURNS {
-            self.source.make();
-            self.order += 1;
-            let mbuf = self.source.mbuf(pool, meta, self.order)?;
-            ensure!(self.ring.push(mbuf).is_ok(), "a ring has no room");
-        }
-        self.clock.store(self.source.now(), Ordering::Release);
-        Ok(())
-    }
-
-    /// Lets it take the packets of a turn.
-    fn turn(&self) {
-        self.workers.turns().iter().for_each(|turns| turns.worker_next());
-    }
-
-    /// What it has done.
-    fn done(&self) -> anyhow::Result<Done> {
-        Ok(self.workers.turns().first().context("there is no worker")?.done())
-    }
-
-    /// Ends it; every packet must have been inspected.
-    fn stop(self) -> anyhow::Result<()> {
-        self.clock.store(u64::MAX, Ordering::Release);
-        let fates = self.workers.stop()?.fates;
-        let order = self.order;
-        ensure!(fates == [order, 0, 0], "{order} packets went in, and their fates are {fates:?}");
-        Ok(())
-    }
-}
-
 /// The sums of two new worker loops: CPU time in cycles of the TSC, and its ticks from before each burst was
 /// received until it was freed, a packet.
 fn pair(
@@ -145,26 +79,29 @@ fn pair(
     let ring = u32::try_from(TURN * TURNS)?;
     let port::Wide { port: _open, queues, rings, pool, meta } =
         port::open_wide(eal, 2, ring, MBUFS)?;
-    let mut ends = queues.into_iter().zip(rings);
+    let cpu = dpdk::allowed_cpus().last().copied();
+    let mut places = queues.into_iter().zip(rings).map(|(queue, ring)| Place { queue, ring, cpu });
+    let ground = Ground { eal, rules, pool: &pool, meta };
     let mut start = |envelope| {
-        let ends = ends.next().context("the port has too few queues")?;
-        Side::start(eal, rules, envelope, ends, meta)
+        let place = places.next().context("the port has too few queues")?;
+        let shape = Shape { envelope, ..many_flows::shape(FLOWS) };
+        Group::start(&ground, vec![place], &shape, TURN)
     };
     let mut sides = [start(envelope)?, start(Envelope::Plain)?];
     let mut go = |fills: u64| -> anyhow::Result<[Done; 2]> {
-        let before = [sides[0].done()?, sides[1].done()?];
+        let before = [sides[0].done(), sides[1].done()];
         for _ in 0..fills {
             for side in &mut sides {
-                side.fill(&pool, meta)?;
+                side.fill(&ground)?;
             }
             let [one, other] = &sides;
             for turn in 0..TURNS {
                 // None of them is always the one who comes after the other.
                 let turns = if turn % 2 == 0 { [one, other] } else { [other, one] };
-                turns.into_iter().for_each(Side::turn);
+                turns.into_iter().for_each(Group::turn);
             }
         }
-        let done = [sides[0].done()?.since(before[0]), sides[1].done()?.since(before[1])];
+        let done = [sides[0].done().since(before[0]), sides[1].done().since(before[1])];
         let packets = done.map(|done| done.packets);
         ensure!(packets == [fills * TURNS * TURN; 2], "{packets:?} packets were taken");
         Ok(done)
@@ -177,5 +114,5 @@ fn pair(
         costs.add(cycles(of), cycles(beside));
         ticks.add(of.busy as f64 / of.packets as f64, beside.busy as f64 / beside.packets as f64);
     }
-    sides.into_iter().try_for_each(Side::stop)
+    sides.into_iter().try_for_each(Group::stop)
 }

@@ -3,6 +3,7 @@
 
 pub mod changes;
 pub mod envelopes;
+pub mod group;
 pub mod net;
 pub mod pairs;
 pub mod ports;

@@ -1,146 +1,112 @@
 //! Two workers beside one: rings are filled while they stand still, then both go at the same time. So nothing
-//! but the workers has a CPU in what is measured.
+//! but the workers has a CPU in what is measured. Each of the CPUs also has a worker that goes alone, and the
+//! three take turns of milliseconds, so that the machine is as fast for the one side as for the other.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use dpdk::{Eal, SYMMETRIC_KEY};
-use engine::scope::Scope;
-use engine::spread::{NicSpread, Spread};
-use engine::worker::TimeSource;
-use engine::{Seat, Settings, Snapshot};
-use flow::FlowConfig;
+use dpdk::Eal;
 use pollux::bench::{Compared, median};
 use rules::ruleset::Ruleset;
 
 use super::Row;
-use crate::worker::{How, Workers};
+use super::group::{Ground, Group, Place};
+use crate::turns::Done;
 use crate::{many_flows, port};
 
 /// At most 5 % more cycles a packet.
 const ASKED: f64 = 1.0 / 1.05;
 
-/// Packets that a ring holds.
-const RING: u32 = 4_096;
+/// Packets that a ring holds, as many as a NIC's queue often does.
+const RING: u32 = 1_024;
 
-/// Mbufs for two rings, and what workers hold.
-const MBUFS: u32 = 16_383;
+/// Mbufs for four rings, and what workers hold.
+const MBUFS: u32 = 8_191;
 
 /// Flows of each worker.
 const FLOWS: u32 = 10_000;
 
 /// Times that rings are filled before it counts: every flow has gone through a conversation.
-const WARM: usize = 50;
+const WARM: u64 = FLOWS as u64 * many_flows::CONVERSATION * 5 / 4 / RING as u64;
 
-/// Times that count, in a turn.
-const ROUNDS: usize = 25;
+/// Times that rings are filled for a sum.
+const FILLS: u64 = 16;
 
-/// The redirection table.
-const TABLE: u16 = 128;
+/// Sums of workers. Then there are new ones, for memory that lies elsewhere.
+const SUMS: usize = 20;
+
+/// CPUs, and workers at a time.
+const WORKERS: usize = 2;
 
 /// The row.
 ///
 /// # Errors
-/// DPDK's, the workers'.
+/// DPDK's, the workers'; a machine of one CPU.
 pub fn row(eal: &'static Eal, rules: &Arc<Ruleset>, turns: u32) -> anyhow::Result<Row> {
     let mut costs = Compared::default();
     let mut together = Vec::new();
     for turn in 1..=turns {
         eprintln!("live: two workers beside one, turn {turn} of {turns}");
-        let one = measure(eal, rules, 1)?;
-        let two = measure(eal, rules, 2)?;
-        for (two, one) in two.iter().zip(&one) {
-            costs.add(two.cycles, one.cycles);
-        }
-        together.extend(two.iter().map(|round| round.together));
+        measure(eal, rules, &mut costs, &mut together)?;
     }
     let what = "two workers beside one, rings filled before";
     let note = format!(
         "the two were at work at the same time for {:.0} % of the time (median)",
         median(&together) * 100.0
     );
-    Ok(Row::new("workers", what, "cycles", costs, ASKED).noting(note))
+    Ok(Row::of_sums("workers", what, "cycles", costs, ASKED).noting(note))
 }
 
-/// What came of rings that were filled once.
-#[derive(Debug)]
-struct Round {
-    /// A packet's, of CPU time.
-    cycles: f64,
-    /// CPU time of the workers as a part of what they could have had meanwhile.
-    together: f64,
-}
-
-fn measure(eal: &'static Eal, rules: &Arc<Ruleset>, count: usize) -> anyhow::Result<Vec<Round>> {
-    let queues = u16::try_from(count)?;
-    let mut wide = port::open_wide(eal, queues, RING, MBUFS)?;
-    let table: Vec<u16> = (0..TABLE).map(|entry| entry % queues).collect();
-    let nic = Arc::new(NicSpread::new(SYMMETRIC_KEY, &table, 0).context("no table")?);
-    let cpus = dpdk::allowed_cpus();
-    let seats = std::mem::take(&mut wide.queues).into_iter().enumerate().map(|(at, queue)| Seat {
-        cpu: cpus.iter().rev().nth(at).copied(),
-        spread: Spread::Nic(Arc::clone(&nic)),
-        ..Seat::new(Some(queue), 0)
-    });
-    let snapshot =
-        Arc::new(Snapshot::new(1, Scope::everything(), Arc::clone(rules), Settings::default()));
-    let clock = Arc::new(AtomicU64::new(0));
-    let time = TimeSource::Packets(Arc::clone(&clock), wide.meta);
-    let how = How { flows: FlowConfig::default(), time, most: u64::MAX };
-    let workers = Workers::start(eal, seats.collect(), &snapshot, how)?;
-    let mut source = many_flows::Source::new(&many_flows::shape(FLOWS * u32::from(queues)));
-    let mut order = 0;
-    let mut rounds = Vec::new();
-    for round in 0..WARM + ROUNDS {
-        fill(&mut wide, &nic, &mut source, &mut order)?;
-        clock.store(source.now(), Ordering::Release);
-        let before: Vec<_> = workers.turns().iter().map(|turns| turns.done()).collect();
-        let begin = Instant::now();
-        workers.turns().iter().for_each(|turns| turns.release());
-        workers.turns().iter().for_each(|turns| turns.wait());
-        let passed = begin.elapsed();
-        let done = workers.turns().iter().zip(before).map(|(turns, it)| turns.done().since(it));
-        let (cpu, packets) = done.fold((Duration::ZERO, 0), |(cpu, packets), done| {
-            (cpu + done.cpu, packets + done.packets)
-        });
-        ensure!(packets > 0, "a worker has given up");
-        if round >= WARM {
-            rounds.push(Round {
-                cycles: cpu.as_secs_f64() * eal.tsc_hz() as f64 / packets as f64,
-                together: cpu.as_secs_f64() / (passed.as_secs_f64() * count as f64),
-            });
-        }
-    }
-    clock.store(u64::MAX, Ordering::Release);
-    let stopped = workers.stop()?;
-    ensure!(
-        stopped.fates == [order, 0, 0],
-        "{order} packets went in, and their fates are {:?}",
-        stopped.fates
-    );
-    Ok(rounds)
-}
-
-/// Fills the rings until the first is full.
-fn fill(
-    wide: &mut port::Wide,
-    nic: &NicSpread,
-    source: &mut many_flows::Source,
-    order: &mut u64,
+/// The sums of new workers: CPU time in cycles of the TSC a packet; and how much of the time that both could
+/// have had they were at work.
+fn measure(
+    eal: &'static Eal,
+    rules: &Arc<Ruleset>,
+    costs: &mut Compared,
+    together: &mut Vec<f64>,
 ) -> anyhow::Result<()> {
-    loop {
-        source.make();
-        let (client, server) = source.made().addresses;
-        let queue = nic.owner(IpAddr::V4(client), IpAddr::V4(server));
-        let ring = wide.rings.get_mut(queue).context("there is no such queue")?;
-        *order += 1;
-        let mbuf = source.mbuf(&wide.pool, wide.meta, *order)?;
-        ensure!(ring.push(mbuf).is_ok(), "a ring has no room");
-        if ring.free_slots() == 0 {
-            return Ok(());
+    let port::Wide { port: _open, queues, rings, pool, meta } =
+        port::open_wide(eal, 2 * WORKERS as u16, RING, MBUFS)?;
+    let cpus = dpdk::allowed_cpus();
+    let cpus = cpus.last_chunk::<WORKERS>().context("two workers need two CPUs")?;
+    let place = |((queue, ring), cpu): (_, &usize)| Place { queue, ring, cpu: Some(*cpu) };
+    let mut places = queues.into_iter().zip(rings).zip(cpus.iter().cycle()).map(place);
+    let ground = Ground { eal, rules, pool: &pool, meta };
+    let shape = many_flows::shape(FLOWS);
+    let mut start = |count| {
+        let places: Vec<_> = places.by_ref().take(count).collect();
+        ensure!(places.len() == count, "the port has too few queues");
+        Group::start(&ground, places, &shape, u64::MAX)
+    };
+    let mut alone = [start(1)?, start(1)?];
+    let mut both = start(WORKERS)?;
+    let hz = eal.tsc_hz() as f64;
+    let of_all = |groups: &[Group]| groups.iter().map(Group::done).sum::<Done>();
+    let mut go = |fills: u64| -> anyhow::Result<([f64; 2], f64)> {
+        let before = [of_all(&alone), both.done()];
+        let mut passed = 0.0;
+        for _ in 0..fills {
+            for group in &mut alone {
+                group.fill(&ground)?;
+                group.turn();
+            }
+            both.fill(&ground)?;
+            let begin = Instant::now();
+            both.turn();
+            passed += begin.elapsed().as_secs_f64();
         }
+        let [of, beside] = [both.done().since(before[1]), of_all(&alone).since(before[0])];
+        ensure!(of.packets > 0 && beside.packets > 0, "a worker has given up");
+        let cycles = [of, beside].map(|done| done.cpu.as_secs_f64() * hz / done.packets as f64);
+        Ok((cycles, of.cpu.as_secs_f64() / (passed * WORKERS as f64)))
+    };
+    go(WARM)?;
+    for _ in 0..SUMS {
+        let ([of, beside], at_once) = go(FILLS)?;
+        costs.add(of, beside);
+        together.push(at_once);
     }
+    alone.into_iter().try_for_each(Group::stop)?;
+    both.stop()
 }

@@ -257,9 +257,16 @@ impl Bench {
         if changes.are_any() {
             // What changes cost in packets shows where there are always more.
             let mut cost = Compared::default();
-            for _ in 0..args.turns {
-                let still = self.run(Pace::Unbounded, seconds, Changes::none(), site)?;
-                let run = self.run(Pace::Unbounded, seconds, changes.clone(), site)?;
+            for turn in 0..args.turns {
+                let mut go = |changes| self.run(Pace::Unbounded, seconds, changes, site);
+                // Neither is always the one that comes after the other.
+                let (still, run) = if turn % 2 == 0 {
+                    let still = go(Changes::none())?;
+                    (still, go(changes.clone())?)
+                } else {
+                    let run = go(changes.clone())?;
+                    (go(Changes::none())?, run)
+                };
                 cost.add(run.cpu_ns_per_packet, still.cpu_ns_per_packet);
                 outcome.capacity_reloading = Some(run);
             }
