@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use benches::material::{FULL, http_payloads, payload_rules, ruleset};
+use benches::material::{FULL, http_payloads, ruleset};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 /// Payloads that are scanned in turn.
@@ -14,7 +14,7 @@ fn scan(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("scan");
     group.throughput(Throughput::Bytes((PAYLOADS * FULL) as u64));
     for rules in [1000, 2500] {
-        let ruleset = ruleset(&payload_rules(rules)).expect("the rules compile");
+        let ruleset = ruleset(&traffic::rules::payload_rules(rules)).expect("the rules compile");
         let groups = ruleset.groups(6, 0, 80);
         let prefilter = groups.common.and_then(|group| group.stream.as_ref()).expect("patterns");
         assert!(prefilter.patterns() > rules * 9 / 10);

@@ -1,6 +1,5 @@
 //! Frames, payloads and rules for the benches of single stages, made from seeds.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hyperscan::PaddedBuf;
@@ -68,35 +67,6 @@ pub fn http_payloads(count: usize) -> Vec<PaddedBuf> {
         .collect()
 }
 
-/// So many rules on raw TCP payload with a pattern of their own each, of the kinds that real sets
-/// have: targets, fields, marks of malware's own protocols, bytes of shell code.
-pub fn payload_rules(count: usize) -> String {
-    let mut random = Random::new(5);
-    let mut out = String::new();
-    for sid in 1..=count {
-        let word = |random: &mut Random, n| random.text(b"abcdefghijklmnopqrstuvwxyz", n);
-        let contents = match sid % 5 {
-            0 => format!("content:\"/{}/{}.php\"", word(&mut random, 6), word(&mut random, 5)),
-            1 => format!("content:\"User-Agent|3a 20|{}\"; nocase", word(&mut random, 8)),
-            2 => {
-                format!("content:\"{}|3a|{}\"; nocase", word(&mut random, 5), word(&mut random, 5))
-            }
-            3 => {
-                let bytes: Vec<String> =
-                    random.bytes(8).iter().map(|byte| format!("{byte:02x}")).collect();
-                format!("content:\"|{}|\"", bytes.join(" "))
-            }
-            _ => format!("content:\"{}=\"; content:\"&cmd=\"; distance:0", word(&mut random, 9)),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(
-            out,
-            "alert tcp any any -> any any (msg:\"rule {sid}\"; flow:established; {contents}; sid:{sid};)"
-        );
-    }
-    out
-}
-
 /// Compiles rules.
 ///
 /// # Errors
@@ -148,10 +118,16 @@ mod tests {
 
     #[test]
     fn every_rule_has_a_pattern_of_its_own() {
-        let ruleset = ruleset(&payload_rules(1000)).unwrap();
+        let ruleset = ruleset(&traffic::rules::payload_rules(1000)).unwrap();
         assert_eq!(ruleset.signatures.len(), 1000);
         let group = ruleset.groups(6, 0, 80).common.unwrap();
         assert!(group.stream.as_ref().unwrap().patterns() >= 950);
+    }
+
+    #[test]
+    fn made_rules_are_rules() {
+        let ruleset = ruleset(&traffic::rules::rules(1, 1000)).unwrap();
+        assert_eq!(ruleset.signatures.len(), 1000);
     }
 
     #[test]

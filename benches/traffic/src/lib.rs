@@ -1,5 +1,5 @@
 //! Traffic for tests and benches: pods that talk HTTP, DNS and TLS in captures made from a seed,
-//! with attacks planted and a [`Manifest`] that says which.
+//! with attacks planted and a [`Manifest`] that says which; and [`rules`] in numbers.
 //!
 //! ```text
 //! payload (http, dns, tls) ─→ TcpSession / udp ─→ frame (headers, checksums, envelope) ─→ Sink
@@ -19,6 +19,7 @@ pub mod path;
 pub mod payload;
 pub mod pcap;
 mod random;
+pub mod rules;
 mod sink;
 mod tcp;
 

@@ -1,4 +1,4 @@
-//! `pollux-traffic`: writes captures for tests, demonstrations and benches.
+//! `pollux-traffic`: writes captures, and rules, for tests, demonstrations and benches.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -55,6 +55,14 @@ enum Scenario {
         #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
         rate: u64,
     },
+    /// Rules as large sets have them, in a file instead of a capture
+    Rules {
+        #[command(flatten)]
+        to: Output,
+        /// How many
+        #[arg(long, default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        count: u32,
+    },
     /// As http-bodies, to pods that no resource of the example selects
     OutOfScope {
         #[command(flatten)]
@@ -69,7 +77,7 @@ enum Scenario {
 
 #[derive(Args)]
 struct Output {
-    /// The capture to write; "-" is the standard output
+    /// The file to write; "-" is the standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// What everything drawn at random follows from
@@ -100,6 +108,12 @@ impl BulkArguments {
 fn main() -> anyhow::Result<()> {
     let (to, bulk) = match Arguments::parse().scenario {
         Scenario::Example { to, manifest } => return example(&to, manifest),
+        Scenario::Rules { to, count } => {
+            let text = traffic::rules::rules(to.seed, count as usize);
+            let mut file = open(&to)?;
+            let written = file.write_all(text.as_bytes()).and_then(|()| file.flush());
+            return written.with_context(|| format!("cannot write {}", to.output.display()));
+        }
         Scenario::HttpBodies { to, bulk, body_bytes } => {
             let bulk = bulk.onto(Bulk::http_bodies(to.seed), body_bytes);
             (to, bulk)
