@@ -166,14 +166,19 @@ pub fn parse(
         set_problems: Vec::new(),
     };
     for (bit, (name, set)) in (1_u32..).zip(&config.rules.sets) {
-        let mut reading = Reading { context: &context, names: &mut *names, rules: &mut rules };
+        let mut reading = Reading {
+            context: &context,
+            names: &mut *names,
+            rules: &mut rules,
+            earlier: &sets.by_text,
+        };
         if maps.is_none() && !config.source.kubernetes && !set.config_maps.is_empty() {
             let problem =
                 format!("rule set {name}: ConfigMaps are read with source.kubernetes only");
             reading.rules.set_problems.push(problem);
         }
-        let signatures = reading.set(name, set, maps);
-        sets.add(bit, signatures);
+        let held = reading.set(name, set, maps);
+        sets.add(bit, held);
     }
     for problem in &rules.set_problems {
         rules.warnings.push(problem.clone());

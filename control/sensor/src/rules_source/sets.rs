@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use rules::parse::{Context, Names, Rejection};
+use rules::parse::{Context, Earlier, EarlierRule, Names, Parsed, Rejection};
 use rules::signature::Signature;
 
 use super::{ConfigMaps, ParsedRules};
@@ -14,6 +14,17 @@ pub(super) struct Reading<'a> {
     pub(super) context: &'a Context,
     pub(super) names: &'a mut Names,
     pub(super) rules: &'a mut ParsedRules,
+    /// The rules of the sets before.
+    pub(super) earlier: &'a Earlier,
+}
+
+/// What a set holds.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Rules that no set before holds.
+    signatures: Vec<Signature>,
+    /// The others.
+    earlier: Vec<EarlierRule>,
 }
 
 impl Reading<'_> {
@@ -22,8 +33,9 @@ impl Reading<'_> {
         name: &str,
         set: &RuleSetConfig,
         maps: Option<&ConfigMaps>,
-    ) -> Vec<Signature> {
-        let loaded = rules::parse::load(&set.paths, self.context, self.names);
+    ) -> Held {
+        let mut held = Held::default();
+        let loaded = rules::parse::load_beside(&set.paths, self.context, self.names, self.earlier);
         for error in loaded.errors {
             self.rules.set_problems.push(format!("rule set {name}: {error}"));
         }
@@ -32,11 +44,8 @@ impl Reading<'_> {
                 self.rules.files.push(file);
             }
         }
-        self.rules.ignored += loaded.parsed.ignored;
-        self.warn(loaded.parsed.warnings);
-        self.reject(loaded.parsed.rejections);
-        let mut signatures = loaded.parsed.signatures;
-        let Some(maps) = maps else { return signatures };
+        self.take(loaded.parsed, &mut held);
+        let Some(maps) = maps else { return held };
         for map in &set.config_maps {
             let Some(files) = maps.get(map) else {
                 let problem = format!(
@@ -47,15 +56,23 @@ impl Reading<'_> {
             };
             for (key, text) in files {
                 let source = format!("configmap/{map}/{key}");
+                let text = text.as_bytes();
+                let (context, names) = (self.context, &mut *self.names);
                 let parsed =
-                    rules::parse::parse_rules(&source, text.as_bytes(), self.context, self.names);
-                self.rules.ignored += parsed.ignored;
-                self.warn(parsed.warnings);
-                self.reject(parsed.rejections);
-                signatures.extend(parsed.signatures);
+                    rules::parse::parse_rules_beside(&source, text, context, names, self.earlier);
+                self.take(parsed, &mut held);
             }
         }
-        signatures
+        held
+    }
+
+    /// Takes what was read.
+    fn take(&mut self, parsed: Parsed, held: &mut Held) {
+        self.rules.ignored += parsed.ignored;
+        self.warn(parsed.warnings);
+        self.reject(parsed.rejections);
+        held.signatures.extend(parsed.signatures);
+        held.earlier.extend(parsed.earlier);
     }
 
     /// Says what is not said yet.
@@ -80,37 +97,48 @@ impl Reading<'_> {
 pub(super) struct RuleSets {
     pub(super) all: Vec<Signature>,
     /// Where the rule of a text stands.
-    by_text: HashMap<Arc<str>, usize>,
+    pub(super) by_text: Earlier,
 }
 
 impl RuleSets {
     /// Begins with the default set.
     pub(super) fn new(all: Vec<Signature>) -> Self {
-        let by_text = all.iter().enumerate().map(|(at, rule)| (Arc::clone(&rule.text), at));
+        let by_text = all.iter().enumerate().map(|(at, rule)| named(at, rule));
         Self { by_text: by_text.collect(), all }
     }
 
     /// Adds a set. Of rules with the same gid and sid within it the highest revision counts.
-    pub(super) fn add(&mut self, bit: u32, signatures: Vec<Signature>) {
+    pub(super) fn add(&mut self, bit: u32, held: Held) {
         let mut newest: HashMap<(u32, u32), u32> = HashMap::new();
-        for rule in &signatures {
-            let rev = newest.entry((rule.gid, rule.sid)).or_default();
-            *rev = rule.rev.max(*rev);
+        let own = held.signatures.iter().map(|rule| (rule.gid, rule.sid, rule.rev));
+        let earlier = held.earlier.iter().map(|rule| (rule.gid, rule.sid, rule.rev));
+        for (gid, sid, rev) in own.chain(earlier) {
+            let newest = newest.entry((gid, sid)).or_default();
+            *newest = rev.max(*newest);
         }
         let mut taken = HashSet::new();
-        for mut rule in signatures {
-            let key = (rule.gid, rule.sid);
-            if newest.get(&key) != Some(&rule.rev) || !taken.insert(key) {
-                continue;
+        let mut is_to_be_taken =
+            |gid, sid, rev| newest.get(&(gid, sid)) == Some(&rev) && taken.insert((gid, sid));
+        for rule in held.earlier {
+            if is_to_be_taken(rule.gid, rule.sid, rule.rev)
+                && let Some(known) = self.all.get_mut(rule.at)
+            {
+                known.rulesets |= 1 << bit;
             }
-            match self.by_text.get(&rule.text).and_then(|&at| self.all.get_mut(at)) {
-                Some(known) => known.rulesets |= 1 << bit,
-                None => {
-                    rule.rulesets = 1 << bit;
-                    self.by_text.insert(Arc::clone(&rule.text), self.all.len());
-                    self.all.push(rule);
-                }
+        }
+        for mut rule in held.signatures {
+            if is_to_be_taken(rule.gid, rule.sid, rule.rev) {
+                rule.rulesets = 1 << bit;
+                let (text, place) = named(self.all.len(), &rule);
+                self.by_text.insert(text, place);
+                self.all.push(rule);
             }
         }
     }
+}
+
+/// A rule's text, and the rule that stands at this place.
+fn named(at: usize, rule: &Signature) -> (Arc<str>, EarlierRule) {
+    let place = EarlierRule { at, gid: rule.gid, sid: rule.sid, rev: rule.rev };
+    (Arc::clone(&rule.text), place)
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::{Context, Names, Parsed, Reader};
+use super::reader::Reader;
+use super::{Context, Earlier, Names, Parsed};
 
 /// A path that gave no rules.
 #[derive(Debug, Error)]
@@ -53,8 +54,18 @@ pub fn load<P: AsRef<Path>>(
     context: &Context,
     names: &mut Names,
 ) -> Loaded {
+    load_beside(paths, context, names, &Earlier::new())
+}
+
+/// As [`load`]; a rule whose text was read before is not read again.
+pub fn load_beside<P: AsRef<Path>>(
+    paths: impl IntoIterator<Item = P>,
+    context: &Context,
+    names: &mut Names,
+    earlier: &Earlier,
+) -> Loaded {
     let mut loaded = Loaded::default();
-    let mut reader = Reader::new(context, names);
+    let mut reader = Reader::new(context, names, earlier);
     for path in paths {
         let path = path.as_ref();
         let found = match expand(path) {

@@ -38,6 +38,7 @@ mod port;
 mod protocol;
 mod protocol_numbers;
 mod ranges;
+mod reader;
 mod reference_types;
 mod rejection;
 mod requires;
@@ -51,26 +52,25 @@ mod tls;
 mod transforms;
 mod variables;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use classification::Classifications;
-pub use files::{FileError, Loaded, load};
+pub use files::{FileError, Loaded, load, load_beside};
 pub use keywords::buffer_name;
 pub use known::{KnownKeyword, known_keywords};
 pub use names::{FlowNames, Interner, Names};
+pub use reader::{Earlier, EarlierRule};
 pub use reference_types::ReferenceTypes;
 pub use rejection::Rejection;
 pub use threshold_file::ThresholdFile;
 pub use variables::{VariableError, Variables};
 
-use crate::signature::{Action, GeoDatabase, Origin, Signature};
+use crate::signature::{GeoDatabase, Origin, Signature};
 use crate::state::{DataPaths, Reputation};
 use draft::{Draft, Session};
 use finish::{Frame, finish};
-use lines::{Entry, Lines};
-use memo::Memo;
 use options::Options;
+use reader::Reader;
 use rejection::Fault;
 
 /// What rules refer to.
@@ -95,6 +95,8 @@ pub struct Context {
 pub struct Parsed {
     /// Rules that can be evaluated, in order; one per gid and sid.
     pub signatures: Vec<Signature>,
+    /// Beside them, rules that were read before and were not read again.
+    pub earlier: Vec<EarlierRule>,
     /// Rules that were refused, in order.
     pub rejections: Vec<Rejection>,
     /// Rules that stand in comments.
@@ -111,104 +113,20 @@ pub struct Parsed {
 /// `source_name` is the file's name in places and messages. Of rules with the same gid and sid
 /// the highest rev is kept, the first among equals; the others are refused as duplicates.
 pub fn parse_rules(source_name: &str, text: &[u8], context: &Context, names: &mut Names) -> Parsed {
-    let mut reader = Reader::new(context, names);
+    parse_rules_beside(source_name, text, context, names, &Earlier::new())
+}
+
+/// As [`parse_rules`]; a rule whose text was read before is not read again.
+pub fn parse_rules_beside(
+    source_name: &str,
+    text: &[u8],
+    context: &Context,
+    names: &mut Names,
+    earlier: &Earlier,
+) -> Parsed {
+    let mut reader = Reader::new(context, names, earlier);
     reader.read(source_name, text);
     reader.finish()
-}
-
-/// Reads several texts into one set of rules.
-pub(crate) struct Reader<'c> {
-    context: &'c Context,
-    names: &'c mut Names,
-    memo: Memo,
-    parsed: Parsed,
-    /// Where the signature of a gid and sid stands.
-    known: HashMap<(u32, u32), usize>,
-}
-
-impl<'c> Reader<'c> {
-    /// One that has read nothing.
-    pub(crate) fn new(context: &'c Context, names: &'c mut Names) -> Self {
-        let (memo, parsed) = (Memo::default(), Parsed::default());
-        Self { context, names, memo, parsed, known: HashMap::new() }
-    }
-
-    /// Reads one text.
-    pub(crate) fn read(&mut self, source_name: &str, text: &[u8]) {
-        let file: Arc<str> = source_name.into();
-        let mut lines = Lines::new(text);
-        for entry in lines.by_ref() {
-            match self.rule(&file, &entry) {
-                Ok(Some(signature)) if signature.action != Action::Config => self.add(signature),
-                Ok(Some(signature)) if signature.changes_something() => self.add(signature),
-                Ok(_) => self.parsed.skipped += 1,
-                Err(rejection) => self.parsed.rejections.push(*rejection),
-            }
-        }
-        self.parsed.ignored += lines.disabled();
-    }
-
-    /// What was read.
-    pub(crate) fn finish(mut self) -> Parsed {
-        self.parsed.warnings = self.memo.unknown_references();
-        self.parsed
-    }
-
-    /// None: the rule is not meant for this engine.
-    fn rule(
-        &mut self,
-        file: &Arc<str>,
-        entry: &Entry<'_>,
-    ) -> Result<Option<Signature>, Box<Rejection>> {
-        let mut sid = None;
-        let origin = Origin { file: Arc::clone(file), line: entry.line };
-        let mut session =
-            Session { context: self.context, names: &mut *self.names, memo: &mut self.memo, file };
-        let read = match requires::unmet(entry.text.bytes()) {
-            Ok(Some(_)) => return Ok(None),
-            Ok(None) => signature(&mut session, origin, entry.text.bytes(), &mut sid),
-            Err(fault) => Err(fault),
-        };
-        read.map(Some).map_err(|fault| {
-            let (lines, column) = entry.text.place(fault.start);
-            let (end_lines, end_column) = entry.text.place(fault.end);
-            let line = entry.line.saturating_add(lines);
-            Box::new(Rejection {
-                origin: Origin { file: Arc::clone(file), line },
-                column,
-                end_column: (end_lines == lines && end_column > column).then_some(end_column),
-                sid: sid.or_else(|| written_sid(entry.text.bytes())),
-                keyword: fault.keyword,
-                reason: fault.reason,
-            })
-        })
-    }
-
-    /// Adds a signature, unless a newer one of its sid is there.
-    fn add(&mut self, signature: Signature) {
-        let key = (signature.gid, signature.sid);
-        let Some(other) = self.known.get(&key).and_then(|&at| self.parsed.signatures.get_mut(at))
-        else {
-            self.known.insert(key, self.parsed.signatures.len());
-            self.parsed.signatures.push(signature);
-            return;
-        };
-        let newer = signature.rev > other.rev;
-        let left_out = if newer { std::mem::replace(other, signature) } else { signature };
-        let (kept, why) = (&other.origin, if newer { "newer" } else { "no older" });
-        let reason = format!(
-            "duplicate of sid {} at {}:{}, which is {why} (rev {})",
-            other.sid, kept.file, kept.line, other.rev
-        );
-        self.parsed.rejections.push(Rejection {
-            origin: left_out.origin,
-            column: 1,
-            end_column: None,
-            sid: Some(left_out.sid),
-            keyword: None,
-            reason,
-        });
-    }
 }
 
 /// Reads one rule.
@@ -261,15 +179,4 @@ fn signature(
         bidirectional: header.bidirectional,
     };
     finish(draft, frame).map_err(|reason| Fault::at(0, rule.len(), reason))
-}
-
-/// The sid that a rule would have, had all of it been read.
-fn written_sid(rule: &[u8]) -> Option<u32> {
-    let text = text::text(rule);
-    text.match_indices("sid").find_map(|(at, word)| {
-        let before = text.get(..at)?.trim_end();
-        let after = text.get(at + word.len()..)?.trim_start().strip_prefix(':')?.trim_start();
-        let digits = after.split(|c: char| !c.is_ascii_digit()).next()?;
-        before.ends_with([';', '(']).then(|| digits.parse().ok()).flatten()
-    })
 }
