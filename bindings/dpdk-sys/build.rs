@@ -1,5 +1,5 @@
-//! Binds the system's libdpdk: bindgen over `src/wrapper.h`, cc over
-//! `src/shim.c`, and links only the few shared libraries that are used.
+//! Binds the system's libdpdk: bindgen over `src/wrapper.h`, cc over `src/shim.c`
+//! and `src/flow.c`, and links only the few shared libraries that are used.
 
 use std::{env, path::PathBuf, process::Command};
 
@@ -76,7 +76,7 @@ const VARIABLES: &[&str] = &[
 ];
 
 fn main() {
-    for file in ["build.rs", "src/wrapper.h", "src/shim.c"] {
+    for file in ["build.rs", "src/wrapper.h", "src/shim.c", "src/flow.c"] {
         println!("cargo:rerun-if-changed={file}");
     }
 
@@ -96,7 +96,7 @@ fn main() {
 
     let flags = cflags();
     let mut shim = cc::Build::new();
-    shim.file("src/shim.c").opt_level(3).flag("-Wno-unused-parameter");
+    shim.files(["src/shim.c", "src/flow.c"]).opt_level(3).flag("-Wno-unused-parameter");
     for flag in &flags {
         shim.flag(flag);
     }

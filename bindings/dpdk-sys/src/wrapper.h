@@ -11,6 +11,7 @@
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_flow.h>
 #include <rte_interrupts.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
@@ -69,5 +70,39 @@ int pollux_errno(void);
 void pollux_set_errno(int value);
 uint64_t pollux_rdtsc(void);
 bool pollux_packet_drops(int interface, uint64_t *drops);
+
+/* One direction of a TCP or UDP flow, in host byte order but for the addresses. */
+struct pollux_flow {
+	uint8_t version;  /* of IP, 4 or 6 */
+	uint8_t protocol; /* 6 or 17 */
+	uint16_t vlan;    /* of its only tag, or POLLUX_FLOW_UNTAGGED */
+	uint16_t src_port;
+	uint16_t dst_port;
+	uint8_t src[16]; /* of IPv4 the first four */
+	uint8_t dst[16];
+};
+enum { POLLUX_FLOW_UNTAGGED = 0xffff };
+
+/* What a rule is to do besides dropping the flow's packets. */
+enum {
+	POLLUX_FLOW_KEEP_ENDS = 1,  /* leaves SYN, FIN and RST of TCP alone */
+	POLLUX_FLOW_COUNT = 2,      /* counts what it drops */
+	POLLUX_FLOW_TELL_TAGS = 4,  /* of an untagged flow: leaves tagged packets alone */
+};
+
+/*
+ * Makes a rule that has the NIC drop the packets, or, without `made`, asks
+ * whether it could be. 0, or a negative error number; the driver's words go
+ * into `why`, of at least one byte.
+ */
+int pollux_flow_drop(uint16_t port, const struct pollux_flow *flow,
+		     uint32_t how, struct rte_flow **made, char *why,
+		     size_t room);
+/* Takes it away; the rule is gone for the caller whatever this returns. */
+int pollux_flow_destroy(uint16_t port, struct rte_flow *rule, char *why,
+			size_t room);
+/* What a rule that counts has dropped; UINT64_MAX for what is not told. */
+int pollux_flow_dropped(uint16_t port, struct rte_flow *rule, uint64_t *packets,
+			uint64_t *bytes, char *why, size_t room);
 
 #endif

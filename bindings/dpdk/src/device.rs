@@ -266,6 +266,14 @@ fn hint(name: &str) -> Option<String> {
             "does the interface have as many queues as asked for (ethtool -l), is no other XDP \
              program on it (ip link), and may the process use BPF (CAP_BPF, CAP_NET_ADMIN)?"
         }
+        "net_tap" if !has_capability(NET_ADMIN) => {
+            "the process lacks CAP_NET_ADMIN: run as root or grant it"
+        }
+        "net_tap" => {
+            "is /dev/net/tun there, and no other interface of its name? `remote` also needs a kernel \
+             with the qdiscs multiq and ingress, the classifier flower and the actions gact and \
+             mirred of tc"
+        }
         "net_memif" => {
             "is the folder of its socket there and to be written to, and with role=client, does the \
              other side run?"

@@ -13,6 +13,7 @@ use crate::{
     control,
     device::Device,
     eal::Eal,
+    flow::DropRules,
     mempool::Mempool,
     queue::RxQueue,
     ring::Ring,
@@ -254,9 +255,10 @@ impl Port {
         conf.intr_conf.set_rxq(u32::from(config.interrupts));
         let functions = self.ask_rss(&config, &info, &mut conf)?;
         self.ask_frame(&config, &info, &mut conf)?;
-        // Nothing is ever sent; but net_af_xdp has its queues in pairs only, what connects to
-        // net_memif wants both directions, and net_vhost receives nothing without.
-        let in_pairs = self.driver_name() == "net_af_xdp" || self.is_connection();
+        // Nothing is ever sent; but net_af_xdp and net_tap have their queues in pairs only, what
+        // connects to net_memif wants both directions, and net_vhost receives nothing without.
+        let in_pairs =
+            matches!(self.driver_name(), "net_af_xdp" | "net_tap") || self.is_connection();
         let tx_queues = if in_pairs { config.rx_queues } else { 0 };
         // SAFETY: the port is open; conf is initialised, and its key lives in
         // the device for as long as that is open.
@@ -421,6 +423,11 @@ impl Port {
             }
             result != -libc::ENOTSUP
         }
+    }
+
+    /// Whoever has this may have the NIC drop flows, from any thread; once started.
+    pub fn drop_rules(&self) -> DropRules {
+        DropRules::of(Arc::clone(&self.device))
     }
 
     /// Whether it is a connection to another process, and up only while there is one.

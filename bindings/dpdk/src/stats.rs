@@ -40,6 +40,8 @@ fn keeps(driver: &str) -> Keeps {
         "net_memif" | "net_vhost" => Keeps { bytes: true, ..none },
         "net_virtio_user" => Keeps { missed: false, bytes: true, errors: true, no_mbuf: true },
         "net_af_xdp" => Keeps { bytes: true, missed: true, ..none },
+        // What finds no room the kernel counts as not sent, at the interface.
+        "net_tap" => Keeps { missed: false, bytes: true, errors: true, no_mbuf: true },
         "net_pcap" => Keeps { bytes: true, errors: true, no_mbuf: true, ..none },
         _ => Keeps { bytes: true, missed: true, errors: true, no_mbuf: true },
     }

@@ -124,6 +124,8 @@ impl VdevSpec {
     pub(crate) fn interface(&self) -> Option<&str> {
         match self.driver() {
             "net_af_packet" | "net_af_xdp" => self.arg("iface"),
+            // Its `iface` is one that it makes.
+            "net_tap" => self.arg("remote"),
             "net_pcap" => self.arg("iface").or_else(|| self.arg("rx_iface")),
             _ => None,
         }

@@ -215,3 +215,40 @@ fn several_queues_of_a_packet_socket_are_refused() {
     assert!(matches!(error, PortError::Shape { .. }), "{error}");
     assert!(error.to_string().contains("qpairs=2"), "{error}");
 }
+
+#[test]
+fn a_driver_that_cannot_drop_flows_says_so_in_a_sentence() {
+    let pool = pool("flows", 255);
+    for spec in [VdevSpec::null(64), VdevSpec::new("net_tap61", "iface=no-flows")] {
+        let mut port = match Port::vdev(eal(), &spec) {
+            Ok(port) => port,
+            Err(error) if spec.name() == "net_tap61" => {
+                eprintln!("skipped: no interface can be made here: {error}");
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        port.configure(PortConfig { rx_desc: 64, ..PortConfig::new(pool.clone()) }).unwrap();
+        port.start().unwrap();
+        let mut rules = port.drop_rules();
+        match rules.probe() {
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.contains(port.driver_name()), "{said}");
+                assert!(said.contains("could not have a flow dropped: "), "{said}");
+                assert!(!said.ends_with(": ") && !error.is_full(), "{said}");
+                eprintln!("{said}");
+            }
+            // The kernel has what net_tap's rules are made of.
+            Ok(scope) => {
+                assert_eq!(port.driver_name(), "net_tap");
+                assert!(!scope.counted && !scope.keeps_ends);
+            }
+        }
+        // The handle keeps the port open; with both gone it can be opened again.
+        drop(port);
+        assert!(matches!(Port::vdev(eal(), &spec), Err(PortError::Busy { .. })));
+        drop(rules);
+        Port::vdev(eal(), &spec).unwrap();
+    }
+}
