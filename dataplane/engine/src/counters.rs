@@ -142,6 +142,11 @@ pub struct Counters {
     pub shed_bytes: [Counter; 2],
     /// Flows that were shed from their beginning on.
     pub flows_shed: Counter,
+    /// 1: the core is shedding, elephants at least.
+    pub shedding: Counter,
+    /// Times that the control side could not be asked to have a flow dropped by the NIC: too many
+    /// others waited.
+    pub bypass_lost: Counter,
     /// Flows made.
     pub flows: Counter,
     /// Flows that are in the table now.

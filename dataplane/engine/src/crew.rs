@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 
 use dpdk::{Eal, RxQueue};
 use flow::FlowConfig;
-use rtrb::RingBuffer;
+use rtrb::{Producer, RingBuffer};
 use thiserror::Error;
 use wire::LinkType;
 
+use crate::bypass::Elephant;
 use crate::collect::Collector;
 use crate::counters::Counters;
 use crate::emit::{Emitter, WhenFull};
@@ -35,6 +36,8 @@ pub struct Seat {
     pub idle: Idle,
     /// Link type of the port's packets, where they do not say.
     pub link: LinkType,
+    /// Where the worker asks that elephants be dropped by the NIC, if it can.
+    pub bypass: Option<Producer<Elephant>>,
 }
 
 impl Seat {
@@ -42,7 +45,7 @@ impl Seat {
     /// owning its share of all packets by their hash.
     pub fn new(queue: Option<RxQueue>, port: u16) -> Self {
         let (spread, idle) = (Spread::default(), Idle::default());
-        Self { queue, port, cpu: None, spread, idle, link: LinkType::Ethernet }
+        Self { queue, port, cpu: None, spread, idle, link: LinkType::Ethernet, bypass: None }
     }
 }
 
@@ -141,6 +144,7 @@ impl Crew {
                 link: seat.link,
                 time: config.time.clone(),
                 when_full: config.when_full,
+                bypass: seat.bypass,
                 watch: watch(number),
             };
             let mut emitter = Emitter::new(producer, config.when_full, seat.port);

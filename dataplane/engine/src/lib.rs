@@ -9,6 +9,7 @@
 
 mod ahead;
 pub mod alert;
+pub mod bypass;
 mod carriers;
 pub mod collect;
 pub mod counters;

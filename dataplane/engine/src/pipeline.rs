@@ -17,6 +17,7 @@ use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
 use self::arrival::GLANCES;
 use crate::ahead::{Ahead, LANES};
 use crate::alert::Source;
+use crate::bypass::Asker;
 use crate::carriers::Carriers;
 use crate::counters::{Counters, Drop};
 use crate::duplicates::{DuplicateMode, Duplicates};
@@ -105,6 +106,7 @@ pub struct Core {
     vlans: Vlans,
     duplicates: Duplicates,
     shed: Shedder,
+    asker: Asker,
     carriers: Carriers,
     tallies: Tallies,
     /// Where packets are decoded; out of here while one is worked on. One after the other for those that
@@ -158,6 +160,7 @@ impl Core {
             vlans: Vlans::default(),
             duplicates: Duplicates::default(),
             shed: Shedder::default(),
+            asker: Asker::default(),
             carriers: Carriers::default(),
             tallies: Tallies::default(),
             slots: std::array::from_fn(|_| None),
@@ -418,6 +421,9 @@ impl Core {
         flows.record(id, direction, u64::from(part.frame_len), info.clock);
         if let Some(reason) = shed.of(flows.get(id), part) {
             flows.get_mut(id).user.holed = true;
+            if reason == Drop::ShedElephant {
+                self.asker.ask(flows.get(id), part, self.vlans.has_pairs(), counters);
+            }
             return Offer::Shed(reason);
         }
         let outcome = work.packet(flows.get_mut(id), part, info, hits, direction, padded);

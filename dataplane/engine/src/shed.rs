@@ -94,6 +94,12 @@ impl Shedder {
         }
     }
 
+    /// Is anything shed now?
+    #[inline]
+    pub(crate) fn sheds(&self) -> bool {
+        self.elephants
+    }
+
     /// Is a flow that begins now to be shed, whole?
     #[inline]
     pub(crate) fn refuses(&self, key: &FlowKey) -> bool {

@@ -11,10 +11,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dpdk::{Burst, Eal, Mbuf, PacketMeta, RxQueue};
+use rtrb::Producer;
 use wire::{LinkType, Nanos};
 
 pub use self::time::{META_IGNORE_CHECKSUMS, TimeSource, TscClock};
 use crate::ahead::LANES;
+use crate::bypass::Elephant;
 use crate::counters::{Counters, Drop};
 use crate::emit::{Emitter, WhenFull};
 use crate::handover::{Exchange, Parcel};
@@ -103,6 +105,8 @@ pub struct WorkerConfig {
     pub time: TimeSource,
     /// What to do when a ring to another core or the alert ring is full.
     pub when_full: WhenFull,
+    /// Where to ask that elephants be dropped by the NIC, if it can.
+    pub bypass: Option<Producer<Elephant>>,
     /// Who measures the loop.
     pub watch: Option<Box<dyn Watch>>,
 }
@@ -120,7 +124,7 @@ pub struct Worker {
 /// counters of all workers, by their numbers.
 pub fn spawn(
     eal: &'static Eal,
-    config: WorkerConfig,
+    mut config: WorkerConfig,
     mut mailbox: Receiver,
     exchange: Exchange,
     emitter: Emitter,
@@ -145,8 +149,11 @@ pub fn spawn(
         let Some(delivery) = mailbox.first(&|| shared.stop.load(Ordering::Relaxed)) else {
             return Ok(());
         };
-        let core = Core::new(config.core.clone(), delivery, Arc::clone(&ledger), emitter)
+        let mut core = Core::new(config.core.clone(), delivery, Arc::clone(&ledger), emitter)
             .map_err(|e| e.to_string())?;
+        if let Some(ring) = config.bypass.take() {
+            core.ask_through(ring);
+        }
         let peers = exchange.peers();
         let mut looped = Loop {
             core,

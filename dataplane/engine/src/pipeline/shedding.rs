@@ -1,8 +1,10 @@
 //! What a core does about more than it can bear, see [`crate::shed`].
 
+use rtrb::Producer;
 use wire::Nanos;
 
 use super::Core;
+use crate::bypass::{Asker, Elephant};
 use crate::counters::Drop;
 use crate::pressure::Occupancy;
 use crate::scope::Hits;
@@ -13,6 +15,12 @@ impl Core {
     #[inline]
     pub(crate) fn press(&mut self, occupancy: Occupancy, now: Nanos) {
         self.shed.press(occupancy, now, &self.delivery.snapshot.settings.overload);
+        self.counters.shedding.set(u64::from(self.shed.sheds()));
+    }
+
+    /// Where to ask that elephants be dropped by the NIC.
+    pub(crate) fn ask_through(&mut self, ring: Producer<Elephant>) {
+        self.asker = Asker::through(ring);
     }
 
     /// Counts a packet that was shed, for the core and for those in whose scope it is.
