@@ -13,6 +13,7 @@ use engine::spread::Spread;
 use engine::worker::{Idle, TimeSource, Watch};
 use engine::{Crew, CrewConfig, Seat, Snapshot};
 
+use crate::bypass::{self, Bypass};
 use crate::config::{Config, Hugepages};
 use crate::output::ledger::{Ledger, LinkState, NicCounters, PortFacts, PortView, QueueView};
 use crate::output::names::NameBook;
@@ -95,6 +96,7 @@ pub struct Dataplane {
     ports: Vec<(PortFacts, Port, Vec<Place>)>,
     writer: Option<WriterHandle>,
     pcap: Option<PcapLog>,
+    bypass: Option<Bypass>,
     names: Arc<NameBook>,
     nic_counters: bool,
     started: Option<Instant>,
@@ -143,6 +145,8 @@ impl Dataplane {
         mode: Mode,
         watch: impl FnMut(usize) -> Option<Box<dyn Watch>>,
     ) -> anyhow::Result<Self> {
+        let mut bypass = bypass::prepare(config, &ports)?;
+        let mut ring = || bypass.as_mut().and_then(bypass::Prepared::ring);
         let mut seats = Vec::new();
         let mut kept = Vec::new();
         for (number, open) in ports.into_iter().enumerate() {
@@ -151,12 +155,14 @@ impl Dataplane {
             for (index, (queue, cpu)) in open.queues.into_iter().enumerate() {
                 places.push(Place { queue: u16::try_from(index).ok(), cpu });
                 let (spread, idle) = (open.spread.clone(), open.idle);
-                seats.push(Seat { cpu, spread, idle, ..Seat::new(Some(queue), port) });
+                let bypass = ring();
+                seats.push(Seat { cpu, spread, idle, bypass, ..Seat::new(Some(queue), port) });
             }
             for cpu in open.helpers {
                 places.push(Place { queue: None, cpu });
                 let (spread, idle) = (open.spread.clone(), open.idle);
-                seats.push(Seat { cpu, spread, idle, ..Seat::new(None, port) });
+                let bypass = ring();
+                seats.push(Seat { cpu, spread, idle, bypass, ..Seat::new(None, port) });
             }
             kept.push((open.facts, open.port, places));
         }
@@ -185,6 +191,9 @@ impl Dataplane {
         }
         let path = mode.writer.path.clone();
         let (book, counters) = (Arc::clone(&names), ledgers.iter().cloned());
+        let bypass = bypass
+            .map(|prepared| prepared.start(Arc::clone(&ledgers), Arc::clone(&names)))
+            .transpose()?;
         let writer = Writer::spawn_noting(mode.writer, collector, book, counters, notes)
             .with_context(|| format!("cannot write alerts to {}", path.display()))?;
         Ok(Self {
@@ -193,6 +202,7 @@ impl Dataplane {
             ports: kept,
             writer: Some(writer),
             pcap,
+            bypass,
             names,
             nic_counters: mode.nic_counters,
             started: None,
@@ -338,7 +348,11 @@ impl Dataplane {
             .collect();
         let seconds = self.started.map_or(0.0, |started| started.elapsed().as_secs_f64());
         let pcap_log = self.pcap.as_ref().map(PcapLog::totals);
-        Ledger { pcap_log, ..Ledger::collect(&views, alerts, seconds) }
+        let mut ledger = Ledger { pcap_log, ..Ledger::collect(&views, alerts, seconds) };
+        if let Some(bypass) = &self.bypass {
+            bypass.tell(&mut ledger);
+        }
+        ledger
     }
 
     /// Lets the workers empty their queues and end their flows, writes every alert, and returns
@@ -348,6 +362,9 @@ impl Dataplane {
             Some(crew) => crew.stop().map_err(anyhow::Error::from),
             None => Ok(()),
         };
+        if let Some(bypass) = &mut self.bypass {
+            bypass.stop();
+        }
         let alerts = self.writer.take().map(WriterHandle::finish).unwrap_or_default();
         // After the alerts: by then it is known which packets are wanted.
         if let Some(pcap) = &mut self.pcap {

@@ -5,6 +5,7 @@
 pub mod background;
 pub mod bench;
 mod builder;
+pub mod bypass;
 pub mod capture;
 pub mod cli;
 pub mod commands;

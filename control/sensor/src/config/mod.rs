@@ -66,6 +66,8 @@ pub struct Config {
     pub duplicate_window: std::time::Duration,
     /// `[overload]`: what is shed where a core cannot keep up; live only.
     pub overload: engine::Overload,
+    /// `overload.bypass`: what of it is left to NICs to drop.
+    pub bypass: BypassConfig,
     /// `streams.checksum-validation`: where false, no checksum is looked at.
     pub checksum_validation: bool,
     /// `[defrag]`
@@ -104,6 +106,7 @@ impl Default for Config {
             duplicates: None,
             duplicate_window: std::time::Duration::from_millis(10),
             overload: engine::Overload { shed: true, ..engine::Overload::default() },
+            bypass: BypassConfig::default(),
             checksum_validation: true,
             randomize_chunk_size: true,
             defrag: flow::DefragConfig::default(),
@@ -121,6 +124,35 @@ impl Config {
     /// What is done about checksums, all settings considered.
     pub fn effective_checksums(&self) -> Checksums {
         if self.checksum_validation { self.checksums } else { Checksums::No }
+    }
+}
+
+/// Are long flows that are shed left to the NIC to drop?
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BypassMode {
+    /// No: their packets are received.
+    #[default]
+    Off,
+    /// On ports that can.
+    Auto,
+    /// Yes; a port that cannot is an error.
+    On,
+}
+
+/// `overload.bypass` and what belongs to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BypassConfig {
+    /// Whether.
+    pub mode: BypassMode,
+    /// Flows at a time at the most.
+    pub flows: usize,
+    /// How long each at the most.
+    pub life: Duration,
+}
+
+impl Default for BypassConfig {
+    fn default() -> Self {
+        Self { mode: BypassMode::Off, flows: 1024, life: Duration::from_secs(60) }
     }
 }
 

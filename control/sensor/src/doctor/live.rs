@@ -381,6 +381,7 @@ mod tests {
                 namespace: "shop".to_owned(),
                 name: "web".to_owned(),
                 tally: Tally { tcp_flows: 4, one_sided_flows: 4, ..Tally::default() },
+                ..ResourceLedger::default()
             }];
         });
         finds(

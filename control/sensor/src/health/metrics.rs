@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::{Health, Sample};
+use crate::bypass::ledger::{Bypassed, PortBypass};
 use crate::output::ledger::{MirrorLedger, PortLedger, QueueLedger};
 
 /// A registry of everything.
@@ -98,7 +99,39 @@ impl Page<'_> {
             Some((vec![("port", name.clone())], f64::from(u8::from((*up)?))))
         });
         self.gauge("port_up", "Whether the port's link is up", links)?;
+        self.bypassed(sample)?;
         self.mirrors(sample)
+    }
+
+    /// What NICs were told to drop.
+    fn bypassed(&mut self, sample: &Sample) -> fmt::Result {
+        type Of = fn(&PortBypass) -> Option<u64>;
+        let of = |which: Of| {
+            sample.ledger.ports.iter().filter_map(move |port| {
+                let count = port.bypass.as_ref().filter(|it| it.refusal.is_none()).and_then(which);
+                Some((vec![("port", port.name.clone())], count?))
+            })
+        };
+        let rules = of(|it| Some(it.rules)).map(|(labels, count)| (labels, count as f64));
+        self.gauge("port_bypass_rules", "Rules by which the NIC drops long flows", rules)?;
+        let counters: [(&str, &str, Of); 4] = [
+            ("port_bypass_made", "Rules for long flows made", |it| Some(it.made)),
+            ("port_bypass_refused", "Rules for long flows that the NIC refused", |it| {
+                Some(it.refused)
+            }),
+            ("port_bypassed_packets", "Packets of long flows that the NIC dropped", |it| {
+                it.packets
+            }),
+            ("port_bypassed_bytes", "Bytes of long flows that the NIC dropped", |it| it.bytes),
+        ];
+        for (name, help, which) in counters {
+            self.counter(name, help, of(which))?;
+        }
+        let Some(bypass) = &sample.ledger.bypass else { return Ok(()) };
+        self.one("bypass_flows", "Flows that NICs drop now", bypass.flows as f64)?;
+        self.total("bypass_begun", "Flows begun to be dropped by NICs", bypass.begun)?;
+        let lost = bypass.beyond_limit + bypass.requests_lost;
+        self.total("bypass_unanswered", "Requests of cores that were too many", lost)
     }
 
     /// What mirrors do to the traffic that they copy.
@@ -207,6 +240,21 @@ impl Page<'_> {
             let rows = sample.ledger.resources.iter().map(|it| {
                 let labels = vec![("namespace", it.namespace.clone()), ("name", it.name.clone())];
                 (labels, of(&it.tally))
+            });
+            self.counter(name, help, rows.filter(|&(_, count)| count > 0))?;
+        }
+        type OfBypassed = fn(&Bypassed) -> u64;
+        let bypassed: [(&str, &str, OfBypassed); 3] = [
+            ("resource_bypassed_flows", "Flows begun to be dropped by NICs", |it| it.flows),
+            ("resource_bypassed_packets", "Packets dropped by NICs that count them", |it| {
+                it.packets
+            }),
+            ("resource_bypassed_bytes", "Bytes dropped by NICs that count them", |it| it.bytes),
+        ];
+        for (name, help, of) in bypassed {
+            let rows = sample.ledger.resources.iter().map(|it| {
+                let labels = vec![("namespace", it.namespace.clone()), ("name", it.name.clone())];
+                (labels, of(&it.bypassed))
             });
             self.counter(name, help, rows.filter(|&(_, count)| count > 0))?;
         }

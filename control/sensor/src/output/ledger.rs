@@ -17,6 +17,7 @@ pub use resources::ResourceLedger;
 use super::atomic;
 use super::pcap::PcapTotals;
 use super::totals::{AlertTotals, Loss};
+use crate::bypass::ledger::{BypassLedger, PortBypass};
 
 /// A port as the sensor knows it.
 #[derive(Debug, Clone)]
@@ -125,6 +126,9 @@ pub struct Ledger {
     /// What resources lost, or could not have inspected whole; only those of which there is something to say.
     #[serde(default)]
     pub resources: Vec<ResourceLedger>,
+    /// Flows that NICs were told to drop, where that is wanted. Their packets are in no other count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<BypassLedger>,
     /// Alerts.
     pub alerts: AlertLedger,
     /// Packets of alerting flows, where they are written.
@@ -174,6 +178,9 @@ pub struct PortLedger {
     /// What its mirror does to the traffic that it copies.
     #[serde(default)]
     pub mirror: MirrorLedger,
+    /// Flows that its NIC was told to drop, where that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bypass: Option<PortBypass>,
     /// By queue.
     pub queues: Vec<QueueLedger>,
 }
@@ -359,6 +366,7 @@ impl Ledger {
                 nic,
                 xstats,
                 mirror,
+                bypass: None,
                 queues,
             });
         }

@@ -70,6 +70,12 @@ impl NameBook {
         Some(Arc::clone(&edition.table))
     }
 
+    /// Who is who in the newest generation.
+    pub(crate) fn newest(&self) -> Option<Arc<ScopeTable>> {
+        let editions = self.editions.read().unwrap_or_else(PoisonError::into_inner);
+        editions.back().map(|edition| Arc::clone(&edition.table))
+    }
+
     /// How many generations it holds.
     pub fn len(&self) -> usize {
         self.editions.read().unwrap_or_else(PoisonError::into_inner).len()

@@ -8,6 +8,7 @@ use engine::tally::Tally;
 
 use super::conditions::{Check, Condition, Facts};
 use super::share::Share;
+use crate::bypass::ledger::Bypassed;
 
 /// Resources of which a part goes uninspected, and since when.
 #[derive(Debug, Default)]
@@ -22,6 +23,7 @@ pub(super) struct Blinded {
 struct Sight {
     cut_since: Option<Time>,
     shed_since: Option<Time>,
+    bypassed_since: Option<Time>,
     losses: Share<1_000_000, 1>,
     one_sided: Share<4, 50>,
 }
@@ -41,7 +43,7 @@ impl Check for Blinded {
         for ledger in &facts.ledger.resources {
             let key = (ledger.namespace.clone(), ledger.name.clone());
             let sight = self.resources.entry(key.clone()).or_default();
-            let told = sight.look(&ledger.tally, facts.now);
+            let told = sight.look(&ledger.tally, ledger.bypassed, facts.now);
             all.extend(told.into_iter().map(|message| Condition::of(key.clone(), message)));
         }
         all
@@ -68,7 +70,7 @@ impl Blinded {
 
 impl Sight {
     /// What is wrong. Texts change only with orders of magnitude.
-    fn look(&mut self, tally: &Tally, now: Time) -> Vec<String> {
+    fn look(&mut self, tally: &Tally, bypassed: Bypassed, now: Time) -> Vec<String> {
         let mut told = Vec::new();
         let mut since = |begin: &mut Option<Time>, count: u64, what: &str, advice: &str| {
             if count > 0 {
@@ -89,6 +91,12 @@ impl Sight {
             "packets not inspected",
             "a core is overloaded; add queues and cores",
         );
+        since(
+            &mut self.bypassed_since,
+            bypassed.flows,
+            "long flows not inspected because the NIC drops them",
+            "a core is overloaded; add queues and cores",
+        );
         if self.losses.look(tally.missed_bytes, tally.tcp_bytes) {
             told.push(LOSSES.to_owned());
         }
@@ -107,12 +115,18 @@ mod tests {
 
     /// What is told of `shop/web` with this ledger.
     fn told(checks: &mut Checks, web: &Tally, second: i64) -> Vec<String> {
-        let named = |name: &str, tally| ResourceLedger {
+        told_with(checks, web, Bypassed::default(), second)
+    }
+
+    fn told_with(checks: &mut Checks, web: &Tally, bypassed: Bypassed, second: i64) -> Vec<String> {
+        let named = |name: &str, tally, bypassed| ResourceLedger {
             namespace: "shop".to_owned(),
             name: name.to_owned(),
             tally,
+            bypassed,
         };
-        let resources = vec![named("api", Tally::default()), named("web", *web)];
+        let api = named("api", Tally::default(), Bypassed::default());
+        let resources = vec![api, named("web", *web, bypassed)];
         let ledger = Ledger { resources, ..Ledger::default() };
         let now = Time::from_second(second);
         let facts = Facts { ledger: &ledger, ports: &[], state: &[], source: &[], now };
@@ -133,6 +147,18 @@ mod tests {
         );
         assert_eq!(told(&mut checks, &shed(99), 120), first, "nothing new to say");
         assert_ne!(told(&mut checks, &shed(100), 180), first);
+    }
+
+    #[test]
+    fn a_resource_whose_flows_the_nic_drops_is_told_of_it() {
+        let mut checks = Checks::standard();
+        let shed = Tally { shed_packets: 40, ..Tally::default() };
+        let bypassed = Bypassed { flows: 3, ..Bypassed::default() };
+        let told = told_with(&mut checks, &shed, bypassed, 60);
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[1].starts_with("at least 1 long flows not inspected because the NIC drops them")
+        );
     }
 
     #[test]

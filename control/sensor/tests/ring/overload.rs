@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use traffic::{Path, Random, Side, TcpSession, Track};
 
-use crate::common::sid;
+use crate::common::{pollux, sid};
 use crate::sensor::RingSensor;
 use crate::site::{RESOURCES, SERVER};
 
@@ -131,4 +131,41 @@ fn shedding_can_be_switched_off() {
     let (ledger, alerts) = sensor.stop();
     assert_eq!(ledger.totals.inspected, traffic.len() as u64, "whoever feeds it waits");
     assert_eq!(flows(&alerts).len(), 640);
+}
+
+#[test]
+fn where_the_driver_cannot_drop_flows_the_ledger_says_so_and_they_are_shed_as_ever() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let set = ["overload.bypass=auto", "overload.elephant-depth=200kb", "flows.max=20000"];
+    let mut sensor = RingSensor::start(folder.path(), Some(RESOURCES), RULES, &set, 4095);
+    let traffic = traffic(1000);
+    traffic.iter().for_each(|frame| sensor.push(frame));
+    let (ledger, _) = sensor.stop();
+    assert!(ledger.drops()["shed_elephant"] > 100, "{:?}", ledger.drops());
+    let its = ledger.ports[0].bypass.as_ref().expect("it was asked");
+    let refusal = its.refusal.as_deref().expect("rings drop nothing");
+    assert!(refusal.starts_with("net_ring could not have a flow dropped: "), "{refusal}");
+    assert_eq!((its.made, its.packets, its.bytes), (0, None, None));
+    let bypass = ledger.bypass.expect("it was wanted");
+    assert_eq!((bypass.begun, bypass.requests_lost, bypass.beyond_limit), (0, 0, 0));
+    assert_eq!(ledger.resources[0].bypassed.flows, 0);
+}
+
+#[test]
+fn a_port_that_is_asked_to_drop_flows_and_cannot_keeps_the_sensor_from_starting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |below: &str| folder.path().join(below).display().to_string();
+    std::fs::write(at("test.rules"), RULES).expect("written");
+    let set = [
+        "ports.0.device=net_null0,size=64".to_owned(),
+        "overload.bypass=on".to_owned(),
+        "memory.hugepages=no".to_owned(),
+        "rules.cache=off".to_owned(),
+        format!("rules.paths={}", at("test.rules")),
+        format!("outputs.directory={}", at("out")),
+    ];
+    let words = set.iter().flat_map(|it| ["--set", it.as_str()]);
+    let run = pollux(std::iter::once("run").chain(words));
+    assert_ne!(run.code, Some(0));
+    run.says(&["port net_null0: net_null could not have a flow dropped: ", "overload.bypass"]);
 }

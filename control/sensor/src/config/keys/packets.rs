@@ -4,7 +4,7 @@ use engine::DuplicateMode;
 
 use super::Key;
 use super::value::{ANY, FRAGMENT_POLICIES, POLICIES, bytes, chunk, seconds};
-use crate::config::Checksums;
+use crate::config::{BypassMode, Checksums};
 
 const DUPLICATES: &[(&str, DuplicateMode)] = &[
     ("off", DuplicateMode::Off),
@@ -27,6 +27,14 @@ const CHECKS: &[(&str, Checksums)] = &[
     ("all", Checksums::Yes),
     ("no", Checksums::No),
     ("none", Checksums::No),
+];
+
+const BYPASSES: &[(&str, BypassMode)] = &[
+    ("off", BypassMode::Off),
+    ("no", BypassMode::Off),
+    ("auto", BypassMode::Auto),
+    ("on", BypassMode::On),
+    ("yes", BypassMode::On),
 ];
 
 pub(super) const KEYS: &[Key] = keys! {
@@ -80,6 +88,21 @@ pub(super) const KEYS: &[Key] = keys! {
         |c, v| { c.overload.high_watermark = 10 * v.number::<u16>(50..=95)?; Ok(()) };
     "overload.low-watermark", "percent of it at which less is shed again; default: 25",
         |c, v| { c.overload.low_watermark = 10 * v.number::<u16>(1..=49)?; Ok(()) };
+    "overload.bypass", "long flows that are shed are left to the NIC to drop (rte_flow), so that they need not be \
+        received: off, auto (on ports that can) or on (a port that cannot keeps the sensor from starting); default: off",
+        |c, v| { c.bypass.mode = v.choice(BYPASSES)?; Ok(()) };
+    "overload.bypass-flows", "the most flows that NICs drop at a time; default: 1024",
+        |c, v| { c.bypass.flows = v.number(1..=65_536)?; Ok(()) };
+    "overload.bypass-life", "how long a flow is dropped by the NIC until it is received again; default: 60s",
+        |c, v| {
+            match v.duration()? {
+                life if life.is_zero() => Err("expected more than no time".to_owned()),
+                life => {
+                    c.bypass.life = life;
+                    Ok(())
+                }
+            }
+        };
 
     "flows.max", "the most flows of a core; default: 262144",
         |c, v| { c.flows.capacity = v.number(1..=1 << 31)?; Ok(()) };

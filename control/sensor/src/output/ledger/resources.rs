@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::bypass::ledger::Bypassed;
 use engine::tally::Tally;
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,9 @@ pub struct ResourceLedger {
     /// The counts.
     #[serde(flatten)]
     pub tally: Tally,
+    /// What NICs were told to drop of it.
+    #[serde(flatten)]
+    pub bypassed: Bypassed,
 }
 
 impl ResourceLedger {
@@ -24,6 +28,7 @@ impl ResourceLedger {
             namespace: namespace.clone(),
             name: name.clone(),
             tally: *tally,
+            bypassed: Bypassed::default(),
         };
         tallies.iter().map(of).collect()
     }
