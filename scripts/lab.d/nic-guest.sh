@@ -15,6 +15,9 @@ if [ "${3:-}" = span ]; then
     scripts/lab.d/span --pollux "$pollux" --require --keep /tmp/span 2>&1 ||
         { tail -n 5 /tmp/span/*.log /tmp/span/*/log; fail "the span lab"; }
 fi
+# A driver that drops flows, by this kernel's tc.
+modprobe -a tun sch_multiq cls_flower act_gact
+scripts/lab.d/bypass --pollux "$pollux" --require --keep /tmp/bypass || fail "the bypass lab"
 modprobe igb
 modprobe virtio_net
 modprobe vfio-pci
@@ -52,6 +55,8 @@ grace = "50ms"
 [rules]
 paths = ["$PWD/deploy/examples/rules"]
 cache = "off"
+[overload]
+bypass = "auto"
 [outputs]
 directory = "/tmp/out$1"
 CONF
