@@ -17,7 +17,7 @@ use crate::{
     eal::Eal,
     mempool::Mempool,
     meta::MetaField,
-    port::PortError,
+    port_error::PortError,
     ring::{self, Ring},
 };
 

@@ -5,13 +5,7 @@ use std::{ffi::CString, fmt, ptr::NonNull, sync::Arc};
 
 use dpdk_sys::{rte_mbuf, rte_ring};
 
-use crate::{
-    burst::Burst,
-    control,
-    eal::Eal,
-    mbuf::Mbuf,
-    port::{Port, PortError},
-};
+use crate::{burst::Burst, control, eal::Eal, mbuf::Mbuf, port::Port, port_error::PortError};
 
 /// The most queues that the driver `net_ring` of 22.11 can have.
 const MAX_QUEUES: usize = 16;

@@ -2,7 +2,8 @@
 
 use std::{ffi::CStr, mem::MaybeUninit};
 
-use crate::port::{Port, PortError};
+use crate::port::Port;
+use crate::port_error::PortError;
 use crate::{control, vdev};
 
 /// What the driver counted since the port was opened.
