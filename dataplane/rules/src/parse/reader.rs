@@ -227,7 +227,11 @@ mod tests {
         signatures.iter().enumerate().map(rule).collect()
     }
 
-    fn told(parsed: &Parsed) -> (Vec<(u32, u32)>, Vec<(u32, u32)>, usize) {
+    /// Sids and revisions.
+    type Kept = Vec<(u32, u32)>;
+
+    /// What was read, what was read before, how many were refused.
+    fn told(parsed: &Parsed) -> (Kept, Kept, usize) {
         (
             parsed.signatures.iter().map(|it| (it.sid, it.rev)).collect(),
             parsed.earlier.iter().map(|it| (it.sid, it.rev)).collect(),
