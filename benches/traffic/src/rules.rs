@@ -44,16 +44,15 @@ pub fn rules(seed: u64, count: usize) -> String {
         };
         let flow = match protocol {
             "udp" | "dns" => "",
+            // Bodies that are looked at by this name are responses'; all else is requests'.
+            "http" if options.starts_with("file_data") => "flow:established,to_client; ",
+            "http" | "tls" => "flow:established,to_server; ",
             _ => *random.pick(&[
                 "flow:established,to_server; ",
                 "flow:established,to_client; ",
                 "flow:established; ",
             ]),
         };
-        // The response's body is the server's.
-        let flow =
-            if options.starts_with("file_data") { "flow:established,to_client; " } else { flow };
-        let flow = if options.starts_with("http.") { "flow:established,to_server; " } else { flow };
         rule(&mut out, sid, protocol, ports, &format!("{flow}{options}"));
     }
     out
