@@ -270,8 +270,10 @@ fn a_namespace_that_is_deleted_takes_its_resource_along_and_nothing_else() {
     kubectl.run(&["create", "namespace", "fleeting"]);
     kubectl.apply(&resource("fleeting", "gone", "all()"));
     create_pod(&kubectl, &pod("fleeting", "gone", "10.1.0.77", &json!({})));
-    follows(&kubectl, &mut sensor, "staying");
     sensor.wait("active status", |_| is_active(&entry(&kubectl, "fleeting/gone", NODE)));
+    // What is followed from here on is one more than these.
+    sensor.wait("endpoint", |it| it.metric("pollux_endpoints") == Some(1.0));
+    follows(&kubectl, &mut sensor, "staying");
     let told = entry(&kubectl, "default/staying", NODE);
     kubectl.run(&["delete", "namespace", "fleeting", "--wait=false"]);
     // There is no kubelet to say that the pod has ended.
