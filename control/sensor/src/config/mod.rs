@@ -10,6 +10,7 @@ mod load;
 mod outputs;
 mod reference;
 mod suricata;
+mod suricata_names;
 mod suricata_yaml;
 mod toml_file;
 mod value;
