@@ -144,7 +144,7 @@ impl Model {
                     ("ierrors", nic.ierrors),
                     ("rx_nombuf", nic.rx_nombuf),
                     ("bypassed", port.bypass.as_ref().and_then(|it| it.packets)),
-                    ("bypass_rules", port.bypass.as_ref().map(|it| it.made)),
+                    ("bypass_made", port.bypass.as_ref().map(|it| it.made)),
                 ];
                 for (name, n) in counts {
                     if let Some(n) = n.filter(|&n| n > 0) {
