@@ -24,7 +24,6 @@ const FUNCTIONS: &[&str] = &[
     "rte_thread_unregister",
     "rte_strerror",
     "rte_version",
-    "rte_pktmbuf_pool_create",
     "rte_mempool_free",
     "rte_mempool_avail_count",
     "rte_mbuf_dynfield_register",

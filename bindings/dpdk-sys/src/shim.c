@@ -39,6 +39,32 @@ uint16_t pollux_rx_burst_clear(uint16_t port, uint16_t queue,
 	return got;
 }
 
+struct rte_mempool *pollux_pool_create(const char *name, unsigned int n,
+				       unsigned int cache, uint16_t room,
+				       int socket, bool packed)
+{
+	struct rte_mempool *pool = rte_mempool_create_empty(
+		name, n, sizeof(struct rte_mbuf) + room, cache,
+		sizeof(struct rte_pktmbuf_pool_private), socket,
+		packed ? RTE_MEMPOOL_F_NO_IOVA_CONTIG : 0);
+	int error;
+
+	if (pool == NULL)
+		return NULL;
+	error = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (error == 0) {
+		rte_pktmbuf_pool_init(pool, NULL);
+		error = rte_mempool_populate_default(pool);
+	}
+	if (error < 0) {
+		rte_mempool_free(pool);
+		rte_errno = -error;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
 struct rte_mbuf *pollux_mbuf_alloc(struct rte_mempool *pool)
 {
 	struct rte_mbuf *m = rte_pktmbuf_alloc(pool);

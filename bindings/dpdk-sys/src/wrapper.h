@@ -18,6 +18,7 @@
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
 #include <rte_version.h>
@@ -51,6 +52,14 @@ uint16_t pollux_rx_burst_clear(uint16_t port, uint16_t queue,
 			       struct rte_mbuf **out, uint16_t n,
 			       uint16_t offset, uint16_t size);
 
+/*
+ * rte_pktmbuf_pool_create() without private data. `packed`: objects lie as
+ * densely as they can, and may cross the borders of pages, so that no device
+ * can write to them by physical addresses.
+ */
+struct rte_mempool *pollux_pool_create(const char *name, unsigned int n,
+				       unsigned int cache, uint16_t room,
+				       int socket, bool packed);
 /* One mbuf with every dynamic field zero, or NULL when the pool is dry. */
 struct rte_mbuf *pollux_mbuf_alloc(struct rte_mempool *pool);
 /* Gives whole chains back to their pools; NULL entries are passed over. */

@@ -11,7 +11,11 @@ use std::{
 use dpdk_sys::rte_mempool;
 use thiserror::Error;
 
-use crate::{control, eal::Eal, mbuf::TAIL};
+use crate::{
+    control,
+    eal::{Eal, Memory},
+    mbuf::TAIL,
+};
 
 /// Why a pool could not be made.
 #[derive(Debug, Error, Clone, PartialEq, Eq)]
@@ -85,6 +89,10 @@ impl Mempool {
     /// kept per registered thread: at most 512, and two thirds of the pool.
     /// `socket` is the NUMA node, `None` for the caller's.
     ///
+    /// In ordinary pages DPDK would give each mbuf one of its own, for the sake of devices, of which there are none
+    /// then: their headers would share the few places in a core's cache that one offset in a page has. They are
+    /// packed instead.
+    ///
     /// # Errors
     /// When EAL does not run, a number is out of range, or memory runs out.
     pub fn new(
@@ -94,9 +102,34 @@ impl Mempool {
         data_room: u16,
         socket: Option<u32>,
     ) -> Result<Self, PoolError> {
-        if Eal::get().is_none() {
+        Self::make(name, mbufs, cache, (data_room, true), socket)
+    }
+
+    /// As [`Self::new`], for a kernel that writes to the mbufs itself (AF_XDP): none crosses the border of a page.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn within_pages(
+        name: &str,
+        mbufs: u32,
+        cache: u32,
+        data_room: u16,
+        socket: Option<u32>,
+    ) -> Result<Self, PoolError> {
+        Self::make(name, mbufs, cache, (data_room, false), socket)
+    }
+
+    fn make(
+        name: &str,
+        mbufs: u32,
+        cache: u32,
+        (data_room, may_be_packed): (u16, bool),
+        socket: Option<u32>,
+    ) -> Result<Self, PoolError> {
+        let Some(eal) = Eal::get() else {
             return Err(PoolError::NoEal { name: name.to_owned() });
-        }
+        };
+        let packed = may_be_packed && eal.memory() == Memory::Ordinary;
         let shape = |problem: String| PoolError::Shape { name: name.to_owned(), problem };
         let around = dpdk_sys::POLLUX_HEADROOM as u16 + TAIL as u16;
         let Some(buffer) = data_room.checked_add(around).filter(|_| data_room >= 64) else {
@@ -126,7 +159,7 @@ impl Mempool {
         // SAFETY: EAL runs, the name is NUL-terminated and copied, and the
         // control lock is held.
         let raw = unsafe {
-            dpdk_sys::rte_pktmbuf_pool_create(unique.as_ptr(), mbufs, cache, 0, buffer, socket)
+            dpdk_sys::pollux_pool_create(unique.as_ptr(), mbufs, cache, buffer, socket, packed)
         };
         let Some(raw) = NonNull::new(raw) else {
             let name = name.to_owned();

@@ -6,7 +6,10 @@ use std::{
     os::fd::{AsRawFd, FromRawFd, OwnedFd},
 };
 
-use crate::control;
+use crate::{
+    control,
+    mempool::{Mempool, PoolError},
+};
 
 /// What the kernel puts before a frame in its slot of a packet socket's ring,
 /// rounded up (66 bytes before an Ethernet header).
@@ -95,6 +98,25 @@ impl VdevSpec {
             ("net_af_packet", Some(Ok(frame))) => frame.saturating_sub(32).max(2048),
             _ => 2048,
         }
+    }
+
+    /// A pool for what this device receives, see [`Mempool::new`]: with the [data room](Self::data_room) that it
+    /// must have, and within pages where the kernel writes to its mbufs itself.
+    ///
+    /// # Errors
+    /// As [`Mempool::new`].
+    pub fn pool(
+        &self,
+        name: &str,
+        mbufs: u32,
+        cache: u32,
+        socket: Option<u32>,
+    ) -> Result<Mempool, PoolError> {
+        let make = match self.driver() {
+            "net_af_xdp" => Mempool::within_pages,
+            _ => Mempool::new,
+        };
+        make(name, mbufs, cache, self.data_room(), socket)
     }
 
     /// The device's name: the driver's and its number.

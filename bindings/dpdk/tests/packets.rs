@@ -59,6 +59,28 @@ fn eal_leaves_the_callers_affinity_alone() {
     assert!(!before.is_empty());
 }
 
+/// Where in their pages the buffers of a pool's mbufs begin, and how many of them cross the border of one.
+fn places(pool: &Mempool) -> (usize, usize) {
+    const PAGE: usize = 4096;
+    let all: Vec<_> = std::iter::from_fn(|| Mbuf::alloc(pool)).collect();
+    let starts: Vec<_> = all.iter().map(|mbuf| mbuf.data_with_tail().0.as_ptr() as usize).collect();
+    let room = usize::from(pool.data_room());
+    let crossing = starts.iter().filter(|&&at| at / PAGE != (at + room - 1) / PAGE).count();
+    let mut offsets: Vec<_> = starts.iter().map(|at| at % PAGE).collect();
+    offsets.sort_unstable();
+    offsets.dedup();
+    (offsets.len(), crossing)
+}
+
+#[test]
+fn mbufs_in_ordinary_pages_are_packed_unless_a_kernel_writes_to_them() {
+    let (offsets, crossing) = places(&pool("packed", 255));
+    assert!(offsets > 32 && crossing > 0, "{offsets} offsets, {crossing} across pages");
+    let pages = Mempool::within_pages("pages", 255, 0, 2048, None).unwrap();
+    let (offsets, crossing) = places(&pages);
+    assert!(offsets < 8 && crossing == 0, "{offsets} offsets, {crossing} across pages");
+}
+
 #[test]
 fn pools_refuse_what_dpdk_cannot_do() {
     eal();

@@ -177,7 +177,10 @@ fn tell_idle(facts: &PortFacts, port: &Port) {
 fn pool(plan: &Plan, node: Option<u32>) -> Result<Mempool, PoolError> {
     let make = |node| {
         let name = format!("port{}", plan.number);
-        Mempool::new(&name, plan.buffers, sizes::POOL_CACHE, plan.data_room(), node)
+        match &plan.spec {
+            Some(spec) => spec.pool(&name, plan.buffers, sizes::POOL_CACHE, node),
+            None => Mempool::new(&name, plan.buffers, sizes::POOL_CACHE, plan.data_room(), node),
+        }
     };
     match node.map(|node| make(Some(node))) {
         Some(Ok(pool)) => Ok(pool),

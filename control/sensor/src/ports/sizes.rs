@@ -15,7 +15,7 @@ const LEAST: u32 = 4095;
 /// Memory for drivers, rings and what DPDK needs for itself, in bytes.
 const BASE: u64 = 64 << 20;
 
-/// On ordinary pages no mbuf crosses from one page to another.
+/// On ordinary pages no mbuf of an AF_XDP port crosses from one page to another; those of others take less.
 const PAGE: u64 = 4096;
 
 /// An mbuf beside its data: its own fields, headroom, alignment.
