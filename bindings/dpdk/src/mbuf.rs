@@ -160,10 +160,11 @@ impl Mbuf {
         Segments { next: self.0.as_ptr(), _packet: PhantomData }
     }
 
-    /// Whether [`Self::data`] is all there is.
+    /// Whether [`Self::data`] is all there is. As the header's first line says, which is all that a live packet's
+    /// turn reads of it.
     #[inline]
     pub fn is_contiguous(&self) -> bool {
-        self.raw().next.is_null()
+        self.raw().nb_segs == 1
     }
 
     /// Bytes in all segments together. Summed: a driver's total may lie.
@@ -307,6 +308,13 @@ impl<'a> Iterator for Segments<'a> {
 /// whatever the header says.
 #[inline]
 fn bounds(mbuf: &rte_mbuf) -> (usize, usize) {
+    let (offset, len) = (usize::from(mbuf.data_off), usize::from(mbuf.data_len));
+    if offset + len <= usize::from(mbuf.buf_len) { (offset, len) } else { held(mbuf) }
+}
+
+/// As [`bounds`], of a header that says too much.
+#[cold]
+fn held(mbuf: &rte_mbuf) -> (usize, usize) {
     let offset = mbuf.data_off.min(mbuf.buf_len);
     (usize::from(offset), usize::from(mbuf.data_len.min(mbuf.buf_len - offset)))
 }
