@@ -241,13 +241,13 @@ impl Snapshot {
         app::Config { limits: &self.settings.app, wanted: self.wanted }
     }
 
-    /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it?
+    /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it? Not to be asked where
+    /// everything is in scope.
     #[inline(always)]
     pub fn is_nobodys(&self, link: wire::LinkType, frame: &[u8], ignore_checksums: bool) -> bool {
         let [unchecked, checked] = &self.glances;
         let glance = if ignore_checksums { unchecked } else { checked };
-        let scope = &self.scope;
-        glance.is_plain_and(link, frame, |v4| !scope.is_in_v4(v4), |v6| !scope.is_in_v6(v6))
+        glance.is_plain_and(link, frame, AreNobodys(&self.scope))
     }
 
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.
@@ -261,5 +261,21 @@ impl Snapshot {
     /// The signatures that are candidates where a flow has an event.
     pub fn flow_events(&self) -> &[u32] {
         &self.flow_events
+    }
+}
+
+/// Are both addresses in nobody's scope?
+#[derive(Clone, Copy)]
+struct AreNobodys<'a>(&'a Scope);
+
+impl wire::Asked for AreNobodys<'_> {
+    #[inline(always)]
+    fn v4(self, src: u32, dst: u32) -> bool {
+        self.0.are_nobodys_v4(src, dst)
+    }
+
+    #[inline(always)]
+    fn v6(self, src: u128, dst: u128) -> bool {
+        self.0.are_nobodys_v6(src, dst)
     }
 }

@@ -22,6 +22,15 @@ pub struct Glance {
     enabled: bool,
 }
 
+/// What is asked of both addresses of a plain packet, which are numbers here.
+pub trait Asked: Copy {
+    /// Of IPv4 addresses.
+    fn v4(self, src: u32, dst: u32) -> bool;
+
+    /// Of IPv6 addresses.
+    fn v6(self, src: u128, dst: u128) -> bool;
+}
+
 impl Glance {
     /// By the decoder's settings.
     pub fn new(config: &Config) -> Self {
@@ -45,32 +54,40 @@ impl Glance {
         Self { ports, verify_checksums: config.verify_checksums, enabled }
     }
 
-    /// Is the packet plain, and does `v4` or `v6` hold of both of its addresses, as numbers? Plain is a whole packet in Ethernet with
+    /// Is the packet plain, and does what is `asked` hold of its addresses? Plain is a whole packet in Ethernet with
     /// two tags at the most, one IP header without options or extensions, no fragment, TCP or UDP that carries
     /// no tunnel. Of any other it is for [`crate::decode`] to tell.
     ///
     /// Of a packet that is plain, [`crate::decode`] finds the same addresses, and no others.
     #[inline(always)]
-    pub fn is_plain_and(
-        &self,
-        link: LinkType,
-        packet: &[u8],
-        v4: impl Fn(u32) -> bool,
-        v6: impl Fn(u128) -> bool,
-    ) -> bool {
+    pub fn is_plain_and(&self, link: LinkType, packet: &[u8], asked: impl Asked) -> bool {
         if link != LinkType::Ethernet || !self.enabled {
             return false;
         }
-        if let Some(front) = packet.first_chunk::<FRONT>()
-            && [front[12], front[13]] == [8, 0]
-        {
-            return self.front(front, packet.len(), v4);
+        if let Some(front) = packet.first_chunk::<FRONT>() {
+            let word = |at| u32::from_le_bytes(bytes::array_at(front, at).unwrap_or_default());
+            // Bytes come in the order in which they are written here. IPv4 of five words; neither "more fragments" nor
+            // an offset; TCP or UDP.
+            let plain = (word(12) & 0x00_ff_ff_ff) ^ 0x00_45_00_08;
+            let of = |protocol: u8| (word(20) & 0xff_00_ff_3f) ^ u32::from(protocol) << 24;
+            if plain | of(ip::TCP) == 0 {
+                return self.front_tcp(front, packet.len(), asked);
+            }
+            if plain | of(ip::UDP) == 0 {
+                return self.front_udp(front, packet.len(), asked);
+            }
         }
+        self.behind_tags(packet, asked)
+    }
+
+    /// The same of packets that begin in another way than most do.
+    #[inline(never)]
+    fn behind_tags(&self, packet: &[u8], asked: impl Asked) -> bool {
         let mut at = 12;
         for _ in 0..DEEPEST {
             match (bytes::u16_at(packet, at), packet.get(at + 2..)) {
-                (Some(0x0800), Some(datagram)) => return self.v4(datagram, v4),
-                (Some(0x86dd), Some(datagram)) => return self.v6(datagram, v6),
+                (Some(0x0800), Some(datagram)) => return self.v4(datagram, asked),
+                (Some(0x86dd), Some(datagram)) => return self.v6(datagram, asked),
                 (Some(0x8100 | 0x88a8), Some(_)) => at += 4,
                 _ => return false,
             }
@@ -78,37 +95,39 @@ impl Glance {
         false
     }
 
-    /// As [`Self::v4`], of the packets that most are: where headers can only stand in one place, what is asked of
-    /// them are a few comparisons of words.
+    /// As [`Self::v4`], of the packets that most are, whose headers can only stand in one place.
     #[inline(always)]
-    fn front(&self, front: &[u8; FRONT], len: usize, holds: impl Fn(u32) -> bool) -> bool {
-        let word = |at| u64::from_le_bytes(bytes::array_at(front, at).unwrap_or_default());
-        let (first, second) = (word(14), word(22));
-        let last = u32::from_le_bytes(bytes::array_at(front, 30).unwrap_or_default());
-        let total = usize::from(((first >> 16) as u16).swap_bytes());
-        let Some(body) = total.checked_sub(20) else { return false };
-        // Version 4, five words; neither "more fragments" nor an offset.
-        first & 0xff3f_0000_0000_00ff == 0x45
-            && total <= len - 14
-            && (!self.verify_checksums || is_right(sum_of([first, second, last.into()])))
-            && match (second >> 8) as u8 {
-                ip::TCP => {
-                    let header = usize::from(front[46] >> 4) * 4;
-                    header >= TCP_HEADER && header <= body
-                }
-                ip::UDP => {
-                    let [src, dst, length] =
-                        [34, 36, 38].map(|at| u16::from_be_bytes([front[at], front[at + 1]]));
-                    self.is_plain_udp(src, dst, length, body)
-                }
-                _ => false,
-            }
-            && holds(((second >> 32) as u32).swap_bytes())
-            && holds(last.swap_bytes())
+    fn front_tcp(&self, front: &[u8; FRONT], len: usize, asked: impl Asked) -> bool {
+        let total = front_total(front);
+        let header = usize::from(front[46] >> 4) * 4;
+        header >= TCP_HEADER && 20 + header <= total && self.front(front, (total, len), asked)
     }
 
     #[inline(always)]
-    fn v4(&self, datagram: &[u8], holds: impl Fn(u32) -> bool) -> bool {
+    fn front_udp(&self, front: &[u8; FRONT], len: usize, asked: impl Asked) -> bool {
+        let total = front_total(front);
+        let word = |at| u16::from_be_bytes([front[at], front[at + 1]]);
+        let length = usize::from(word(38));
+        // The datagram's header is within what is whole: so is the packet's.
+        length >= Udp::HEADER_LEN
+            && 20 + length <= total
+            && !self.is_noted(word(34))
+            && !self.is_noted(word(36))
+            && self.front(front, (total, len), asked)
+    }
+
+    #[inline(always)]
+    fn front(&self, front: &[u8; FRONT], (total, len): (usize, usize), asked: impl Asked) -> bool {
+        let word = |at| u64::from_le_bytes(bytes::array_at(front, at).unwrap_or_default());
+        let (first, second) = (word(14), word(22));
+        let last = u32::from_le_bytes(bytes::array_at(front, 30).unwrap_or_default());
+        total <= len - 14
+            && (!self.verify_checksums || is_right(sum_of([first, second, last.into()])))
+            && asked.v4(((second >> 32) as u32).swap_bytes(), last.swap_bytes())
+    }
+
+    #[inline(always)]
+    fn v4(&self, datagram: &[u8], asked: impl Asked) -> bool {
         let Some(head) = datagram.first_chunk::<20>() else { return false };
         let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
         let Some(body) = datagram.get(20..total) else { return false };
@@ -119,20 +138,18 @@ impl Glance {
             && head[7] == 0
             && (!self.verify_checksums || is_right(sum(head)))
             && self.carries_nothing(head[9], body)
-            && holds(address(12))
-            && holds(address(16))
+            && asked.v4(address(12), address(16))
     }
 
     #[inline(always)]
-    fn v6(&self, datagram: &[u8], holds: impl Fn(u128) -> bool) -> bool {
+    fn v6(&self, datagram: &[u8], asked: impl Asked) -> bool {
         let Some(head) = datagram.first_chunk::<40>() else { return false };
         let length = usize::from(u16::from_be_bytes([head[4], head[5]]));
         let Some(body) = datagram.get(40..40 + length) else { return false };
         let address = |at| u128::from_be_bytes(bytes::array_at(head, at).unwrap_or_default());
         head[0] >> 4 == 6
             && self.carries_nothing(head[6], body)
-            && holds(address(8))
-            && holds(address(24))
+            && asked.v6(address(8), address(24))
     }
 
     /// Is this a whole segment or datagram of TCP or UDP, without a tunnel within?
@@ -146,17 +163,12 @@ impl Glance {
             ip::UDP => body.first_chunk::<{ Udp::HEADER_LEN }>().is_some_and(|head| {
                 let [src, dst, length] =
                     [0, 2, 4].map(|at| u16::from_be_bytes([head[at], head[at + 1]]));
-                self.is_plain_udp(src, dst, length, body.len())
+                let length = usize::from(length);
+                let is_whole = length >= Udp::HEADER_LEN && length <= body.len();
+                is_whole && !self.is_noted(src) && !self.is_noted(dst)
             }),
             _ => false,
         }
-    }
-
-    /// Is a datagram of UDP whole in so many bytes, and no tunnel?
-    #[inline(always)]
-    fn is_plain_udp(&self, src: u16, dst: u16, length: u16, room: usize) -> bool {
-        let length = usize::from(length);
-        length >= Udp::HEADER_LEN && length <= room && !self.is_noted(src) && !self.is_noted(dst)
     }
 
     #[inline]
@@ -164,6 +176,12 @@ impl Glance {
         let (word, bit) = place(port);
         self.ports.get(word).is_some_and(|word| word & bit != 0)
     }
+}
+
+/// What an IPv4 header says is the datagram's length.
+#[inline(always)]
+fn front_total(front: &[u8; FRONT]) -> usize {
+    usize::from(u16::from_be_bytes([front[16], front[17]]))
 }
 
 /// A port's word and bit.
@@ -183,6 +201,20 @@ mod tests {
     use crate::builder::{self, Ip, Tcp};
     use crate::{Decoded, decode, opaque};
 
+    /// A question about addresses of both kinds.
+    #[derive(Clone, Copy)]
+    struct Of<F>(F);
+
+    impl<F: Fn(IpAddr) -> bool + Copy> Asked for Of<F> {
+        fn v4(self, src: u32, dst: u32) -> bool {
+            self.0(IpAddr::V4(src.into())) && self.0(IpAddr::V4(dst.into()))
+        }
+
+        fn v6(self, src: u128, dst: u128) -> bool {
+            self.0(IpAddr::V6(src.into())) && self.0(IpAddr::V6(dst.into()))
+        }
+    }
+
     fn config(verify_checksums: bool) -> Config {
         Config { verify_checksums, verify_transport: false, ..Config::default() }
     }
@@ -194,10 +226,7 @@ mod tests {
             seen.borrow_mut().push(address);
             true
         };
-        let glance = Glance::new(config);
-        let (v4, v6) =
-            (|bits: u32| note(IpAddr::V4(bits.into())), |bits: u128| note(IpAddr::V6(bits.into())));
-        let is_plain = glance.is_plain_and(link, packet, v4, v6);
+        let is_plain = Glance::new(config).is_plain_and(link, packet, Of(&note));
         let seen = seen.into_inner();
         is_plain.then(|| (seen[0], seen[1]))
     }
@@ -273,9 +302,7 @@ mod tests {
             let frame = builder::frame(&datagram);
             let (src, dst) = addresses(&config, LinkType::Ethernet, &frame).expect("plain");
             for not in [src, dst] {
-                let v4 = |bits: u32| IpAddr::V4(bits.into()) != not;
-                let v6 = |bits: u128| IpAddr::V6(bits.into()) != not;
-                assert!(!glance.is_plain_and(LinkType::Ethernet, &frame, v4, v6));
+                assert!(!glance.is_plain_and(LinkType::Ethernet, &frame, Of(|it| it != not)));
             }
         }
     }
