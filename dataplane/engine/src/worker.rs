@@ -244,7 +244,7 @@ impl Loop<'_> {
                 _ => 0,
             };
             if received > 0 {
-                self.burst(&mut burst)?;
+                self.burst(&mut burst, promised)?;
                 if let Some(watch) = &mut self.config.watch {
                     watch.burst(received, dpdk::rdtsc().wrapping_sub(begin));
                 }

@@ -4,6 +4,7 @@ use std::ops;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dpdk::{Burst, Mbuf, PacketMeta};
+use wire::Nanos;
 
 use super::time::{MetaSource, info_of, live};
 use super::{BURST, Loop, TimeSource};
@@ -19,15 +20,27 @@ const AHEAD: usize = 6;
 const DEEP: usize = 12;
 const _: () = assert!(DEEP < LANES);
 
-/// Brings the headers of a packet some places behind this one towards the cache, and of a nearer one the first so
-/// many lines of data: one for a glance, two for headers in an envelope.
+/// Brings the header of a packet some places behind this one towards the cache, and of a nearer one the first two
+/// lines of data: for headers in an envelope.
 #[inline(always)]
-fn bring<const LINES: usize>(burst: &Burst<BURST>, step: usize) {
+fn bring(burst: &Burst<BURST>, step: usize) {
     if let Some(soon) = burst.get(step + AHEAD) {
         soon.prefetch();
     }
     if let Some(next) = burst.get(step + AHEAD / 2) {
-        next.prefetch_data::<LINES>();
+        next.prefetch_data::<2>();
+    }
+}
+
+/// Brings what a glance looks at of all packets: their headers are read in a row, so that waiting for one is waiting
+/// for many.
+#[inline(always)]
+fn bring_all(burst: &Burst<BURST>, source: MetaSource) {
+    for mbuf in burst.iter() {
+        if let MetaSource::Field(_) = source {
+            mbuf.prefetch();
+        }
+        mbuf.prefetch_data::<1>();
     }
 }
 
@@ -63,21 +76,21 @@ impl ops::Drop for Passing<'_> {
 }
 
 impl Loop<'_> {
-    /// Takes what has come from the own queue.
-    pub(super) fn burst(&mut self, burst: &mut Burst<BURST>) -> Result<(), String> {
-        for mbuf in burst.iter().take(AHEAD) {
-            mbuf.prefetch();
-        }
-        for mbuf in burst.iter().take(AHEAD / 2) {
-            mbuf.prefetch_data::<1>();
-        }
+    /// Takes what has come from the own queue; `now` is a time before it came.
+    pub(super) fn burst(&mut self, burst: &mut Burst<BURST>, now: Nanos) -> Result<(), String> {
         self.core.counters().received.add(burst.len() as u64);
         let source = match &self.config.time {
-            TimeSource::Tsc(clock) => MetaSource::Live(clock.now(), self.config.link.dlt()),
+            TimeSource::Tsc(_) => MetaSource::Live(now, self.config.link.dlt()),
             TimeSource::Packets(_, field) => MetaSource::Field(*field),
         };
         let delay = if self.core.looks_ahead() { DEEP } else { 0 };
         self.core.forget_ahead();
+        if delay == 0 && self.core.glancing().is_some() {
+            bring_all(burst, source);
+        } else {
+            burst.iter().take(AHEAD).for_each(Mbuf::prefetch);
+            burst.iter().take(AHEAD / 2).for_each(Mbuf::prefetch_data::<1>);
+        }
         let mut way = Way { source, delay, step: 0, bytes: 0, passed: 0 };
         // A panic is its packet's alone: the burst goes on behind it.
         let done = loop {
@@ -114,7 +127,7 @@ impl Loop<'_> {
             if step >= length + delay {
                 return Ok(());
             }
-            bring::<2>(burst, step);
+            bring(burst, step);
             if delay > 0 {
                 self.look_ahead(burst, step, way.source);
             }
@@ -136,7 +149,7 @@ impl Loop<'_> {
     }
 
     /// Goes past the burst's next packets that a glance shows to be in nobody's scope.
-    #[inline]
+    #[inline(never)]
     fn pass_over(&mut self, burst: &Burst<BURST>, way: &mut Way) {
         match way.source {
             MetaSource::Field(field) => {
@@ -167,7 +180,6 @@ impl Loop<'_> {
         let (mut clock, mut longest, mut somebodys) = (self.clock, 0, false);
         let mut run = Passing { step: before, bytes: 0, way };
         while let Some(mbuf) = burst.get(run.step).filter(|mbuf| mbuf.is_contiguous()) {
-            bring::<1>(burst, run.step);
             let frame = mbuf.data();
             let info = info_of(mbuf, frame.len());
             if !eye.passes(frame, &info) {

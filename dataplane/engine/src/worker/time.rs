@@ -28,21 +28,35 @@ pub enum TimeSource {
 pub struct TscClock {
     start_ns: Nanos,
     start_tsc: u64,
-    hz: u64,
+    /// Nanoseconds a tick, times two to the power of [`FRACTION`]: a division takes longer than looking at a packet.
+    tick: u64,
 }
+
+/// Bits behind the point of what a tick lasts: the error is below a nanosecond in ten years.
+const FRACTION: u32 = 58;
 
 impl TscClock {
     /// Starts at this wall-clock time; `hz` is the rate of the TSC.
     pub fn starting_at(start_ns: Nanos, hz: u64) -> Self {
-        Self { start_ns, start_tsc: dpdk::rdtsc(), hz: hz.max(1) }
+        Self { start_ns, start_tsc: dpdk::rdtsc(), tick: tick_of(hz) }
     }
 
     /// Nanoseconds since 1970.
     #[inline]
     pub fn now(&self) -> Nanos {
-        let ticks = u128::from(dpdk::rdtsc().wrapping_sub(self.start_tsc));
-        self.start_ns.wrapping_add((ticks * 1_000_000_000 / u128::from(self.hz)) as u64)
+        let ticks = dpdk::rdtsc().wrapping_sub(self.start_tsc);
+        self.start_ns.wrapping_add(nanos(ticks, self.tick))
     }
+}
+
+/// How long a tick lasts at so many a second.
+fn tick_of(hz: u64) -> u64 {
+    u64::try_from((1_000_000_000 << FRACTION) / u128::from(hz.max(1))).unwrap_or(u64::MAX)
+}
+
+#[inline]
+fn nanos(ticks: u64, tick: u64) -> u64 {
+    ((u128::from(ticks) * u128::from(tick)) >> FRACTION) as u64
 }
 
 /// What the pipeline is told of a packet.
@@ -82,6 +96,22 @@ impl MetaSource {
                 *order += 1;
                 let wire_len = u32::try_from(bytes).unwrap_or(u32::MAX);
                 live(now, link, *order, wire_len)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_last_as_long_as_their_rate_says_after_years_too() {
+        for hz in [25_000_000, 1_000_000_000, 2_445_404_321, 5_700_000_001] {
+            for seconds in [0, 1, 86_400, 86_400 * 365 * 3] {
+                let exact = seconds * 1_000_000_000;
+                let told = nanos(hz * seconds, tick_of(hz));
+                assert!(exact - told <= 1, "{told} instead of {exact} at {hz} Hz");
             }
         }
     }
