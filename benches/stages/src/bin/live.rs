@@ -43,6 +43,9 @@ struct Options {
     /// Of ports only those whose driver's name has this in it.
     #[arg(long, value_name = "TEXT")]
     port: Option<String>,
+    /// Both receivers of ports keep their buffers in hugepages, not in ordinary ones (256 MB).
+    #[arg(long)]
+    hugepages: bool,
     /// Of envelopes only those whose name has this in it.
     #[arg(long, value_name = "TEXT")]
     envelope: Option<String>,
@@ -74,13 +77,14 @@ fn main() -> anyhow::Result<()> {
     if let (Some(device), Some(frames)) = (&options.receive, &options.frames) {
         // Nothing is in scope, so that no rule is ever asked.
         let none = rules::ruleset::Ruleset::compile(Vec::new(), None, 1, &|_| ())?.0;
-        return receive::serve(device, &first_frame(frames)?, none);
+        let device = receive::Device { spec: device.clone(), hugepages: options.hugepages };
+        return receive::serve(&device, &first_frame(frames)?, none);
     }
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let mut rows = Vec::new();
     if wanted(Part::Ports) {
         ensure!(Testpmd::is_there(), "dpdk-testpmd is not installed: scripts/setup --testpmd");
-        rows.extend(ports::rows(options.turns, options.port.as_deref())?);
+        rows.extend(ports::rows(options.turns, options.port.as_deref(), options.hugepages)?);
     }
     if wanted(Part::Reloads) {
         rows.push(changes::row(&source.paths, &source.cache, options.turns)?);

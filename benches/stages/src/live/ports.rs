@@ -14,7 +14,7 @@ use traffic::flows::{Flows, Mix, Shape};
 
 use super::Row;
 use super::net::{Net, TAP};
-use super::receive::{BUFFERS, Receiver};
+use super::receive::{BUFFERS, Device, Receiver};
 use super::testpmd::Testpmd;
 use crate::many_flows;
 use crate::turns::Done;
@@ -134,11 +134,12 @@ impl Taken {
     }
 }
 
-/// A row for each kind of port and two sizes of frames; `only` those whose kind's name has this in it.
+/// A row for each kind of port and two sizes of frames; `only` those whose kind's name has this in it. Buffers of
+/// both receivers lie in `hugepages`, or in ordinary pages.
 ///
 /// # Errors
 /// Those of the system and the receivers.
-pub fn rows(turns: u32, only: Option<&str>) -> anyhow::Result<Vec<Row>> {
+pub fn rows(turns: u32, only: Option<&str>, hugepages: bool) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
     let sizes = [Frames::made(folder.path(), 64)?, Frames::made(folder.path(), 1_000)?];
     let mut rows = Vec::new();
@@ -150,7 +151,8 @@ pub fn rows(turns: u32, only: Option<&str>) -> anyhow::Result<Vec<Row>> {
                 continue;
             }
             eprintln!("live: {} {} bytes", kind.name(), frames.bytes / FRAMES);
-            let row = row(kind, frames, turns).with_context(|| format!("on {}", kind.name()))?;
+            let row = row(kind, frames, turns, hugepages)
+                .with_context(|| format!("on {}", kind.name()))?;
             eprintln!("{row}");
             rows.push(row);
         }
@@ -158,10 +160,10 @@ pub fn rows(turns: u32, only: Option<&str>) -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-fn row(kind: Kind, frames: &Frames, turns: u32) -> anyhow::Result<Row> {
+fn row(kind: Kind, frames: &Frames, turns: u32, hugepages: bool) -> anyhow::Result<Row> {
     let (mut costs, mut waited, mut freely) =
         (Compared::default(), Taken::default(), Taken::default());
-    let device = kind.device(frames);
+    let device = Device { spec: kind.device(frames), hugepages };
     for turn in 1..=turns {
         // A namespace of their own for each, so that nothing is left of the other one.
         let of = ours(kind, &device, frames, &mut waited, &mut freely, turn == turns)?;
@@ -171,7 +173,8 @@ fn row(kind: Kind, frames: &Frames, turns: u32) -> anyhow::Result<Row> {
         }
     }
     let size = if kind == Kind::Null { frames.first as u64 } else { frames.bytes / FRAMES };
-    let what = format!("out of scope beside rxonly, {}, {size} bytes", kind.name());
+    let memory = if hugepages { ", hugepages" } else { "" };
+    let what = format!("out of scope beside rxonly, {}, {size} bytes{memory}", kind.name());
     let row =
         Row::new("ports", what, if kind.is_endless() { "ns" } else { "cycles" }, costs, ASKED);
     Ok(if kind.is_endless() {
@@ -203,7 +206,7 @@ fn cost(kind: Kind, done: Done) -> anyhow::Result<f64> {
 
 fn ours(
     kind: Kind,
-    device: &str,
+    device: &Device,
     frames: &Frames,
     waited: &mut Taken,
     freely: &mut Taken,
@@ -245,7 +248,7 @@ fn ours(
 
 fn theirs(
     kind: Kind,
-    device: &str,
+    device: &Device,
     frames: &Frames,
     waited: &mut Taken,
     freely: &mut Taken,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use dpdk::{Eal, EalConfig, Hugepages, Mbuf, Mempool, Port, PortConfig, VdevSpec};
+use dpdk::{Eal, EalConfig, Hugepages, Mbuf, Port, PortConfig, VdevSpec};
 use engine::worker::{TimeSource, TscClock};
 use engine::{Seat, Settings, Snapshot};
 use flow::FlowConfig;
@@ -22,6 +22,9 @@ use crate::worker::{How, Workers, nowhere};
 /// Packet buffers.
 pub const BUFFERS: u32 = 8_191;
 
+/// Memory that DPDK takes.
+pub const MEMORY_MB: u32 = 256;
+
 /// Packets after which a turn ends on a port that never runs empty.
 const TURN: u64 = 1 << 19;
 
@@ -33,6 +36,15 @@ const TURN_OVER: &str = "turn";
 
 /// Descriptors of a queue.
 pub const DESCRIPTORS: u16 = 2_048;
+
+/// What a receiver receives from.
+#[derive(Debug)]
+pub struct Device {
+    /// As `--vdev` takes it.
+    pub spec: String,
+    /// Its buffers lie in hugepages.
+    pub hugepages: bool,
+}
 
 /// [`Done`], as one process tells another.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,13 +60,14 @@ struct Told {
 ///
 /// # Errors
 /// DPDK's, the worker's.
-pub fn serve(device: &str, frame: &[u8], rules: Ruleset) -> anyhow::Result<()> {
-    let config = EalConfig { hugepages: Hugepages::Never, memory_mb: 256, ..EalConfig::default() };
+pub fn serve(device: &Device, frame: &[u8], rules: Ruleset) -> anyhow::Result<()> {
+    let hugepages = if device.hugepages { Hugepages::Require } else { Hugepages::Never };
+    let config = EalConfig { hugepages, memory_mb: MEMORY_MB, ..EalConfig::default() };
     let eal = Eal::init(&config)?;
-    let (name, args) = device.split_once(',').unwrap_or((device, ""));
+    let (name, args) = device.spec.split_once(',').unwrap_or((&device.spec, ""));
     let spec = VdevSpec::new(name, args);
     let mut port = Port::vdev(eal, &spec)?;
-    let pool = Mempool::new("live", BUFFERS, 256, spec.data_room(), None)?;
+    let pool = spec.pool("live", BUFFERS, 256, None)?;
     let filled: Vec<_> = std::iter::from_fn(|| Mbuf::from_bytes(&pool, frame)).collect();
     drop(filled);
     port.configure(PortConfig { rx_desc: DESCRIPTORS, ..PortConfig::new(pool.clone()) })?;
@@ -101,13 +114,16 @@ impl Receiver {
     /// # Errors
     /// The system's.
     pub fn start(
-        device: &str,
+        device: &Device,
         capture: &Path,
         within: impl Fn(&str) -> Command,
     ) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let mut command = within(&program.display().to_string());
-        command.args(["--receive", device]).arg("--frames").arg(capture);
+        command.args(["--receive", &device.spec]).arg("--frames").arg(capture);
+        if device.hugepages {
+            command.arg("--hugepages");
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start a receiver")?;
         let (Some(orders), Some(out)) = (child.stdin.take(), child.stdout.take()) else {

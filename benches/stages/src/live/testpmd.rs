@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::receive::DESCRIPTORS;
+use super::receive::{DESCRIPTORS, Device, MEMORY_MB};
 use crate::turns::Done;
 
 /// The program.
@@ -41,7 +41,7 @@ impl Testpmd {
     /// # Errors
     /// It is not there, or does not start.
     pub fn start(
-        device: &str,
+        device: &Device,
         buffers: u32,
         within: impl Fn(&str) -> Command,
     ) -> anyhow::Result<Self> {
@@ -52,10 +52,13 @@ impl Testpmd {
         ensure!(first != last, "{PROGRAM} needs two CPUs, one of them to take orders on");
         let mut command = within("stdbuf");
         command.args(["-oL", PROGRAM, "-l", &format!("{first},{last}")]);
-        command.args(["--main-lcore", &first.to_string(), "--no-huge", "-m", "256"]);
-        command.args(["--no-pci", "--no-telemetry", "--no-shconf", "--iova-mode=va"]);
+        command.args(["--main-lcore", &first.to_string(), "-m", &MEMORY_MB.to_string()]);
+        command.args(["--no-pci", "--no-telemetry", "--iova-mode=va"]);
+        let memory: &[&str] =
+            if device.hugepages { &["--in-memory"] } else { &["--no-huge", "--no-shconf"] };
+        command.args(memory);
         command.arg(format!("--file-prefix=pollux-testpmd-{}", std::process::id()));
-        command.arg(format!("--vdev={device}"));
+        command.arg(format!("--vdev={}", device.spec));
         command.args(["--", "-i", "--forward-mode=rxonly", "--nb-cores=1", "--burst=64"]);
         command.arg(format!("--total-num-mbufs={buffers}"));
         command.arg(format!("--rxd={DESCRIPTORS}"));
