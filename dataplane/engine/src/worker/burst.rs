@@ -120,7 +120,7 @@ impl Loop<'_> {
     fn packets(&mut self, burst: &mut Burst<BURST>, way: &mut Way) -> Result<(), String> {
         let (length, delay) = (burst.len(), way.delay);
         loop {
-            if delay == 0 {
+            if delay == 0 && self.core.glancing().is_some() {
                 self.pass_over(burst, way);
             }
             let step = way.step;
