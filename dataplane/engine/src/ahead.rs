@@ -128,45 +128,17 @@ impl Ahead {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use flow::FlowConfig;
-    use rtrb::{Consumer, RingBuffer};
-    use rules::parse::{Context, Names, parse_rules};
-    use rules::ruleset::Ruleset;
+    use rtrb::Consumer;
     use wire::builder::{Ip, Tcp};
     use wire::tcp_flag::{ACK, SYN};
 
     use super::*;
     use crate::alert::Alert;
-    use crate::counters::Counters;
-    use crate::emit::{Emitter, WhenFull};
-    use crate::mailbox::Delivery;
-    use crate::pipeline::{Core, CoreConfig, Place};
-    use crate::scope::Scope;
+    use crate::pipeline::Core;
     use crate::settings::Settings;
-    use crate::spread::Spread;
+    use crate::testing;
 
-    fn core() -> (Core, Consumer<Box<Alert>>) {
-        let text = b"alert ip any any -> any any (content:\"attack\"; sid:1;)";
-        let parsed = parse_rules("a.rules", text, &Context::default(), &mut Names::default());
-        let (rules, _) = Ruleset::compile(parsed.signatures, None, 1, &|_| ()).unwrap();
-        let snapshot =
-            Arc::new(Snapshot::new(1, Scope::everything(), Arc::new(rules), Settings::default()));
-        let scratch = snapshot.rules.scratch().unwrap();
-        let config = CoreConfig {
-            flows: FlowConfig::default(),
-            place: Place { worker: 0, workers: 1 },
-            spread: Spread::default(),
-            port: 0,
-            profile_every: 0,
-        };
-        let (ring, alerts) = RingBuffer::new(256);
-        let delivery = Box::new(Delivery { snapshot, scratch });
-        let counters = Arc::<Counters>::default();
-        let emitter = Emitter::new(ring, WhenFull::Lose, 0);
-        (Core::new(config, delivery, counters, emitter).unwrap(), alerts)
-    }
+    const RULES: &str = r#"alert ip any any -> any any (content:"attack"; sid:1;)"#;
 
     /// Connections and datagrams of four hosts by turns, broken and cut packets among them, and fragments.
     fn packets() -> Vec<(Vec<u8>, PacketInfo)> {
@@ -227,14 +199,14 @@ mod tests {
     #[test]
     fn looking_ahead_changes_nothing_of_what_comes_of_packets() {
         let packets = packets();
-        let (mut plain, mut alerts) = core();
+        let (mut plain, mut alerts) = testing::core(RULES, Settings::default());
         for (bytes, info) in &packets {
             plain.packet(bytes, bytes.len(), *info, false);
         }
         let expected = results(&mut plain, &mut alerts);
         assert!(expected.0.len() > 8 && expected.1[1] > 0 && expected.1[2] > 0, "{expected:?}");
         for distance in [1, 3, LANES - 1] {
-            let (mut core, mut alerts) = core();
+            let (mut core, mut alerts) = testing::core(RULES, Settings::default());
             for step in 0..packets.len() + distance {
                 // Every seventh is not looked at; some were, as if checksums were not to be.
                 if let Some((bytes, info)) = packets.get(step).filter(|_| step % 7 != 6) {

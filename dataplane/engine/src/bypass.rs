@@ -119,46 +119,21 @@ impl Asker {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use flow::FlowConfig;
-    use rtrb::RingBuffer;
-    use rules::parse::{Context, Names, parse_rules};
-    use rules::ruleset::Ruleset;
     use wire::LinkType;
     use wire::builder::{self, Ip};
 
     use super::*;
-    use crate::emit::{Emitter, WhenFull};
-    use crate::mailbox::Delivery;
     use crate::part::PacketInfo;
-    use crate::pipeline::{Core, CoreConfig, Place};
+    use crate::pipeline::Core;
     use crate::pressure::FULL;
-    use crate::scope::Scope;
     use crate::settings::Settings;
     use crate::shed::Overload;
-    use crate::snapshot::Snapshot;
-    use crate::spread::Spread;
+    use crate::testing;
 
     /// A core whose elephants have more than 1000 bytes, and what it asks.
     fn core() -> (Core, Consumer<Elephant>) {
-        let config = CoreConfig {
-            flows: FlowConfig::default(),
-            place: Place { worker: 0, workers: 1 },
-            spread: Spread::default(),
-            port: 0,
-            profile_every: 0,
-        };
-        let parsed = parse_rules("a.rules", b"", &Context::default(), &mut Names::default());
-        let (rules, _) = Ruleset::compile(parsed.signatures, None, 1, &|_| ()).unwrap();
         let overload = Overload { shed: true, elephant_depth: 1000, ..Overload::default() };
-        let settings = Settings { overload, ..Settings::default() };
-        let snapshot = Arc::new(Snapshot::new(1, Scope::everything(), Arc::new(rules), settings));
-        let scratch = snapshot.rules.scratch().unwrap();
-        let (ring, _alerts) = RingBuffer::new(16);
-        let emitter = Emitter::new(ring, WhenFull::Lose, 0);
-        let delivery = Box::new(Delivery { snapshot, scratch });
-        let mut core = Core::new(config, delivery, Arc::default(), emitter).unwrap();
+        let (mut core, _) = testing::core("", Settings { overload, ..Settings::default() });
         let (producer, consumer) = requests();
         core.ask_through(producer);
         (core, consumer)

@@ -36,6 +36,8 @@ pub mod shed;
 pub mod snapshot;
 pub mod spread;
 pub mod tally;
+#[cfg(test)]
+mod testing;
 pub mod threshold;
 pub mod worker;
 

@@ -2,23 +2,15 @@
 
 use std::net::IpAddr;
 
-use flow::FlowConfig;
 use proptest::prelude::*;
-use rtrb::{Consumer, RingBuffer};
-use rules::parse::{Context, Names, parse_rules};
-use rules::ruleset::Ruleset;
+use rtrb::Consumer;
 use wire::LinkType;
 use wire::builder::{self, Ip};
 
 use super::*;
 use crate::alert::{Alert, FlowSummary, Source};
-use crate::counters::Counters;
-use crate::emit::{Emitter, WhenFull};
-use crate::mailbox::Delivery;
-use crate::pipeline::{CoreConfig, Place};
-use crate::scope::Scope;
 use crate::settings::Settings;
-use crate::spread::Spread;
+use crate::testing;
 
 const NODES: [&str; 2] = ["192.0.2.1", "192.0.2.2"];
 const NODES_V6: [&str; 2] = ["fd00::1", "fd00::2"];
@@ -111,35 +103,15 @@ struct Bench {
 /// What is compared of an alert: packet, sid (0: tagged), ends, what it is of.
 type Told = (u64, u32, (IpAddr, Option<u16>), (IpAddr, Option<u16>), Source);
 
-/// Rules that contradict themselves are left out.
-fn delivery(generation: u64, rules: &str) -> Box<Delivery> {
-    let text = rules.as_bytes();
-    let parsed = parse_rules("a.rules", text, &Context::default(), &mut Names::default());
-    let (rules, _) = Ruleset::compile(parsed.signatures, None, 1, &|_| ()).unwrap();
-    let (scope, settings) = (Scope::everything(), Settings::default());
-    let snapshot = Arc::new(Snapshot::new(generation, scope, Arc::new(rules), settings));
-    let scratch = snapshot.rules.scratch().unwrap();
-    Box::new(Delivery { snapshot, scratch })
-}
-
 impl Bench {
     fn new(rules: &str) -> Self {
-        let config = CoreConfig {
-            flows: FlowConfig { hash_seed: Some(1), ..FlowConfig::default() },
-            place: Place { worker: 0, workers: 1 },
-            spread: Spread::default(),
-            port: 0,
-            profile_every: 0,
-        };
-        let (ring, alerts) = RingBuffer::new(4096);
-        let emitter = Emitter::new(ring, WhenFull::Lose, 0);
-        let core = Core::new(config, delivery(1, rules), Arc::<Counters>::default(), emitter);
-        Self { core: core.unwrap(), alerts, order: 0, generation: 1 }
+        let (core, alerts) = testing::core(rules, Settings::default());
+        Self { core, alerts, order: 0, generation: 1 }
     }
 
     fn adopt(&mut self, rules: &str) {
         self.generation += 1;
-        *self.core.delivery_mut() = delivery(self.generation, rules);
+        *self.core.delivery_mut() = testing::delivery(self.generation, rules, Settings::default());
         self.core.adopt();
     }
 
