@@ -241,6 +241,13 @@ impl Snapshot {
         app::Config { limits: &self.settings.app, wanted: self.wanted }
     }
 
+    /// May datagrams that carry others go both ways between these ports?
+    #[inline]
+    pub fn may_carry_both_ways(&self, ports: (u16, u16)) -> bool {
+        let [glance, _] = &self.glances;
+        glance.may_carry_both_ways(&self.settings.decoder, ports)
+    }
+
     /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it? Not to be asked where
     /// everything is in scope.
     #[inline(always)]

@@ -50,7 +50,7 @@ pub struct Config {
 
 impl Config {
     /// Does the port tell, as a packet's source or destination, that there may be a tunnel?
-    fn tells(&self, port: u16) -> bool {
+    pub(crate) fn tells(&self, port: u16) -> bool {
         self.vxlan && self.vxlan_ports.contains(&port)
             || self.geneve && self.geneve_ports.contains(&port)
             || self.vxlan_gpe && port == VXLAN_GPE
@@ -59,18 +59,13 @@ impl Config {
     }
 
     /// Does it tell of one whose packets go both ways between the same two ports?
-    fn tells_both(&self, port: u16) -> bool {
+    pub(crate) fn tells_both(&self, port: u16) -> bool {
         self.l2tp && port == L2TP || self.teredo && self.teredo_ports.contains(&port)
     }
 
     /// May a datagram between these ports carry another packet, or belong to a flow with some that do?
     pub fn may_carry(&self, (src, dst): (u16, u16)) -> bool {
         self.tells(src) || self.tells(dst)
-    }
-
-    /// May such datagrams go both ways between these ports? Otherwise answers come from another port.
-    pub fn may_carry_both_ways(&self, (src, dst): (u16, u16)) -> bool {
-        self.tells(src) || self.tells_both(dst)
     }
 }
 
@@ -101,11 +96,13 @@ impl Default for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Glance;
 
     #[test]
     fn ports_tell_of_tunnels_and_whether_answers_come_between_the_same() {
         let config = Config::default();
-        let told = |ports| (config.may_carry(ports), config.may_carry_both_ways(ports));
+        let both = |config: &Config, ports| Glance::new(config).may_carry_both_ways(config, ports);
+        let told = |ports| (config.may_carry(ports), both(&config, ports));
         for port in [4789, 8472, 4790, 6081, 37_008] {
             assert_eq!(told((50_000, port)), (true, false), "{port}");
             assert_eq!(told((port, 50_000)), (true, true), "{port}");
@@ -117,6 +114,6 @@ mod tests {
         }
         assert_eq!(told((50_000, 53)), (false, false));
         let off = Config { vxlan: false, teredo: false, ..Config::default() };
-        assert!(!off.may_carry((50_000, 4789)) && !off.may_carry_both_ways((50_000, 3544)));
+        assert!(!off.may_carry((50_000, 4789)) && !both(&off, (50_000, 3544)));
     }
 }

@@ -54,6 +54,13 @@ impl Glance {
         Self { ports, verify_checksums: config.verify_checksums, enabled }
     }
 
+    /// May datagrams that carry others go both ways between these ports, by the settings that this was made of?
+    /// Otherwise answers come from another port. One bit answers of most sources.
+    #[inline]
+    pub fn may_carry_both_ways(&self, config: &Config, (src, dst): (u16, u16)) -> bool {
+        self.is_noted(src) && config.tells(src) || config.tells_both(dst)
+    }
+
     /// Is the packet plain, and does what is `asked` hold of its addresses? Plain is a whole packet in Ethernet with
     /// two tags at the most, one IP header without options or extensions, no fragment, TCP or UDP that carries
     /// no tunnel. Of any other it is for [`crate::decode`] to tell.

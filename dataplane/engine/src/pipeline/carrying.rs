@@ -59,8 +59,7 @@ impl Core {
         let (rules, ports) = (&snapshot.rules, ports_at(layer, bytes));
         let has_events = number == decoded.inherited && rules.asks_for(decoded.outer_events);
         let dst_port = ports.map(|(_, dst)| dst);
-        let both_ways =
-            ports.is_some_and(|ports| snapshot.settings.decoder.may_carry_both_ways(ports));
+        let both_ways = ports.is_some_and(|ports| snapshot.may_carry_both_ways(ports));
         if has_events
             || both_ways
             || rules.tags().is_some_and(|tags| !tags.is_empty())
