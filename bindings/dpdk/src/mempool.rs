@@ -62,6 +62,15 @@ pub enum PoolError {
 #[derive(Clone)]
 pub struct Mempool(Arc<Pool>);
 
+/// How mbufs lie in ordinary pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As densely as they can.
+    Packed,
+    /// None crosses the border of a page: for a kernel that writes to them itself.
+    WithinPages,
+}
+
 struct Pool {
     raw: NonNull<rte_mempool>,
     name: String,
@@ -91,7 +100,7 @@ impl Mempool {
     ///
     /// In ordinary pages DPDK would give each mbuf one of its own, for the sake of devices, of which there are none
     /// then: their headers would share the few places in a core's cache that one offset in a page has. They are
-    /// packed instead.
+    /// packed instead. [`VdevSpec::pool`](crate::VdevSpec::pool) knows of devices that this does not suit.
     ///
     /// # Errors
     /// When EAL does not run, a number is out of range, or memory runs out.
@@ -102,34 +111,20 @@ impl Mempool {
         data_room: u16,
         socket: Option<u32>,
     ) -> Result<Self, PoolError> {
-        Self::make(name, mbufs, cache, (data_room, true), socket)
+        Self::make(name, mbufs, cache, (data_room, Layout::Packed), socket)
     }
 
-    /// As [`Self::new`], for a kernel that writes to the mbufs itself (AF_XDP): none crosses the border of a page.
-    ///
-    /// # Errors
-    /// As above.
-    pub fn within_pages(
+    pub(crate) fn make(
         name: &str,
         mbufs: u32,
         cache: u32,
-        data_room: u16,
-        socket: Option<u32>,
-    ) -> Result<Self, PoolError> {
-        Self::make(name, mbufs, cache, (data_room, false), socket)
-    }
-
-    fn make(
-        name: &str,
-        mbufs: u32,
-        cache: u32,
-        (data_room, may_be_packed): (u16, bool),
+        (data_room, layout): (u16, Layout),
         socket: Option<u32>,
     ) -> Result<Self, PoolError> {
         let Some(eal) = Eal::get() else {
             return Err(PoolError::NoEal { name: name.to_owned() });
         };
-        let packed = may_be_packed && eal.memory() == Memory::Ordinary;
+        let packed = layout == Layout::Packed && eal.memory() == Memory::Ordinary;
         let shape = |problem: String| PoolError::Shape { name: name.to_owned(), problem };
         let around = dpdk_sys::POLLUX_HEADROOM as u16 + TAIL as u16;
         let Some(buffer) = data_room.checked_add(around).filter(|_| data_room >= 64) else {

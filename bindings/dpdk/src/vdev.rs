@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     control,
-    mempool::{Mempool, PoolError},
+    mempool::{Layout, Mempool, PoolError},
 };
 
 /// What the kernel puts before a frame in its slot of a packet socket's ring,
@@ -16,6 +16,9 @@ use crate::{
 const SLOT_HEADER: u32 = 80;
 /// The longest frame whose slot an mbuf of 65,535 bytes with headroom can hold.
 const MAX_FRAME: u16 = 61_360;
+
+/// Drivers of which something is known here.
+const DRIVERS: [&str; 4] = ["net_af_packet", "net_af_xdp", "net_tap", "net_pcap"];
 
 /// A virtual device to be plugged in: a driver, an instance and its arguments,
 /// as in `net_af_packet0,iface=veth0,qpairs=1`.
@@ -112,11 +115,11 @@ impl VdevSpec {
         cache: u32,
         socket: Option<u32>,
     ) -> Result<Mempool, PoolError> {
-        let make = match self.driver() {
-            "net_af_xdp" => Mempool::within_pages,
-            _ => Mempool::new,
+        let layout = match self.driver() {
+            "net_af_xdp" => Layout::WithinPages,
+            _ => Layout::Packed,
         };
-        make(name, mbufs, cache, self.data_room(), socket)
+        Mempool::make(name, mbufs, cache, (self.data_room(), layout), socket)
     }
 
     /// The device's name: the driver's and its number.
@@ -138,8 +141,9 @@ impl VdevSpec {
         Self { name: format!("{driver}{}", control::serial()), args }
     }
 
+    /// The driver, where it is one of [`DRIVERS`], as DPDK tells it: a device's name begins with it, whatever follows.
     fn driver(&self) -> &str {
-        self.name.trim_end_matches(|c: char| c.is_ascii_digit())
+        DRIVERS.into_iter().find(|driver| self.name.starts_with(driver)).unwrap_or_default()
     }
 
     /// The kernel interface that the device needs, if its driver needs one.
