@@ -53,6 +53,11 @@ impl Filter {
         Self { bits: vec![0; count / 64], shift: 64 - count.trailing_zeros(), seed: seed | 1 }
     }
 
+    /// One that may know every address: each has its bit in the only word.
+    fn all() -> Self {
+        Self { bits: vec![u64::MAX], shift: 58, seed: 0 }
+    }
+
     /// The word and bit of an address.
     #[inline(always)]
     fn place(&self, folded: u64) -> (usize, u64) {
@@ -126,7 +131,7 @@ impl Hits {
 impl Scope {
     /// All traffic is in scope, under the default rule set.
     pub fn everything() -> Self {
-        Self { everything: true, ..Self::default() }
+        Self { everything: true, filter: Filter::all(), ..Self::default() }
     }
 
     /// A scope of these addresses; the seed makes its hash unpredictable to whoever chooses
@@ -199,8 +204,7 @@ impl Scope {
         self.filter.may_know(folded(address)).then(|| self.v6.get(&address).copied()).flatten()
     }
 
-    /// Does neither of two IPv4 addresses, as numbers, belong to somebody with rules? Not to be asked where
-    /// everything is in scope.
+    /// Is neither of two IPv4 addresses, as numbers, in the scope of a resource?
     #[inline(always)]
     pub fn are_nobodys_v4(&self, src: u32, dst: u32) -> bool {
         // Both, without a branch between them: most are not.
@@ -218,12 +222,14 @@ impl Scope {
     /// A call of its own, so that those whom the filter is enough for have the registers.
     #[inline(never)]
     fn has_either_v4(&self, src: u32, dst: u32) -> bool {
-        [src, dst].into_iter().filter_map(|it| self.id_v4(it)).any(|id| self.has_rules(id))
+        self.everything
+            || [src, dst].into_iter().filter_map(|it| self.id_v4(it)).any(|id| self.has_rules(id))
     }
 
     #[inline(never)]
     fn has_either_v6(&self, src: u128, dst: u128) -> bool {
-        [src, dst].into_iter().filter_map(|it| self.id_v6(it)).any(|id| self.has_rules(id))
+        self.everything
+            || [src, dst].into_iter().filter_map(|it| self.id_v6(it)).any(|id| self.has_rules(id))
     }
 
     fn has_rules(&self, id: u32) -> bool {
@@ -340,5 +346,11 @@ mod tests {
             }
             assert!(vain < 2_000, "{vain} of 20,000 are looked up in vain beside {count}");
         }
+        let everything = Scope::everything();
+        for n in 0..1_000 {
+            assert!(!everything.are_nobodys_v4(n, n << 20 | 1));
+            assert!(!everything.are_nobodys_v6(n.into(), u128::from(n) << 100 | 1));
+        }
+        assert!(Scope::of([], 0).are_nobodys_v4(1, 2) && Scope::of([], 0).are_nobodys_v6(1, 2));
     }
 }

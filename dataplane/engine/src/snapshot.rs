@@ -248,8 +248,7 @@ impl Snapshot {
         glance.may_carry_both_ways(&self.settings.decoder, ports)
     }
 
-    /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it? Not to be asked where
-    /// everything is in scope.
+    /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it?
     #[inline(always)]
     pub fn is_nobodys(&self, link: wire::LinkType, frame: &[u8], ignore_checksums: bool) -> bool {
         let [unchecked, checked] = &self.glances;

@@ -115,7 +115,6 @@ impl Glance {
         let total = front_total(front);
         let word = |at| u16::from_be_bytes([front[at], front[at + 1]]);
         let length = usize::from(word(38));
-        // The datagram's header is within what is whole: so is the packet's.
         length >= Udp::HEADER_LEN
             && 20 + length <= total
             && !self.is_noted(word(34))
