@@ -8,9 +8,8 @@ use engine::counters::Counters;
 use engine::emit::{Emitter, WhenFull};
 use engine::mailbox::Delivery;
 use engine::part::PacketInfo;
-use engine::pipeline::{Core, CoreConfig, Place};
+use engine::pipeline::{Core, CoreConfig};
 use engine::scope::Scope;
-use engine::spread::Spread;
 use engine::{Settings, Snapshot};
 use flow::FlowConfig;
 use hyperscan::PaddedBuf;
@@ -76,10 +75,7 @@ impl Target {
             // The seed is fixed, so that instructions can be compared; sizes are such that none of the
             // attacks meets a bound.
             flows: FlowConfig { hash_seed: Some(1), ..FlowConfig::default() },
-            place: Place { worker: 0, workers: 1 },
-            spread: Spread::default(),
-            port: 0,
-            profile_every: 0,
+            ..CoreConfig::default()
         };
         let emitter = Emitter::new(RingBuffer::new(64).0, WhenFull::Lose, 0);
         let core = Core::new(config, delivery, Arc::<Counters>::default(), emitter)?;

@@ -45,13 +45,19 @@ pub enum Fate {
     HandOver(usize),
 }
 
-/// Which core of how many this is.
+/// Which core of how many this is: by default the only one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Number of this worker.
     pub worker: usize,
     /// How many there are.
     pub workers: usize,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { worker: 0, workers: 1 }
+    }
 }
 
 /// The ledger's name for what the decoder refuses.
@@ -70,7 +76,7 @@ const fn has_flows(protocol: u8) -> bool {
 }
 
 /// Sizes that are fixed when a core starts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CoreConfig {
     /// The flow table's.
     pub flows: FlowConfig,

@@ -11,11 +11,10 @@ use crate::alert::Alert;
 use crate::counters::Counters;
 use crate::emit::{Emitter, WhenFull};
 use crate::mailbox::Delivery;
-use crate::pipeline::{Core, CoreConfig, Place};
+use crate::pipeline::{Core, CoreConfig};
 use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
-use crate::spread::Spread;
 
 /// Alerts that a core has room for.
 const ALERTS: usize = 4096;
@@ -35,10 +34,7 @@ pub(crate) fn delivery(generation: u64, rules: &str, settings: Settings) -> Box<
 pub(crate) fn core(rules: &str, settings: Settings) -> (Core, Consumer<Box<Alert>>) {
     let config = CoreConfig {
         flows: FlowConfig { hash_seed: Some(1), ..FlowConfig::default() },
-        place: Place { worker: 0, workers: 1 },
-        spread: Spread::default(),
-        port: 0,
-        profile_every: 0,
+        ..CoreConfig::default()
     };
     let (ring, alerts) = RingBuffer::new(ALERTS);
     let emitter = Emitter::new(ring, WhenFull::Lose, 0);
