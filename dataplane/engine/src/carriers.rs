@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use rules::ruleset::{Carrier, Ruleset};
 use wire::{Decoded, FlowKey, IpLayer, address_bits};
 
+use crate::tunnels::Tunnels;
+
 /// Ends of tunnels that are remembered, in one direction each.
 const KNOWN: usize = 256;
 
@@ -22,6 +24,8 @@ pub(crate) struct Carriers {
     /// How many in all.
     count: u32,
     spare: Vec<u32>,
+    /// What is around the flows within.
+    pub(crate) tunnels: Tunnels,
     /// Every carrier is asked for, as a test's model.
     #[cfg(test)]
     pub(crate) asks_for_all: bool,
@@ -77,6 +81,7 @@ impl Default for Carriers {
             flows: vec![0; PLACES].into(),
             count: 0,
             spare: Vec::new(),
+            tunnels: Tunnels::default(),
             #[cfg(test)]
             asks_for_all: false,
         }

@@ -3,8 +3,8 @@
 use flow::Flow;
 use wire::Direction;
 
-use crate::flow_state::FlowState;
-use crate::flow_work::{Work, stand_in};
+use crate::flow_state::{FlowState, Mark};
+use crate::flow_work::{Work, layers};
 use crate::mirror;
 use crate::scope::Hits;
 
@@ -12,7 +12,7 @@ impl Work<'_> {
     /// Enough of a flow was seen to say whether both of its sides are mirrored.
     #[cold]
     pub(crate) fn judge(&mut self, flow: &mut Flow<FlowState>, hits: Hits) {
-        flow.user.judged = true;
+        flow.user.mark(Mark::JUDGED);
         let one_sided = u64::from(!flow.both_seen());
         self.counters.tcp_flows_judged.add(1);
         self.counters.tcp_flows_one_sided.add(one_sided);
@@ -24,7 +24,8 @@ impl Work<'_> {
 
     /// A TCP flow ends: says what has not been said of it.
     pub(crate) fn account(&mut self, flow: &mut Flow<FlowState>) {
-        let hits = self.snapshot.scope.lookup(&stand_in(flow, Direction::ToServer));
+        let (layers, count) = layers(flow, Direction::ToServer);
+        let hits = self.snapshot.scope.lookup_layers(layers.get(..count).unwrap_or(&layers));
         if mirror::is_to_be_judged(flow, true) {
             self.judge(flow, hits);
         }
@@ -37,7 +38,7 @@ impl Work<'_> {
         let Some(session) = &mut flow.tcp else { return };
         let (missed, carried) = session.take_carried(ends);
         // What was left out here says nothing of the mirror.
-        let missed = if flow.user.holed { 0 } else { missed };
+        let missed = if flow.user.is(Mark::HOLED) { 0 } else { missed };
         if carried > 0 || missed > 0 {
             self.counters.tcp_bytes.add(carried);
             self.counters.missed_bytes.add(missed);

@@ -1,13 +1,44 @@
 //! What the engine remembers of a flow beside its packets and streams.
 
+use std::sync::Arc;
+
 use app::detect::Detector;
 use app::{AppProto, EventSet, FlowEvent, Session, Transport};
+use bitflags::bitflags;
 use rules::state::Tags;
 use wire::{Direction, IpLayer};
 
 use crate::inspect::scanned::Scanned;
 use crate::inspect::vars::FlowVars;
 use crate::pcap::Followed;
+use crate::tunnels::Outer;
+
+bitflags! {
+    /// What holds of a flow.
+    #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+    pub struct Mark: u16 {
+        /// A `bypass` rule has matched: nothing more of the flow is looked at.
+        const BYPASSED = 1 << 0;
+        /// The core was overloaded when the flow began: none of its packets is looked at.
+        const SHED = 1 << 1;
+        /// Segments of it were left out of its streams here: holes in them say nothing of the mirror.
+        const HOLED = 1 << 2;
+        /// A segment of it acknowledges something: somebody answers.
+        const ANSWERED = 1 << 3;
+        /// It was decided whether both of its sides are mirrored.
+        const JUDGED = 1 << 4;
+        /// A pass rule let the rest of the flow go.
+        const PASSED = 1 << 5;
+        /// The session is encrypted from here on.
+        const ENCRYPTED = 1 << 6;
+        /// Detection by stream starts in the middle of a session.
+        const MIDSTREAM = 1 << 7;
+        /// It goes to or from a port of tunnels: packets that carry others may belong to it.
+        const CARRIES = 1 << 8;
+        /// There are events of the packet at hand: every packet asks, and need not go and look.
+        const EVENTS = 1 << 9;
+    }
+}
 
 /// The engine's part of a flow.
 #[derive(Debug, Default)]
@@ -24,30 +55,14 @@ pub struct FlowState {
     pub scanned: Scanned,
     /// How many transactions there had been when the latest parser was let go.
     pub transactions: u32,
+    /// What is around it, where it is in a tunnel.
+    pub(crate) outer: Option<Arc<Outer>>,
     /// What few flows have.
     rare: Option<Box<Rare>>,
-    /// What of it is there, as bits: every packet asks, and need not go and look.
-    has: u8,
+    /// What it is, for packets to come.
+    marks: Mark,
     /// IP-only rules have been applied, per direction.
     pub ip_only_done: [bool; 2],
-    /// A `bypass` rule has matched: nothing more of the flow is looked at.
-    pub bypassed: bool,
-    /// The core was overloaded when the flow began: none of its packets is looked at.
-    pub shed: bool,
-    /// Segments of it were left out of its streams here: holes in them say nothing of the mirror.
-    pub holed: bool,
-    /// A segment of it acknowledges something: somebody answers.
-    pub answered: bool,
-    /// It was decided whether both of its sides are mirrored.
-    pub judged: bool,
-    /// A pass rule let the rest of the flow go.
-    pub passed: bool,
-    /// The session is encrypted from here on.
-    pub encrypted: bool,
-    /// Detection by stream starts in the middle of a session.
-    pub midstream: bool,
-    /// It goes to or from a port of tunnels: packets that carry others may belong to it.
-    pub carries: bool,
     /// Transactions moved on since the direction was last inspected.
     pub dirty: [bool; 2],
     /// Number of the packet that made the flow.
@@ -59,18 +74,31 @@ pub struct FlowState {
 struct Rare {
     tags: Tags,
     vars: FlowVars,
-    outer: Box<[IpLayer]>,
     events: EventSet,
     followed: Option<Box<Followed>>,
 }
 
-/// Bit of what a flow has: layers around it.
-const OUTER: u8 = 1;
-
-/// Events of the packet at hand.
-const EVENTS: u8 = 2;
-
 impl FlowState {
+    /// Does this hold of it?
+    #[inline]
+    pub fn is(&self, mark: Mark) -> bool {
+        self.marks.contains(mark)
+    }
+
+    /// From now on this holds of it.
+    #[inline]
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        self.marks |= mark;
+    }
+
+    /// From now on this holds of it, if `so`.
+    #[inline]
+    pub(crate) fn mark_if(&mut self, mark: Mark, so: bool) {
+        if so {
+            self.mark(mark);
+        }
+    }
+
     fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
@@ -107,37 +135,25 @@ impl FlowState {
 
     /// Layers around the flow's own, of a flow in a tunnel, as in packets to the server.
     pub fn outer(&self) -> &[IpLayer] {
-        self.rare.as_ref().map_or(&[], |rare| &rare.outer)
-    }
-
-    /// Are the layers around the flow's own remembered?
-    #[inline]
-    pub(crate) fn has_outer(&self) -> bool {
-        self.has & OUTER != 0
-    }
-
-    /// Remembers the layers around the flow's own.
-    pub(crate) fn set_outer(&mut self, outer: Box<[IpLayer]>) {
-        self.has |= OUTER;
-        self.rare_mut().outer = outer;
+        self.outer.as_deref().map_or(&[], Outer::layers)
     }
 
     /// What the packet at hand has shown to be odd about the protocol.
     pub fn events(&self) -> EventSet {
-        let rare = self.rare.as_ref().filter(|_| self.has & EVENTS != 0);
+        let rare = self.rare.as_ref().filter(|_| self.is(Mark::EVENTS));
         rare.map_or_else(EventSet::default, |rare| rare.events)
     }
 
     /// Takes note of something odd about the protocol.
     pub(crate) fn note_event(&mut self, event: FlowEvent) {
-        self.has |= EVENTS;
+        self.mark(Mark::EVENTS);
         self.rare_mut().events.insert(event);
     }
 
     /// Forgets what the packet at hand has shown.
     pub(crate) fn forget_events(&mut self) {
-        if self.has & EVENTS != 0 {
-            self.has &= !EVENTS;
+        if self.is(Mark::EVENTS) {
+            self.marks -= Mark::EVENTS;
             self.rare_mut().events = EventSet::default();
         }
     }

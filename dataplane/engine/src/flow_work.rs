@@ -9,12 +9,12 @@ use app::detect::{BAIL_BYTES, Detector, Probe};
 use app::{AppProto, FlowEvent, Outcome, Session, Transport as AppTransport};
 use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, StreamConfig, TcpState};
 use hyperscan::{Padded, PaddedBuf, Scratch};
-use wire::{Decoded, Direction, IpLayer, Nanos, Transport, tcp_flag};
+use wire::{Direction, Nanos, Transport, tcp_flag};
 
 use crate::carriers::Carriers;
 use crate::counters::Counters;
 use crate::emit::{Emitter, Origin};
-use crate::flow_state::FlowState;
+use crate::flow_state::{FlowState, Mark};
 use crate::inspect::{Life, Tools, Unit, Window, extra, transaction};
 use crate::mirror;
 use crate::part::{PacketInfo, Part};
@@ -23,7 +23,7 @@ use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 use crate::tally::Tallies;
 
-pub(crate) use ending::stand_in;
+pub(crate) use ending::layers;
 
 /// The parts of a core that work on a flow, borrowed beside the flow table.
 pub(crate) struct Work<'a> {
@@ -64,7 +64,7 @@ impl Work<'_> {
     ) -> FlowOutcome {
         let payload = part.payload_bytes();
         // The packet that shows that both sides encrypt is still looked at.
-        let opaque = flow.user.encrypted;
+        let opaque = flow.user.is(Mark::ENCRYPTED);
         if flow.user.first_packet == 0 {
             flow.user.first_packet = info.order;
         }
@@ -72,9 +72,9 @@ impl Work<'_> {
         let mut outcome = FlowOutcome { stored: true, phase: None, swapped: false };
         let bad_checksum = part.decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM);
         self.counters.bad_transport_checksum.add(u64::from(bad_checksum));
-        flow.user.holed |= bad_checksum;
+        flow.user.mark_if(Mark::HOLED, bad_checksum);
         if let Transport::Tcp(tcp) = &part.decoded.transport {
-            flow.user.answered |= tcp.has(tcp_flag::ACK);
+            flow.user.mark_if(Mark::ANSWERED, tcp.has(tcp_flag::ACK));
             if mirror::is_to_be_judged(flow, false) {
                 self.judge(flow, hits);
             }
@@ -113,7 +113,7 @@ impl Work<'_> {
                 }
                 ends = done.closed && before != TcpState::Closed;
                 if before == TcpState::None && done.valid && !tcp.has(tcp_flag::SYN) {
-                    flow.user.midstream = true;
+                    flow.user.mark(Mark::MIDSTREAM);
                     self.counters.flows_midstream.add(1);
                 }
                 in_stream = done.added;
@@ -132,7 +132,7 @@ impl Work<'_> {
                 } else {
                     Phase::New
                 });
-                if flow.user.encrypted {
+                if flow.user.is(Mark::ENCRYPTED) {
                     self.counters.encrypted.add(payload.len() as u64);
                 }
                 if !payload.is_empty() && session.has_carried_more() {
@@ -164,7 +164,10 @@ impl Work<'_> {
             }
         }
         self.tools.profiler.enter(Stage::Flow);
-        Self::note_outer(flow, part.decoded, direction);
+        // They tell whose the flow is when something comes up at its end.
+        if part.decoded.layer_count > 1 && flow.user.outer.is_none() {
+            flow.user.outer = self.carriers.tunnels.around(part.decoded, direction);
+        }
         let server_port = match direction {
             Direction::ToServer => part.decoded.ports().1,
             Direction::ToClient => part.decoded.ports().0,
@@ -237,15 +240,6 @@ impl Work<'_> {
         flow.user.forget_events();
     }
 
-    /// A flow remembers the layers around it: they tell whose it is when something comes up at its end.
-    fn note_outer(flow: &mut Flow<FlowState>, decoded: &Decoded, direction: Direction) {
-        let user = &mut flow.user;
-        if decoded.layer_count > 1 && !user.has_outer() {
-            let outer = decoded.ip_layers().split_last().map_or(&[][..], |(_, outer)| outer);
-            user.set_outer(outer.iter().map(|layer| layer_of(layer, direction)).collect());
-        }
-    }
-
     /// Gives the application parser what is new in a direction. `ports` are the client's and the
     /// server's.
     fn feed(&mut self, flow: &mut Flow<FlowState>, way: Direction, ports: (u16, u16)) {
@@ -307,7 +301,7 @@ impl Work<'_> {
                         }
                     }
                     (None, AppProto::Unknown) => {
-                        let midstream = user.midstream;
+                        let midstream = user.is(Mark::MIDSTREAM);
                         let detector = user.detector.get_or_insert_with(|| {
                             if midstream { Detector::midstream() } else { Detector::new() }
                         });
@@ -352,8 +346,8 @@ impl Work<'_> {
                     session.trigger_raw(way);
                 }
             }
-            if parser.is_encrypted() && !user.encrypted {
-                user.encrypted = true;
+            if parser.is_encrypted() && !user.is(Mark::ENCRYPTED) {
+                user.mark(Mark::ENCRYPTED);
                 for way in Direction::BOTH {
                     session.disable_app(way);
                     session.disable_raw(way);
@@ -424,14 +418,6 @@ fn client_ports((src, dst): (u16, u16), direction: Direction) -> (u16, u16) {
     match direction {
         Direction::ToServer => (src, dst),
         Direction::ToClient => (dst, src),
-    }
-}
-
-/// An outer layer as it looks in packets to the server.
-fn layer_of(layer: &IpLayer, direction: Direction) -> IpLayer {
-    match direction {
-        Direction::ToServer => *layer,
-        Direction::ToClient => IpLayer { src: layer.dst, dst: layer.src, ..*layer },
     }
 }
 

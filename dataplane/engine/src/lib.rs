@@ -39,6 +39,7 @@ pub mod tally;
 #[cfg(test)]
 mod testing;
 pub mod threshold;
+mod tunnels;
 pub mod worker;
 
 pub use crew::{Crew, CrewConfig, CrewError, Seat};

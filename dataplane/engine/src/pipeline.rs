@@ -22,7 +22,7 @@ use crate::carriers::Carriers;
 use crate::counters::{Counters, Drop};
 use crate::duplicates::{DuplicateMode, Duplicates};
 use crate::emit::Emitter;
-use crate::flow_state::FlowState;
+use crate::flow_state::{FlowState, Mark};
 use crate::flow_work::Work;
 use crate::inspect::{Tools, extra};
 use crate::mailbox::Delivery;
@@ -409,7 +409,7 @@ impl Core {
         if fresh {
             counters.flows.add(1);
             let shed = shed.refuses(&key);
-            flows.get_mut(id).user.shed = shed;
+            flows.get_mut(id).user.mark_if(Mark::SHED, shed);
             counters.flows_shed.add(u64::from(shed));
             if let Transport::Tcp(tcp) = &part.decoded.transport
                 && snapshot.settings.vlan_tracking
@@ -420,13 +420,13 @@ impl Core {
             if matches!(part.decoded.transport, Transport::Udp(_))
                 && snapshot.settings.decoder.may_carry(part.decoded.ports())
             {
-                flows.get_mut(id).user.carries = true;
+                flows.get_mut(id).user.mark(Mark::CARRIES);
                 work.carriers.has_begun(part.decoded);
             }
         }
         flows.record(id, direction, u64::from(part.frame_len), info.clock);
         if let Some(reason) = shed.of(flows.get(id), part) {
-            flows.get_mut(id).user.holed = true;
+            flows.get_mut(id).user.mark(Mark::HOLED);
             if reason == Drop::ShedElephant {
                 self.asker.ask(flows.get(id), part, self.vlans.has_pairs(), counters);
             }

@@ -10,7 +10,7 @@ use wire::{FlowKey, Nanos, Transport, tcp_flag};
 
 use crate::alert::Source;
 use crate::counters::Drop;
-use crate::flow_state::FlowState;
+use crate::flow_state::{FlowState, Mark};
 use crate::part::Part;
 use crate::pressure::{FULL, Occupancy};
 
@@ -115,7 +115,7 @@ impl Shedder {
     /// not: it costs little, and the connection's end must not be missed.
     #[inline]
     pub(crate) fn of(&self, flow: &Flow<FlowState>, part: &Part<'_>) -> Option<Drop> {
-        if flow.user.shed {
+        if flow.user.is(Mark::SHED) {
             return Some(Drop::ShedNewFlow);
         }
         // What was put together from fragments is theirs, and they have been counted.
@@ -139,7 +139,7 @@ fn carries_data(part: &Part<'_>) -> bool {
 /// Whether a packet begins a connection, so that it is asked anew whether the flow is to be shed.
 #[inline]
 pub(crate) fn begins_anew(flow: &Flow<FlowState>, part: &Part<'_>) -> bool {
-    flow.user.shed
+    flow.user.is(Mark::SHED)
         && matches!(&part.decoded.transport, Transport::Tcp(tcp)
             if tcp.flags & (tcp_flag::SYN | tcp_flag::ACK) == tcp_flag::SYN)
 }

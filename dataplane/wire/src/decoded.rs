@@ -165,7 +165,8 @@ impl IpLayer {
     /// Bit of [`Self::fragment_bits`]: reserved.
     pub const RESERVED: u8 = 4;
 
-    pub(crate) const EMPTY: Self = Self {
+    /// No header yet.
+    pub const EMPTY: Self = Self {
         src: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         dst: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         version: 0,

@@ -3,12 +3,12 @@
 
 use flow::Flow;
 use hyperscan::PaddedBuf;
-use wire::{Decoded, Direction, Nanos, Tcp, Transport};
+use wire::{Decoded, Direction, IpLayer, MAX_IP_LAYERS, Nanos, Tcp, Transport};
 
-use super::{Work, ends, layer_of, life};
+use super::{Work, ends, life};
 use crate::alert::Source;
 use crate::emit::Origin;
-use crate::flow_state::FlowState;
+use crate::flow_state::{FlowState, Mark};
 use crate::inspect::header::Headers;
 use crate::inspect::{Unit, transaction};
 use crate::part::PacketInfo;
@@ -53,7 +53,7 @@ impl Work<'_> {
     /// Inspects what the flow still holds: everything contiguous, acknowledged or not, then what is
     /// behind gaps.
     pub(crate) fn flow_end(&mut self, flow: &mut Flow<FlowState>, clock: Nanos) {
-        if flow.user.carries {
+        if flow.user.is(Mark::CARRIES) {
             self.carriers.has_ended(&flow.key);
         }
         if flow.tcp.is_none() {
@@ -155,32 +155,38 @@ impl Work<'_> {
     }
 }
 
-/// A header that stands in for a packet of the flow at its end.
-pub(crate) fn stand_in(flow: &Flow<FlowState>, direction: Direction) -> Decoded {
+/// The layers of a packet of the flow, as far as the flow tells, and how many there are.
+pub(crate) fn layers(
+    flow: &Flow<FlowState>,
+    direction: Direction,
+) -> ([IpLayer; MAX_IP_LAYERS], usize) {
     let (client, server) = ends(flow);
-    let (src, dst) = match direction {
-        Direction::ToServer => (client, server),
-        Direction::ToClient => (server, client),
-    };
-    let mut decoded = Decoded::EMPTY;
-    let outer = flow.user.outer();
+    let (version, protocol) = (flow.key.version(), flow.key.protocol());
+    let own = IpLayer { src: client.0, dst: server.0, version, protocol, ..IpLayer::EMPTY };
+    let mut layers = [IpLayer::EMPTY; MAX_IP_LAYERS];
     let mut count = 0;
-    for (slot, layer) in decoded.layers.iter_mut().zip(outer) {
-        *slot = layer_of(layer, direction);
+    for (slot, layer) in layers.iter_mut().zip(flow.user.outer().iter().chain([&own])) {
+        *slot = match direction {
+            Direction::ToServer => *layer,
+            Direction::ToClient => IpLayer { src: layer.dst, dst: layer.src, ..*layer },
+        };
         count += 1;
     }
-    if let Some(slot) = decoded.layers.get_mut(count) {
-        slot.src = src.0;
-        slot.dst = dst.0;
-        slot.version = flow.key.version();
-        slot.protocol = flow.key.protocol();
-        count += 1;
-    }
-    decoded.layer_count = u8::try_from(count).unwrap_or(1);
-    decoded.inherited = decoded.layer_count;
-    decoded.transport = Transport::Tcp(Tcp {
-        src_port: src.1,
-        dst_port: dst.1,
+    (layers, count)
+}
+
+/// A header that stands in for a packet of the flow at its end.
+fn stand_in(flow: &Flow<FlowState>, direction: Direction) -> Decoded {
+    let (client, server) = ends(flow);
+    let (src_port, dst_port) = match direction {
+        Direction::ToServer => (client.1, server.1),
+        Direction::ToClient => (server.1, client.1),
+    };
+    let (layers, count) = layers(flow, direction);
+    let count = u8::try_from(count).unwrap_or(1);
+    let transport = Transport::Tcp(Tcp {
+        src_port,
+        dst_port,
         seq: 0,
         ack: 0,
         flags: 0,
@@ -189,5 +195,5 @@ pub(crate) fn stand_in(flow: &Flow<FlowState>, direction: Direction) -> Decoded 
         urgent: 0,
         header: 0,
     });
-    decoded
+    Decoded { layers, layer_count: count, inherited: count, transport, ..Decoded::EMPTY }
 }

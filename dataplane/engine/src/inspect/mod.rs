@@ -27,7 +27,7 @@ use self::header::Headers;
 use self::memo::Memo;
 use self::transform::Transformer;
 use crate::counters::AsideNote;
-use crate::flow_state::FlowState;
+use crate::flow_state::{FlowState, Mark};
 use crate::profile::{Profiler, Stage};
 use crate::snapshot::Snapshot;
 
@@ -166,7 +166,7 @@ impl Tools {
         mut flow: Option<&mut FlowState>,
     ) {
         self.aside.begin(snapshot.generation);
-        if flow.as_ref().is_some_and(|flow| flow.bypassed) {
+        if flow.as_ref().is_some_and(|flow| flow.is(Mark::BYPASSED)) {
             return;
         }
         self.profiler.enter(Stage::Group);
@@ -176,7 +176,7 @@ impl Tools {
         }
         self.packet(unit, snapshot, scratch, flow.as_deref_mut());
         if let (Some(flow), Some(direction)) = (flow, unit.direction)
-            && !flow.passed
+            && !flow.is(Mark::PASSED)
             && flow.take_dirty(direction)
         {
             self.transactions(unit, snapshot, scratch, flow, direction);
@@ -219,7 +219,7 @@ impl Tools {
         scratch: &mut Scratch,
         mut flow: Option<&mut FlowState>,
     ) {
-        if flow.as_ref().is_some_and(|flow| flow.passed) {
+        if flow.as_ref().is_some_and(|flow| flow.is(Mark::PASSED)) {
             return;
         }
         let mut candidates = std::mem::take(&mut self.candidates);
@@ -540,7 +540,7 @@ impl Tools {
             if extra.bypass
                 && let Some(flow) = flow.as_deref_mut()
             {
-                flow.bypassed = true;
+                flow.mark(Mark::BYPASSED);
             }
             if !extra.tags.is_empty() && !signature.noalert && signature.action != Action::Pass {
                 extra::tag(extra, signature, unit, flow.as_deref_mut());
@@ -556,7 +556,7 @@ impl Tools {
             if signature.action == Action::Pass
                 && !matches!(signature.kind, Kind::Packet | Kind::Event)
             {
-                flow.passed = true;
+                flow.mark(Mark::PASSED);
             }
         }
         self.matches.push(hit);

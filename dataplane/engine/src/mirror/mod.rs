@@ -11,7 +11,7 @@ pub(crate) use vlans::Vlans;
 
 use flow::Flow;
 
-use crate::flow_state::FlowState;
+use crate::flow_state::{FlowState, Mark};
 
 /// Packets of a connection after which it is decided whether both of its sides are mirrored.
 const JUDGED_AFTER: u32 = 8;
@@ -23,5 +23,7 @@ const JUDGED_AT_END: u32 = 4;
 #[inline]
 pub(crate) fn is_to_be_judged(flow: &Flow<FlowState>, is_ending: bool) -> bool {
     let enough = if is_ending { JUDGED_AT_END } else { JUDGED_AFTER };
-    !flow.user.judged && flow.user.answered && flow.packets[0] + flow.packets[1] >= enough
+    !flow.user.is(Mark::JUDGED)
+        && flow.user.is(Mark::ANSWERED)
+        && flow.packets[0] + flow.packets[1] >= enough
 }

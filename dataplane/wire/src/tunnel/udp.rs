@@ -10,14 +10,18 @@ use crate::{Config, Span, Udp, bytes};
 pub(super) fn entry(bytes: &[u8], payload: Span, udp: &Udp, config: &Config) -> Option<Entry> {
     let port = udp.dst_port;
     let (at, end) = (payload.start as usize, payload.end as usize);
-    if config.vxlan && config.vxlan_ports.contains(&port) {
+    if config.vxlan && tells(&config.vxlan_ports, port) {
         let head: [u8; 8] = bytes::array_at(bytes.get(..end)?, at)?;
         return (head[0] & 0x08 != 0)
             .then(|| Entry::new(TunnelKind::Vxlan, vni(&head), Step::Ethernet, at + 8, end));
     }
-    if config.geneve && config.geneve_ports.contains(&port) {
+    if config.geneve && tells(&config.geneve_ports, port) {
         let head: [u8; 8] = bytes::array_at(bytes.get(..end)?, at)?;
-        let step = Step::EtherType(u16::from_be_bytes([head[2], head[3]]));
+        let step = match u16::from_be_bytes([head[2], head[3]]) {
+            // As most are, and what it would come to.
+            0x6558 => Step::Ethernet,
+            ether_type => Step::EtherType(ether_type),
+        };
         let next = at + 8 + usize::from(head[0] & 0x3f) * 4;
         return (head[0] >> 6 == 0)
             .then(|| Entry::new(TunnelKind::Geneve, vni(&head), step, next, end));
@@ -33,17 +37,23 @@ pub(super) fn entry(bytes: &[u8], payload: Span, udp: &Udp, config: &Config) -> 
         };
         return Some(Entry::new(TunnelKind::VxlanGpe, vni(&head), step, at + 8, end));
     }
-    if config.tzsp && config.tzsp_ports.contains(&port) {
+    if config.tzsp && tells(&config.tzsp_ports, port) {
         return tzsp(bytes.get(..end)?, at);
     }
     if config.l2tp && (port == L2TP || udp.src_port == L2TP) {
         return l2tp(bytes.get(..end)?, at);
     }
-    let is_teredo = |port| config.teredo_ports.contains(&port);
+    let is_teredo = |port| tells(&config.teredo_ports, port);
     if config.teredo && (is_teredo(port) || is_teredo(udp.src_port)) {
         return teredo(bytes.get(..end)?, at);
     }
     None
+}
+
+/// Is the port one of these few?
+#[inline]
+fn tells(ports: &[u16], port: u16) -> bool {
+    ports.iter().fold(false, |found, it| found | (*it == port))
 }
 
 /// TZSP: four bytes, then tagged fields up to the one that ends them, then a frame.
