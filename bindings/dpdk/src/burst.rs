@@ -54,6 +54,12 @@ impl<const N: usize> Burst<N> {
         self.slots.get_mut(i)?.take()
     }
 
+    /// The slots from this one on, those that were taken being empty.
+    #[inline]
+    pub fn behind(&self, i: usize) -> &[Option<Mbuf>] {
+        self.slots.get(i..self.len).unwrap_or(&[])
+    }
+
     /// The packets that were not taken, in the order in which they came.
     #[inline]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Mbuf> {

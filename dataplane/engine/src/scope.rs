@@ -33,51 +33,64 @@ pub struct Scope {
 
 /// A bit for each address, at a place that follows from it: where it is not set, the address is not known.
 /// One look, where a table takes several.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Filter {
-    bits: Vec<u64>,
-    /// What of a hash is left out to get a bit's number.
-    shift: u32,
+    /// As many as the most addresses take, of which the first are used: what is known when this is compiled
+    /// needs no test where a bit is looked for.
+    words: Box<[u64; WORDS]>,
+    /// The numbers of words that are used.
+    mask: usize,
     seed: u64,
 }
 
 /// Bits for each address: of what is not known, one in so many is looked up in vain.
 const BITS: usize = 32;
 
-/// The most bits of a filter: 256 kB of a core's cache.
-const MOST_BITS: usize = 1 << 21;
+/// Bits of a word's number, at the most.
+const WORD_BITS: u32 = 15;
+
+/// The most words of a filter: 256 kB of a core's cache.
+const WORDS: usize = 1 << WORD_BITS;
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self::new(0, 0)
+    }
+}
 
 impl Filter {
     fn new(addresses: usize, seed: u64) -> Self {
-        let count = (addresses.max(2) * BITS).next_power_of_two().min(MOST_BITS);
-        Self { bits: vec![0; count / 64], shift: 64 - count.trailing_zeros(), seed: seed | 1 }
+        let count = (addresses * BITS / 64).next_power_of_two().min(WORDS);
+        // By way of the heap: it is much for a stack.
+        let words = vec![0; WORDS].try_into().unwrap_or_else(|_| Box::new([0; WORDS]));
+        Self { words, mask: count - 1, seed: seed | 1 }
     }
 
     /// One that may know every address: each has its bit in the only word.
     fn all() -> Self {
-        Self { bits: vec![u64::MAX], shift: 58, seed: 0 }
+        let mut all = Self::default();
+        all.words[0] = u64::MAX;
+        all
     }
 
     /// The word and bit of an address.
     #[inline(always)]
     fn place(&self, folded: u64) -> (usize, u64) {
         let hash = (folded ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let number = hash >> (self.shift & 63);
-        ((number >> 6) as usize, 1 << (number & 63))
+        let word = (hash >> (64 - WORD_BITS)) as usize & self.mask;
+        (word, 1 << (hash >> (58 - WORD_BITS) & 63))
     }
 
     fn insert(&mut self, folded: u64) {
         let (word, bit) = self.place(folded);
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= bit;
-        }
+        self.words[word] |= bit;
     }
 
     /// May it be known?
     #[inline(always)]
     fn may_know(&self, folded: u64) -> bool {
         let (word, bit) = self.place(folded);
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
+        self.words[word] & bit != 0
     }
 }
 

@@ -47,8 +47,17 @@ pub(crate) fn fold(sum: u64) -> u16 {
 /// division by 2^16 - 1, but for all ones where that is 0.
 #[inline]
 pub(crate) fn is_right(sum: u64) -> bool {
-    sum != 0 && sum.wrapping_mul(INVERSE) <= u64::MAX / 0xffff
+    sum != 0 && quotient(sum) <= RIGHT
 }
+
+/// What a sum other than 0 is times 2^16 - 1, if its checksum is right: not more than [`RIGHT`] then, and otherwise more.
+#[inline(always)]
+pub(crate) fn quotient(sum: u64) -> u64 {
+    sum.wrapping_mul(INVERSE)
+}
+
+/// The greatest [`quotient`] of a right checksum.
+pub(crate) const RIGHT: u64 = u64::MAX / 0xffff;
 
 /// What 2^16 - 1 is to be multiplied by to get 1 in 64 bits. Times it, its multiples are what they are multiples
 /// by, and all other numbers are above these.

@@ -1,7 +1,7 @@
 //! The addresses of plain packets at a glance, for those that nobody asks about: without decoding the rest
 //! of them, and only where decoding could not come to another result.
 
-use crate::checksum::{is_right, sum, sum_of};
+use crate::checksum::{RIGHT, is_right, quotient, sum, sum_of};
 use crate::{Config, LinkType, Udp, bytes, ip};
 
 /// Bytes of a TCP header without options.
@@ -19,7 +19,11 @@ pub struct Glance {
     /// UDP ports that tell of tunnels and overlays, each a bit by its lowest nine: others may share it.
     ports: [u64; 8],
     verify_checksums: bool,
+    /// The greatest quotient that a header's sum may have.
+    most: u64,
     enabled: bool,
+    /// How a packet begins that is told quickly, where its addresses end and IPv4 begins.
+    begins: u32,
 }
 
 /// What is asked of both addresses of a plain packet, which are numbers here.
@@ -50,8 +54,11 @@ impl Glance {
                 *word |= bit;
             }
         }
-        let enabled = config.max_layers >= DEEPEST;
-        Self { ports, verify_checksums: config.verify_checksums, enabled }
+        let (verify_checksums, enabled) = (config.verify_checksums, config.max_layers >= DEEPEST);
+        let most = if verify_checksums { RIGHT } else { u64::MAX };
+        // The last byte is not looked at: none begins with the other number.
+        let begins = if enabled { 0x00_45_00_08 } else { u32::MAX };
+        Self { ports, verify_checksums, most, enabled, begins }
     }
 
     /// May datagrams that carry others go both ways between these ports, by the settings that this was made of?
@@ -68,14 +75,14 @@ impl Glance {
     /// Of a packet that is plain, [`crate::decode`] finds the same addresses, and no others.
     #[inline(always)]
     pub fn is_plain_and(&self, link: LinkType, packet: &[u8], asked: impl Asked) -> bool {
-        if link != LinkType::Ethernet || !self.enabled {
+        if link != LinkType::Ethernet {
             return false;
         }
         if let Some(front) = packet.first_chunk::<FRONT>() {
             let word = |at| u32::from_le_bytes(bytes::array_at(front, at).unwrap_or_default());
             // Bytes come in the order in which they are written here. IPv4 of five words; neither "more fragments" nor
             // an offset; TCP or UDP.
-            let plain = (word(12) & 0x00_ff_ff_ff) ^ 0x00_45_00_08;
+            let plain = (word(12) & 0x00_ff_ff_ff) ^ self.begins;
             let of = |protocol: u8| (word(20) & 0xff_00_ff_3f) ^ u32::from(protocol) << 24;
             if plain | of(ip::TCP) == 0 {
                 return self.front_tcp(front, packet.len(), asked);
@@ -90,6 +97,9 @@ impl Glance {
     /// The same of packets that begin in another way than most do.
     #[inline(never)]
     fn behind_tags(&self, packet: &[u8], asked: impl Asked) -> bool {
+        if !self.enabled {
+            return false;
+        }
         let mut at = 12;
         for _ in 0..DEEPEST {
             match (bytes::u16_at(packet, at), packet.get(at + 2..)) {
@@ -128,7 +138,8 @@ impl Glance {
         let (first, second) = (word(14), word(22));
         let last = u32::from_le_bytes(bytes::array_at(front, 30).unwrap_or_default());
         total <= len - 14
-            && (!self.verify_checksums || is_right(sum_of([first, second, last.into()])))
+            // Not 0: the header's first byte is not.
+            && quotient(sum_of([first, second, last.into()])) <= self.most
             && asked.v4(((second >> 32) as u32).swap_bytes(), last.swap_bytes())
     }
 

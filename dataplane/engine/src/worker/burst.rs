@@ -179,7 +179,8 @@ impl Loop<'_> {
         let before = way.step;
         let (mut clock, mut longest, mut somebodys) = (self.clock, 0, false);
         let mut run = Passing { step: before, bytes: 0, way };
-        while let Some(mbuf) = burst.get(run.step).filter(|mbuf| mbuf.is_contiguous()) {
+        for slot in burst.behind(before) {
+            let Some(mbuf) = slot.as_ref().filter(|mbuf| mbuf.is_contiguous()) else { break };
             let frame = mbuf.data();
             let info = info_of(mbuf, frame.len());
             if !eye.passes(frame, &info) {
