@@ -235,9 +235,9 @@ impl Loop<'_> {
             // What feeder and peers promise is read before the rings are: an empty ring proves it.
             // So is the order to stop: what was put into the ring before it must still be taken.
             let stopping = self.shared.stop.load(Ordering::Acquire);
-            let promised = self.promised();
+            let begin = dpdk::rdtsc();
+            let promised = self.promised(begin);
             self.note_promises();
-            let begin = self.config.watch.as_ref().map_or(0, |_| dpdk::rdtsc());
             self.core.profiler().begin();
             let received = match &mut self.config.queue {
                 Some(queue) if !quiet => queue.receive(&mut burst),
@@ -336,11 +336,11 @@ impl Loop<'_> {
         }
     }
 
-    /// The time before which every packet of this worker is in a ring already.
-    fn promised(&self) -> Nanos {
+    /// The time before which every packet of this worker is in a ring already; `tsc` is now.
+    fn promised(&self, tsc: u64) -> Nanos {
         match &self.config.time {
             TimeSource::Packets(clock, _) => clock.load(Ordering::Acquire),
-            TimeSource::Tsc(clock) => clock.now(),
+            TimeSource::Tsc(clock) => clock.at(tsc),
         }
     }
 

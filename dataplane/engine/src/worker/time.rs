@@ -41,10 +41,10 @@ impl TscClock {
         Self { start_ns, start_tsc: dpdk::rdtsc(), tick: tick_of(hz) }
     }
 
-    /// Nanoseconds since 1970.
+    /// Nanoseconds since 1970 when the TSC was so.
     #[inline]
-    pub fn now(&self) -> Nanos {
-        let ticks = dpdk::rdtsc().wrapping_sub(self.start_tsc);
+    pub fn at(&self, tsc: u64) -> Nanos {
+        let ticks = tsc.wrapping_sub(self.start_tsc);
         self.start_ns.wrapping_add(nanos(ticks, self.tick))
     }
 }
