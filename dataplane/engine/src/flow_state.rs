@@ -16,7 +16,7 @@ use crate::tunnels::Outer;
 bitflags! {
     /// What holds of a flow.
     #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-    pub struct Mark: u16 {
+    pub(crate) struct Mark: u16 {
         /// A `bypass` rule has matched: nothing more of the flow is looked at.
         const BYPASSED = 1 << 0;
         /// The core was overloaded when the flow began: none of its packets is looked at.
@@ -81,7 +81,7 @@ struct Rare {
 impl FlowState {
     /// Does this hold of it?
     #[inline]
-    pub fn is(&self, mark: Mark) -> bool {
+    pub(crate) fn is(&self, mark: Mark) -> bool {
         self.marks.contains(mark)
     }
 

@@ -61,7 +61,7 @@ impl Default for Filter {
 impl Filter {
     fn new(addresses: usize, seed: u64) -> Self {
         let count = (addresses * BITS / 64).next_power_of_two().min(WORDS);
-        // By way of the heap: it is much for a stack.
+        // By way of the heap, for it is much for a stack; a vector of so many is an array of so many.
         let words = vec![0; WORDS].try_into().unwrap_or_else(|_| Box::new([0; WORDS]));
         Self { words, mask: count - 1, seed: seed | 1 }
     }

@@ -50,7 +50,8 @@ pub(crate) fn is_right(sum: u64) -> bool {
     sum != 0 && quotient(sum) <= RIGHT
 }
 
-/// What a sum other than 0 is times 2^16 - 1, if its checksum is right: not more than [`RIGHT`] then, and otherwise more.
+/// What 2^16 - 1 is to be multiplied by to get the sum, in 64 bits: at most [`RIGHT`] where it divides the sum, as it does where the
+/// checksum is right, otherwise more. A sum of 0 is for the caller to tell.
 #[inline(always)]
 pub(crate) fn quotient(sum: u64) -> u64 {
     sum.wrapping_mul(INVERSE)
