@@ -72,7 +72,7 @@ fn flows(criterion: &mut Criterion) {
                 table.record(found.id, found.direction, 100, now);
                 assert!(found.fresh);
                 if n % 64 == 0 {
-                    table.expire(now, |_, _| ended += 1);
+                    table.expire(now, 64, |_, _| ended += 1);
                 }
             }
             ended

@@ -142,13 +142,13 @@ impl Target {
 #[inline(never)]
 fn inspect(core: &mut Core, frame: &[u8], info: PacketInfo) {
     let _fate = core.packet(frame, frame.len(), info, false);
-    core.pass_time(info.clock);
+    core.pass_time(info.clock, 1);
 }
 
 /// What is counted, by its name.
 #[inline(never)]
 fn finish(core: &mut Core) {
-    core.finish();
+    core.finish(0);
 }
 
 /// The path of one of many clients.

@@ -182,7 +182,7 @@ mod tests {
 
     /// What came of it: alerts by packet, and the ledger.
     fn results(core: &mut Core, alerts: &mut Consumer<Box<Alert>>) -> (Vec<(u64, bool)>, [u64; 5]) {
-        core.finish();
+        core.finish(0);
         let all = std::iter::from_fn(|| alerts.pop().ok());
         let told = all.map(|alert| (alert.timestamp, alert.flow.is_some())).collect();
         let counters = core.counters();

@@ -63,6 +63,10 @@ pub trait Watch: std::fmt::Debug + Send {
     /// burst was received until all of its packets were freed or handed over.
     fn burst(&mut self, packets: usize, ticks: u64);
 
+    /// A turn of the loop in which so many packets came in all has ended after so many ticks: what is behind the burst
+    /// is in it, too. Nothing but the next turn's begin lies between two of them.
+    fn turn(&mut self, _packets: usize, _ticks: u64) {}
+
     /// There was nothing to do. The worker stands still until this returns.
     fn idle(&mut self) {}
 }
@@ -228,14 +232,14 @@ impl Loop<'_> {
         let mut burst: Burst<BURST> = Burst::new();
         let mut last_packets = LAST_PACKETS;
         let mut quiet = false;
-        loop {
+        let now = loop {
+            let begin = dpdk::rdtsc();
             if self.mailbox.exchange(self.core.delivery_mut()) {
                 self.core.adopt();
             }
             // What feeder and peers promise is read before the rings are: an empty ring proves it.
             // So is the order to stop: what was put into the ring before it must still be taken.
             let stopping = self.shared.stop.load(Ordering::Acquire);
-            let begin = dpdk::rdtsc();
             let promised = self.promised(begin);
             self.note_promises();
             self.core.profiler().begin();
@@ -263,7 +267,8 @@ impl Loop<'_> {
             // Flows end by the time of the slowest core: it may still hand over their packets, and
             // what it has handed over may still wait in its ring.
             let reached = self.reached.iter().copied().min().unwrap_or(Nanos::MAX);
-            let safe = self.core.pass_time(mine.min(reached));
+            let now = mine.min(reached);
+            let safe = self.core.pass_time(now, received + handed);
             if self.exchange.is_empty() {
                 self.core.counters().watermark.publish(safe);
             }
@@ -281,8 +286,11 @@ impl Loop<'_> {
                     && self.shared.quiet.load(Ordering::Acquire) >= all
                     && self.exchange.is_empty()
                 {
-                    break;
+                    break now;
                 }
+            }
+            if let Some(watch) = &mut self.config.watch {
+                watch.turn(received + handed, dpdk::rdtsc().wrapping_sub(begin));
             }
             if idle && handed == 0 {
                 self.rest();
@@ -293,9 +301,9 @@ impl Loop<'_> {
             } else {
                 self.idle_polls = 0;
             }
-        }
+        };
         self.guarded(|this| {
-            this.core.finish();
+            this.core.finish(now);
             Ok(())
         })
     }

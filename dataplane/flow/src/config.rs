@@ -64,7 +64,8 @@ pub struct FlowConfig {
     pub id_seed: u64,
     /// When flows end by silence.
     pub timeouts: Timeouts,
-    /// How many entries one call of [`crate::FlowTable::expire`] looks at.
+    /// How many entries one call of [`crate::FlowTable::expire`] looks at where no packet waits for it: no longer
+    /// than a packet may wait then.
     pub expire_budget: usize,
 }
 
@@ -75,7 +76,7 @@ impl Default for FlowConfig {
             hash_seed: None,
             id_seed: 0,
             timeouts: Timeouts::default(),
-            expire_budget: 256,
+            expire_budget: 64,
         }
     }
 }

@@ -23,7 +23,7 @@ pub use defrag::{
     DefragConfig, DefragOutcome, DefragStats, Defragmenter, FragmentPolicy, OpenFates,
 };
 pub use flow::{Flow, FlowState};
-pub use table::{FlowId, FlowTable, Hint, Lookup};
+pub use table::{FlowId, FlowTable, Hint, Lookup, Swept};
 pub use tcp::{
     Chunk, Memory, Policy, RawWindow, Segment, StreamConfig, TcpOutcome, TcpSession, TcpState,
     UrgentPolicy,

@@ -57,6 +57,21 @@ struct Slot<T> {
     flow: Flow<T>,
 }
 
+/// Packets for each flow that ends while they come.
+const PACKETS_PER_END: usize = 4;
+
+/// Seconds that ends may be behind before every packet pays for one.
+const MOST_BEHIND: u64 = 2;
+
+/// How far a call of [`FlowTable::expire`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swept {
+    /// Every flow whose time has passed has been handed out.
+    All,
+    /// Those up to [`FlowTable::swept_until`].
+    UpTo,
+}
+
 /// Where a key's flow would be, see [`FlowTable::hint`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hint(u32);
@@ -213,17 +228,23 @@ impl<T: Default> FlowTable<T> {
     }
 
     /// Hands out the flows whose time has passed, with the time at which it had, in the order of
-    /// these times by the second (if called at least every 17 minutes). Looks at no more entries than the configured budget; answers how
-    /// many it looked at, and [`Self::swept_until`] how far it came.
-    pub fn expire(&mut self, now: Nanos, mut each: impl FnMut(Flow<T>, Nanos)) -> usize {
+    /// these times by the second (if called at least every 17 minutes). Looks at no more entries than the configured budget where none of
+    /// `packets` came since the last call, else at a few for each of them; answers whether it came to an end, and
+    /// [`Self::swept_until`] how far.
+    pub fn expire(
+        &mut self,
+        now: Nanos,
+        packets: usize,
+        mut each: impl FnMut(Flow<T>, Nanos),
+    ) -> Swept {
         let tick = now / SECOND;
         if tick <= self.swept {
-            return 0;
+            return Swept::All;
         }
-        for looked in 0..self.expire_budget {
+        for _ in 0..self.budget(tick, packets) {
             let Some(index) = self.wheel.next(tick) else {
                 self.swept = tick;
-                return looked;
+                return Swept::All;
             };
             let Some(slot) = self.slots.get(index as usize) else { continue };
             let deadline = slot.flow.deadline(&self.timeouts);
@@ -237,7 +258,18 @@ impl<T: Default> FlowTable<T> {
         }
         // What falls due at the cursor itself may not have been handed out in full.
         self.swept = self.swept.max(self.wheel.cursor().saturating_sub(1).min(tick - 1));
-        self.expire_budget
+        Swept::UpTo
+    }
+
+    /// How many entries to look at. All flows of a second fall due at once: were they to end at once, the packets
+    /// that come meanwhile would wait for them. So each packet pays for a part of a flow, as it does anyway on the whole;
+    /// for a whole one where that falls behind by more than a second.
+    fn budget(&self, tick: u64, packets: usize) -> usize {
+        match packets {
+            0 => self.expire_budget,
+            _ if tick - self.swept > MOST_BEHIND => packets,
+            _ => packets.div_ceil(PACKETS_PER_END),
+        }
     }
 
     /// Every flow whose time passed at or before this moment, a whole second, has been handed out.

@@ -7,7 +7,7 @@ use wire::builder::Ip;
 use wire::{Config, Direction, FlowKey, KeyOrder, LinkType, decode};
 
 use crate::flow::SECOND;
-use crate::{FlowConfig, FlowState, FlowTable, Timeouts};
+use crate::{Flow, FlowConfig, FlowState, FlowTable, Swept, Timeouts};
 
 /// The key of the `number`-th conversation, and whether its client is the key's first side.
 fn key(number: u16, tcp: bool) -> (FlowKey, bool) {
@@ -57,9 +57,9 @@ fn a_flow_ends_in_the_second_after_its_time_out() {
     let ends = (START / SECOND + 31) * SECOND;
     assert!(table.lookup(&key, ends - 1).is_some());
     assert!(table.lookup(&key, ends).is_none());
-    table.expire(ends - 1, |_, _| panic!("too early"));
+    table.expire(ends - 1, 0, |_, _| panic!("too early"));
     let mut seen = Vec::new();
-    table.expire(ends, |flow, deadline| seen.push((flow.key, deadline)));
+    table.expire(ends, 0, |flow, deadline| seen.push((flow.key, deadline)));
     assert_eq!(seen, [(key, ends)]);
     assert_eq!((table.len(), table.swept_until()), (0, ends));
 }
@@ -86,9 +86,9 @@ fn a_shorter_time_out_counts_at_once() {
     let id = table.lookup_or_insert(&key, forward, START).id;
     let mut ended = 0;
     table.set_state(id, FlowState::Established);
-    table.expire(START + 300 * SECOND, |_, _| ended += 1);
+    table.expire(START + 300 * SECOND, 0, |_, _| ended += 1);
     table.set_state(id, FlowState::Closed);
-    table.expire(START + 301 * SECOND, |_, _| ended += 1);
+    table.expire(START + 301 * SECOND, 0, |_, _| ended += 1);
     assert_eq!(ended, 1);
 }
 
@@ -178,12 +178,41 @@ fn expiry_within_a_budget_gets_there_in_several_calls() {
     let now = START + 100 * SECOND;
     let mut ended = 0;
     for call in 1..=9 {
-        assert_eq!(table.expire(now, |_, _| ended += 1), 10);
+        assert_eq!(table.expire(now, 0, |_, _| ended += 1), Swept::UpTo);
         assert_eq!(ended, call * 10);
         assert!(table.swept_until() < START + 31 * SECOND);
     }
-    assert_eq!(table.expire(now, |_, _| ended += 1), 5);
+    assert_eq!(table.expire(now, 0, |_, _| ended += 1), Swept::All);
     assert_eq!((ended, table.swept_until()), (95, now / SECOND * SECOND));
+}
+
+#[test]
+fn flows_that_end_at_once_end_a_few_with_each_packet_and_more_where_they_fall_behind() {
+    let mut table = table(1024);
+    for number in 0..1000 {
+        let (key, forward) = key(number, false);
+        table.lookup_or_insert(&key, forward, START);
+    }
+    let ends = START / SECOND + 31;
+    let mut ended = 0;
+    let mut go = |at: u64, packets| {
+        let before = ended;
+        let swept = table.expire(at * SECOND, packets, |_, _| ended += 1);
+        (ended - before, swept)
+    };
+    // All of them fall due in one second.
+    go(ends - 1, 64);
+    assert_eq!(go(ends, 64), (16, Swept::UpTo));
+    assert_eq!(go(ends, 1), (1, Swept::UpTo));
+    assert_eq!(go(ends + 1, 64), (16, Swept::UpTo));
+    // A second is over and its flows are not: each packet pays for one of them.
+    assert_eq!(go(ends + 2, 64), (64, Swept::UpTo));
+    assert_eq!(go(ends + 2, 0), (FlowConfig::default().expire_budget, Swept::UpTo));
+    let mut calls = 0;
+    while go(ends + 3, 64).1 == Swept::UpTo {
+        calls += 1;
+    }
+    assert_eq!((calls, ended, table.swept_until()), (13, 1000, (ends + 3) * SECOND));
 }
 
 /// A flow as the model has it.
@@ -233,6 +262,7 @@ proptest! {
     fn it_behaves_as_a_map_with_time_outs_and_a_bound(
         ops in proptest::collection::vec((0u16..40, any::<bool>(), 0u64..60, 0u8..12), 1..300),
         capacity in 1usize..30,
+        packets in 0u8..65,
     ) {
         let mut table = table(capacity);
         let mut model: HashMap<FlowKey, Known> = HashMap::new();
@@ -244,7 +274,8 @@ proptest! {
             let (key, forward) = key(number, tcp);
             if op == 0 {
                 let mut ended = Vec::new();
-                while table.expire(now, |flow, deadline| ended.push((flow.key, deadline))) == 256 {}
+                let mut end = |flow: Flow<_>, deadline| ended.push((flow.key, deadline));
+                while table.expire(now, packets.into(), &mut end) == Swept::UpTo {}
                 let in_order = ended.is_sorted_by_key(|(_, deadline)| *deadline);
                 prop_assert!(in_order || now - swept > 1000 * SECOND);
                 swept = now;

@@ -1,17 +1,18 @@
 //! An offered rate that follows what the workers can take: a soak asks whether nothing is lost and nothing grows
 //! at a share of that, not whether the machine is as fast for ten minutes as it was for ten seconds.
 //!
-//! What workers can take is the rate that a trial has confirmed, less as much as bursts take longer than in that
-//! trial, by ticks from receiving until freeing. How full the rings are is not looked at: what does not fit is lost.
+//! What workers can take is the rate that a trial has confirmed, less as much as turns of their loops take longer than in
+//! that trial, by ticks from one turn's begin to the next. How full the rings are is not looked at: what does not fit is lost.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use engine::counters::Counter;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Sizes of bursts that are told apart, by powers of two: a burst of one takes more than a 64th of one of 64, and
+/// Sizes of turns, by the packets of the burst, that are told apart, by powers of two: a burst of one takes more than a 64th of one of 64, and
 /// a worker that has less to do finds less at a time.
 const SIZES: usize = 7;
 
@@ -27,21 +28,29 @@ const SELDOM: Duration = Duration::from_millis(100);
 /// The least part of its share that is offered, so that there is always something to measure.
 const LEAST: f64 = 0.05;
 
-/// What a worker tells of its bursts while it runs.
+/// What a worker tells of its turns with packets while it runs.
 #[derive(Debug, Default)]
 pub(super) struct Spent {
     ticks: [Counter; SIZES],
     packets: [Counter; SIZES],
+    /// Ticks of the longest turn since somebody asked.
+    longest: AtomicU64,
 }
 
 impl Spent {
-    /// A burst. Only the worker may tell.
+    /// A turn of the worker's loop. Only the worker may tell.
     pub(super) fn add(&self, packets: usize, ticks: u64) {
+        self.longest.fetch_max(ticks, Ordering::Relaxed);
         let size = (packets.max(1).ilog2() as usize).min(SIZES - 1);
         if let (Some(all), Some(its)) = (self.ticks.get(size), self.packets.get(size)) {
             all.add(ticks);
             its.add(packets as u64);
         }
+    }
+
+    /// Ticks of the longest turn since this was asked for the last time.
+    pub(super) fn take_longest(&self) -> u64 {
+        self.longest.swap(0, Ordering::Relaxed)
     }
 
     /// What was told so far.
@@ -68,6 +77,11 @@ impl Cost {
             ticks: less(&self.ticks, &before.ticks),
             packets: less(&self.packets, &before.packets),
         }
+    }
+
+    /// All ticks, and all packets.
+    pub(super) fn sums(&self) -> (u64, u64) {
+        (Self::total(&self.ticks), Self::total(&self.packets))
     }
 
     fn total(of: &[u64; SIZES]) -> u64 {

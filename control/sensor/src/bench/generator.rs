@@ -9,7 +9,8 @@ use dpdk::{Eal, Mbuf, Mempool, RingFeeder};
 use engine::spread::NicSpread;
 use traffic::flows::Flows;
 
-use super::follow::Follow;
+use super::follow::{Follow, Spent};
+use super::losses::{Loss, Losses};
 
 /// Packets between two looks at the clock.
 const BATCH: u64 = 32;
@@ -57,7 +58,7 @@ impl Due {
 }
 
 /// What was made.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sent {
     /// Packets put into rings.
     pub(super) packets: u64,
@@ -67,6 +68,8 @@ pub(super) struct Sent {
     pub(super) bytes: u64,
     /// Packets that found no room.
     pub(super) lost: u64,
+    /// When they did, of a rate that was given.
+    pub(super) losses: Vec<Loss>,
     /// From the first packet to the last.
     pub(super) seconds: f64,
     /// Turns at which the generator was late by more than a batch: it could not go so fast.
@@ -94,6 +97,8 @@ pub(super) struct Generator {
     pub(super) flows: Flows,
     pub(super) hz: u64,
     pub(super) cpu: Option<usize>,
+    /// What the workers tell.
+    pub(super) workers: Vec<Arc<Spent>>,
 }
 
 impl Generator {
@@ -114,11 +119,13 @@ impl Generator {
             Pace::Rate(rate) => Some(Due::at(*rate, self.hz)),
             Pace::Follow(follow) => Some(Due::at(follow.rate(), self.hz)),
         };
+        let mut losses = Losses::of(self.workers.clone(), self.hz);
         let mut looked = 0;
         loop {
             let passed = dpdk::rdtsc().wrapping_sub(start);
             if passed >= end {
                 sent.seconds = passed as f64 / self.hz as f64;
+                sent.losses = losses.end(sent.seconds);
                 return Ok(sent);
             }
             if let (Pace::Follow(follow), Some(due)) = (&mut *pace, &mut due) {
@@ -141,17 +148,30 @@ impl Generator {
             if batch == 0 {
                 std::hint::spin_loop();
             }
+            let at = passed as f64 / self.hz as f64;
+            losses.pass(at);
             for _ in 0..batch {
-                self.one(&mut frame, due.is_none(), start, end, &mut sent);
+                if !self.one(&mut frame, due.is_none(), start, end, &mut sent) {
+                    sent.lost += 1;
+                    losses.lost(at, due.as_ref().map_or(0.0, |due| due.rate));
+                }
             }
         }
     }
 
-    fn one(&mut self, frame: &mut [u8; 2048], waits: bool, start: u64, end: u64, sent: &mut Sent) {
+    /// Makes a packet and puts it into its ring; not, if there is no room.
+    fn one(
+        &mut self,
+        frame: &mut [u8; 2048],
+        waits: bool,
+        start: u64,
+        end: u64,
+        sent: &mut Sent,
+    ) -> bool {
         let made = self.flows.next_into(frame);
         let (client, server) = made.addresses;
         let queue = self.nic.owner(IpAddr::V4(client), IpAddr::V4(server));
-        let Some(ring) = self.rings.get_mut(queue) else { return };
+        let Some(ring) = self.rings.get_mut(queue) else { return false };
         let bytes = frame.get(..made.length).unwrap_or_default();
         loop {
             let pushed = Mbuf::from_bytes(&self.pool, bytes).map(|mbuf| ring.push(mbuf));
@@ -159,12 +179,11 @@ impl Generator {
                 sent.packets += 1;
                 sent.scoped += u64::from(made.scoped);
                 sent.bytes += made.length as u64;
-                return;
+                return true;
             }
             let late = dpdk::rdtsc().wrapping_sub(start) >= end.saturating_mul(2);
             if !waits || late {
-                sent.lost += 1;
-                return;
+                return false;
             }
             // The worker may need this very CPU.
             std::thread::yield_now();

@@ -60,12 +60,12 @@ impl Meters {
         Some(Box::new(Meter { result, spent, hz: self.hz, since: None }))
     }
 
-    /// What each worker tells of its bursts while it runs.
+    /// What each worker tells of its turns while it runs.
     pub(super) fn spent(&self) -> &[Arc<Spent>] {
         &self.spent
     }
 
-    /// What each worker's bursts took since the beginning.
+    /// What each worker's turns took since the beginning.
     pub(super) fn costs(&self) -> Vec<Cost> {
         self.spent.iter().map(|spent| spent.cost()).collect()
     }
@@ -105,7 +105,6 @@ struct Meter {
 
 impl Watch for Meter {
     fn burst(&mut self, packets: usize, ticks: u64) {
-        self.spent.add(packets, ticks);
         let nanoseconds = u128::from(ticks) * 1_000_000_000 / u128::from(self.hz);
         let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
         result.bursts.saturating_record(u64::try_from(nanoseconds).unwrap_or(LONGEST));
@@ -117,6 +116,12 @@ impl Watch for Meter {
             result.cpu_packets += packets as u64;
         }
         self.since = now;
+    }
+
+    fn turn(&mut self, packets: usize, ticks: u64) {
+        if packets > 0 {
+            self.spent.add(packets, ticks);
+        }
     }
 
     fn idle(&mut self) {

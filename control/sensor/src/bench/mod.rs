@@ -6,6 +6,7 @@ mod compared;
 mod follow;
 mod generator;
 mod growth;
+mod losses;
 mod meter;
 mod report;
 mod search;
@@ -122,7 +123,7 @@ fn soaked(outcome: &Outcome, most: f64) -> anyhow::Result<()> {
 struct Confirmed {
     /// Packets a second.
     rate: f64,
-    /// What each worker's bursts took in that trial.
+    /// What each worker's turns took in that trial.
     costs: Vec<Cost>,
 }
 
@@ -189,6 +190,7 @@ impl Bench {
             flows: Flows::new(&args.shape()),
             hz: eal.tsc_hz(),
             cpu: cpus.take(None),
+            workers: meters.spent().to_vec(),
         };
         Ok(Self {
             dataplane,

@@ -9,6 +9,7 @@ use super::compared::Compared;
 use super::follow::Offered;
 use super::generator::Sent;
 use super::growth::Growth;
+use super::losses::Loss;
 use super::meter::Ticks;
 use crate::cli::BenchArgs;
 use crate::cpu;
@@ -76,6 +77,8 @@ pub(super) struct Run {
     pub(super) packets: u64,
     /// Packets that found the ring full.
     pub(super) lost: u64,
+    /// When they did.
+    pub(super) losses: Vec<Loss>,
     pub(super) seconds: f64,
     /// Packets a second.
     pub(super) pps: f64,
@@ -160,6 +163,7 @@ impl Run {
         Self {
             packets: sent.packets,
             lost: sent.lost,
+            losses: sent.losses.clone(),
             seconds: sent.seconds,
             pps: sent.packets as f64 / seconds,
             bps: sent.bytes as f64 * 8.0 / seconds,
@@ -205,6 +209,21 @@ impl Run {
                  adjusted {adjusted} times, every {:.0} ms",
                 "",
                 every * 1e3
+            )?;
+        }
+        for loss in &self.losses {
+            writeln!(
+                out,
+                "{:24} lost {} in {:.3} s at {:.1} s: {:.0} packets/s offered, {:.0} taken, workers busy {:.0} % of \
+                 the time, longest turn {:.1} ms",
+                "",
+                loss.packets,
+                loss.seconds,
+                loss.at,
+                loss.offered,
+                loss.taken,
+                loss.busy * 100.0,
+                loss.longest_turn * 1e3
             )?;
         }
         if let Some(stolen) = self.stolen.filter(|stolen| *stolen > 0.0) {

@@ -241,7 +241,7 @@ alert udp any any -> any 4789 (content:"mark"; tag:session,3,packets; sid:1;)
     bench.send([carrier, Sent { back: true, ..carrier }]);
     assert_eq!(bench.on_carriers(), [(2, 1), (3, 0)]);
     assert!(bench.core.carriers.may_have_flow(layer(&carrier).inner(), (50_001, 4789)));
-    bench.core.finish();
+    bench.core.finish(0);
     assert!(!bench.core.carriers.has_flows());
 }
 
@@ -347,7 +347,7 @@ proptest! {
         prop_assert_eq!(one, other);
         prop_assert!(spared.flows() <= all.flows());
         // Once every flow has ended, none is counted.
-        spared.core.finish();
+        spared.core.finish(0);
         prop_assert!(!spared.core.carriers.has_flows());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use flow::Swept;
 use wire::Nanos;
 
 use super::Core;
@@ -11,18 +12,10 @@ use crate::flow_work::Work;
 use crate::profile::Stage;
 
 impl Core {
-    /// Ends flows and forgets fragments whose time has passed; says up to which time nothing can
-    /// come up any more.
-    pub fn pass_time(&mut self, now: Nanos) -> Nanos {
-        let taken = self.take_snapshot();
-        self.tools.profiler.enter(Stage::Flow);
-        let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =
-            self;
-        let (snapshot, scratch) = (&taken, &mut delivery.scratch);
-        let mut work =
-            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
-        flows.expire(now, |mut flow, deadline| work.flow_end(&mut flow, deadline));
-        self.snapshot = Some(taken);
+    /// Ends flows and forgets fragments whose time has passed, of flows a few with each of the packets that came since,
+    /// so that none waits long; says up to which time nothing can come up any more.
+    pub fn pass_time(&mut self, now: Nanos, packets: usize) -> Nanos {
+        self.end_flows(now, packets);
         self.defrag.expire(now);
         self.open_fates();
         self.tallies.pass_time(now, &self.counters.tallies);
@@ -30,8 +23,24 @@ impl Core {
         self.flows.swept_until().min(now)
     }
 
-    /// Nothing more will come: every flow ends, whatever it holds is inspected.
-    pub fn finish(&mut self) {
+    fn end_flows(&mut self, now: Nanos, packets: usize) -> Swept {
+        let taken = self.take_snapshot();
+        self.tools.profiler.enter(Stage::Flow);
+        let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =
+            self;
+        let (snapshot, scratch) = (&taken, &mut delivery.scratch);
+        let mut work =
+            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
+        let end = |mut flow, deadline| work.flow_end(&mut flow, deadline);
+        let swept = flows.expire(now, packets, end);
+        self.snapshot = Some(taken);
+        swept
+    }
+
+    /// Nothing more will come: every flow ends, whatever it holds is inspected; those whose time has passed by now as
+    /// if no packet had kept them waiting.
+    pub fn finish(&mut self, now: Nanos) {
+        while self.end_flows(now, 0) == Swept::UpTo {}
         let snapshot = Arc::clone(&self.delivery.snapshot);
         let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =
             self;
