@@ -38,10 +38,13 @@ pub(super) struct Spent {
 }
 
 impl Spent {
-    /// A turn of the worker's loop. Only the worker may tell.
+    /// A turn of the worker's loop, with packets or without. Only the worker may tell.
     pub(super) fn add(&self, packets: usize, ticks: u64) {
         self.longest.fetch_max(ticks, Ordering::Relaxed);
-        let size = (packets.max(1).ilog2() as usize).min(SIZES - 1);
+        if packets == 0 {
+            return;
+        }
+        let size = (packets.ilog2() as usize).min(SIZES - 1);
         if let (Some(all), Some(its)) = (self.ticks.get(size), self.packets.get(size)) {
             all.add(ticks);
             its.add(packets as u64);

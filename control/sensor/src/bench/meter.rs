@@ -21,6 +21,8 @@ pub(super) struct Ticks {
     pub(super) busy: u64,
     /// Their packets.
     pub(super) packets: u64,
+    /// Ticks of the longest turn of a loop.
+    pub(super) longest_turn: u64,
     /// CPU time of the bursts that came right after another one, with all that was done in between.
     pub(super) cpu: Duration,
     /// Their packets.
@@ -39,7 +41,7 @@ pub(super) struct Meters {
 impl Ticks {
     fn clear(&mut self) {
         self.bursts.reset();
-        (self.busy, self.packets) = (0, 0);
+        (self.busy, self.packets, self.longest_turn) = (0, 0, 0);
         (self.cpu, self.cpu_packets) = (Duration::ZERO, 0);
     }
 }
@@ -47,7 +49,8 @@ impl Ticks {
 impl Meters {
     pub(super) fn new(workers: usize, hz: u64) -> anyhow::Result<Self> {
         let bursts = Histogram::new_with_bounds(1, LONGEST, 3)?;
-        let empty = Ticks { bursts, busy: 0, packets: 0, cpu: Duration::ZERO, cpu_packets: 0 };
+        let cpu = Duration::ZERO;
+        let empty = Ticks { bursts, busy: 0, packets: 0, longest_turn: 0, cpu, cpu_packets: 0 };
         let results = (0..workers).map(|_| Arc::new(Mutex::new(empty.clone()))).collect();
         let spent = (0..workers).map(|_| Arc::default()).collect();
         Ok(Self { results, spent, empty, hz: hz.max(1) })
@@ -86,6 +89,7 @@ impl Meters {
             let _ = all.bursts.add(&its.bursts);
             all.busy += its.busy;
             all.packets += its.packets;
+            all.longest_turn = all.longest_turn.max(its.longest_turn);
             all.cpu += its.cpu;
             all.cpu_packets += its.cpu_packets;
         }
@@ -119,9 +123,9 @@ impl Watch for Meter {
     }
 
     fn turn(&mut self, packets: usize, ticks: u64) {
-        if packets > 0 {
-            self.spent.add(packets, ticks);
-        }
+        self.spent.add(packets, ticks);
+        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        result.longest_turn = result.longest_turn.max(ticks);
     }
 
     fn idle(&mut self) {

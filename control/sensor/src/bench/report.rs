@@ -93,6 +93,8 @@ pub(super) struct Run {
     pub(super) cpu_ns_per_packet: f64,
     /// Nanoseconds of bursts.
     pub(super) burst_ns: Percentiles,
+    /// Nanoseconds of the longest turn of a worker's loop: the burst, if there was one, and all that is behind it.
+    pub(super) longest_turn_ns: f64,
     /// Turns at which the generator was late: it could hardly go so fast.
     pub(super) generator_behind: u64,
     /// The rate that was offered, if it followed what the workers could take at the time.
@@ -155,7 +157,7 @@ impl Memory {
 
 impl Run {
     pub(super) fn of(sent: &Sent, ticks: Ticks, hz: u64) -> Self {
-        let Ticks { bursts, busy, packets, cpu, cpu_packets } = ticks;
+        let Ticks { bursts, busy, packets, longest_turn, cpu, cpu_packets } = ticks;
         let seconds = sent.seconds.max(1e-9);
         let at = |percent: f64| bursts.value_at_percentile(percent);
         let per_burst = packets as f64 / bursts.len().max(1) as f64;
@@ -180,6 +182,7 @@ impl Run {
                 p99_99: at(99.99),
                 max: bursts.max(),
             },
+            longest_turn_ns: longest_turn as f64 * 1e9 / hz.max(1) as f64,
             generator_behind: sent.behind,
             offered: None,
             stolen: None,
@@ -199,8 +202,9 @@ impl Run {
         )?;
         writeln!(
             out,
-            "{:24} bursts of 64, ns: p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p99_9}, p99.99 {p99_99}, max {max}",
-            ""
+            "{:24} bursts of 64, ns: p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p99_9}, p99.99 {p99_99}, max {max}; longest turn \
+             {:.0}",
+            "", self.longest_turn_ns
         )?;
         if let Some(Offered { least, median, most, every, adjusted }) = &self.offered {
             writeln!(
