@@ -126,11 +126,12 @@ fn chosen(signature: &Signature) -> Option<FastPattern> {
     best.map(|(_, fast)| narrow(signature, fast))
 }
 
-/// In bodies, the part of the slice that is cheapest to look for.
+/// In bodies and payloads, the part of the slice that is cheapest to look for.
 fn narrow(signature: &Signature, fast: FastPattern) -> FastPattern {
-    let is_body = signature.buffers.get(fast.buffer).is_some_and(|tests| tests.buffer.is_body());
+    let is_long = |tests: &BufferTests| tests.buffer.is_body() || tests.buffer == Buffer::Payload;
+    let is_long = signature.buffers.get(fast.buffer).is_some_and(is_long);
     let found =
-        content(signature, fast.buffer, fast.test).filter(|_| is_body).and_then(|content| {
+        content(signature, fast.buffer, fast.test).filter(|_| is_long).and_then(|content| {
             let slice = content.pattern.get(fast.start..fast.start.checked_add(fast.len)?)?;
             Some(narrowed(slice, content.nocase))
         });
@@ -175,7 +176,8 @@ mod tests {
             .content(Buffer::Payload, b"User-Agent: Mozilla/")
             .content(Buffer::Payload, b"\x01\x02\x03\xffab")
             .content(Buffer::Payload, b"\0\0\0\0\0\0\0\0");
-        assert_eq!(chosen(s), payload(b"\x01\x02\x03\xffab"));
+        // Up to its rarest pair: what is cut off tells little more.
+        assert_eq!(chosen(s), payload(b"\x01\x02\x03\xff"));
     }
 
     #[test]
@@ -191,7 +193,7 @@ mod tests {
             b"Host: ",
             |c| c.fast_pattern = true,
         );
-        assert_eq!(chosen(s), payload(b"Host: "));
+        assert_eq!(chosen(s), payload(b"Host:"));
     }
 
     #[test]
@@ -224,7 +226,7 @@ mod tests {
     fn a_header_is_scanned_only_where_the_payload_has_nothing_good() {
         let header = rule("tcp", 1).content(Buffer::TcpHdr, b"\x02\x04\x05\xb4");
         let good = header.clone().content(Buffer::Payload, b"xploit77");
-        assert_eq!(chosen(good), payload(b"xploit77"));
+        assert_eq!(chosen(good), payload(b"xploit7"));
         let poor = header.content(Buffer::Payload, b"\0\0");
         assert_eq!(chosen(poor), Some((Buffer::TcpHdr, b"\x02\x04\x05\xb4".to_vec())));
     }
@@ -242,7 +244,7 @@ mod tests {
         let beyond = s.with(|s| {
             s.fast_pattern = Some(FastPattern { buffer: 0, test: 1, start: 6, len: usize::MAX });
         });
-        assert_eq!(chosen(beyond), payload(b"abcdefgh"));
+        assert_eq!(chosen(beyond), payload(b"abcdefg"));
     }
 
     /// Where the bytes of a signature with one content may end.
@@ -289,6 +291,6 @@ mod tests {
         let first = s.fast_pattern;
         choose(&mut s);
         assert_eq!(s.fast_pattern, first);
-        assert!(first.is_some_and(|fast| fast.len == crate::ruleset::rarity::MAX_LEN));
+        assert!(first.is_some_and(|fast| fast.len == 8));
     }
 }
