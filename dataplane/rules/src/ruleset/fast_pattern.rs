@@ -265,8 +265,8 @@ mod tests {
         let both = ends_of(b"qzx", |c| (c.offset, c.depth) = (number(5), number(10)));
         assert_eq!(both, (8, 15));
         assert_eq!(ends_of(b"qzx", |c| c.starts_with = true), (3, 3));
-        // The slice ends two bytes before the content does.
-        assert_eq!(ends_of(b"qzxkjvqzw\r\n", |c| c.depth = number(12)), (9, 10));
+        // The slice ends three bytes before the content does.
+        assert_eq!(ends_of(b"qzxkjvqzw\r\n", |c| c.depth = number(12)), (8, 9));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! How often two bytes follow one another in traffic: a table by classes of bytes, in whole bits.
 //! `cargo run -p rules --example pairs -- FILE…` makes it anew of samples.
 
+use std::sync::LazyLock;
+
 /// Bytes that are a class of their own, after the letters, which are that without case.
 const APART: &[u8] = b"\0 \r\n\t./-_=:;\"'<>(),&?%{}[]+*#@!$|\\~^`\xff";
 
@@ -58,9 +60,32 @@ const fn class(byte: u8) -> u8 {
     }
 }
 
-/// How rare it is that `second` follows `first`, whatever their case, in bits.
-pub(crate) fn bits(first: u8, second: u8) -> u8 {
-    TABLE[usize::from(CLASS_OF[usize::from(first)])][usize::from(CLASS_OF[usize::from(second)])]
+/// Lowest bits of a pair's second byte that Hyperscan's matcher for many literals looks at: four with up to a thousand
+/// literals, five with up to ten thousand.
+const KNOWN_BITS: u32 = 4;
+
+/// Second bytes that are told apart by them.
+const ALIKE: usize = 1 << KNOWN_BITS;
+
+/// A row for each class of the first byte, and how rare it is that any of the bytes follows which are alike in their
+/// lowest bits, in eighths of a bit.
+static TELLING: LazyLock<[[u32; ALIKE]; CLASSES]> = LazyLock::new(|| {
+    let eighths = |share: f64| (-share.min(1.0).log2() * 8.0) as u32;
+    TABLE.map(|row| {
+        let mut shares = [0.0; ALIKE];
+        // A letter's share is that of both cases.
+        for second in (0..=255_u8).filter(|byte| !byte.is_ascii_uppercase()) {
+            let bits = row[usize::from(CLASS_OF[usize::from(second)])];
+            shares[usize::from(second) % ALIKE] += f64::from(bits).exp2().recip();
+        }
+        shares.map(eighths)
+    })
+});
+
+/// How rare it is that Hyperscan's matcher for many literals takes two bytes for `first` and `second`, whatever the case
+/// of the first, in eighths of a bit.
+pub(crate) fn telling(first: u8, second: u8) -> u32 {
+    TELLING[usize::from(CLASS_OF[usize::from(first)])][usize::from(second) % ALIKE]
 }
 
 /// The table of samples, each of the same weight, as the file has it.
@@ -111,11 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_common_in_text_is_of_few_bits() {
-        assert!(bits(b'T', b'h') < bits(b'q', b'z'));
-        assert!(bits(b'e', b' ') < bits(b'x', b'~'));
-        assert!(bits(0, 0) < bits(0, b'q'));
-        assert!(bits(b'q', b'~') <= RAREST);
+    fn what_is_common_in_text_tells_little_and_so_does_what_is_taken_for_it() {
+        assert!(telling(b'T', b'h') < telling(b'q', b'z'));
+        assert!(telling(b'e', b' ') < telling(b'x', b'~'));
+        assert!(telling(0, 0) < telling(0, b'q'));
+        // Of both the matcher looks at 1110: "e." is taken for "en".
+        assert_eq!(telling(b'e', b'.'), telling(b'e', b'n'));
+        for (first, second) in (0..=255).flat_map(|first| (0..=255).map(move |it| (first, it))) {
+            assert!((1..=8 * u32::from(RAREST)).contains(&telling(first, second)));
+        }
     }
 
     #[test]

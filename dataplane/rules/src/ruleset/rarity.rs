@@ -112,16 +112,16 @@ pub(crate) fn best_slice(pattern: &[u8], nocase: bool) -> (Range<usize>, u32) {
 /// Bytes at a literal's end that Hyperscan's matcher for many literals looks at, pair by pair.
 const LOOKED_AT: usize = 8;
 
-/// What a capital adds to each of its pairs where case matters: the table of pairs knows none, in bits.
-const CAPITAL: u32 = 1;
+/// What a capital adds to the pair that it begins where case matters: the table of pairs knows none, in eighths of a bit.
+const CAPITAL: u32 = 8;
 
-/// Below so many bits pairs say too little: a longer slice makes fewer candidates.
-const TELLING: u32 = 40;
+/// Below so many eighths of a bit pairs say too little: a longer slice makes fewer candidates.
+const TELLING: u32 = 30 * 8;
 
 /// How many times a slice's last pair counts beside the others. The matcher keeps patterns in a few buckets, and of each
 /// bucket it knows which pairs any of its patterns has at a place. With hundreds of patterns in a bucket that is most of the
 /// pairs of ordinary text at most places; but where all have their rarest pair at the same place, hardly any is left there.
-const LAST: u32 = 13;
+const LAST: u32 = 31;
 
 /// The part of a slice that ends in a rare pair of bytes, where its pairs are rare enough; else all of it. In long
 /// data, where hardly anything is found, a matcher that is led astray less often is worth more than a longer slice.
@@ -129,8 +129,8 @@ pub(crate) fn narrowed(slice: &[u8], nocase: bool) -> Range<usize> {
     let capital = |byte: u8| u32::from(!nocase && byte.is_ascii_uppercase()) * CAPITAL;
     let worth = |pair: &[u8]| match *pair {
         // Where there is one of them there are more.
-        [first, second] if first == second => u32::from(pairs::bits(first, second)) / 4,
-        [first, second] => u32::from(pairs::bits(first, second)) + capital(first) + capital(second),
+        [first, second] if first == second => pairs::telling(first, second) / 4,
+        [first, second] => pairs::telling(first, second) + capital(first),
         _ => 0,
     };
     let worths: Vec<u32> = slice.windows(2).map(worth).collect();
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_slice_is_narrowed_to_end_in_its_rarest_pair_and_kept_where_none_is_rare_enough() {
         let narrow = |slice: &'static [u8]| &slice[narrowed(slice, true)];
-        assert_eq!(narrow(b"and then #q\xe8z{9@x and then"), b"#q\xe8z{9@x");
+        assert_eq!(narrow(b"and then #q\xe8z{9@x and then"), b"hen #q\xe8z");
         assert_eq!(narrow(b"xploit77"), b"xploit7");
         assert_eq!(narrow(b"the the"), b"the the");
         assert_eq!(narrow(b"qz"), b"qz");
