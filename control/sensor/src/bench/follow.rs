@@ -2,7 +2,7 @@
 //! at a share of that, not whether the machine is as fast for ten minutes as it was for ten seconds.
 //!
 //! What workers can take is the rate that a trial has confirmed, less as much as turns of their loops take longer than in
-//! that trial, by ticks from one turn's begin to the next. How full the rings are is not looked at: what does not fit is lost.
+//! that trial where nothing held them up, by ticks from one turn's begin to the next. How full the rings are is not looked at: what does not fit is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +22,9 @@ const KNOWN: u64 = 1_000;
 /// Packets from which on it is said how fast a worker is.
 const ENOUGH: u64 = 128;
 
+/// A turn that takes longer was held up: a full burst takes a fifth of it.
+const HELD_UP: Duration = Duration::from_millis(1);
+
 /// The longest time between two changes of the rate.
 const SELDOM: Duration = Duration::from_millis(100);
 
@@ -29,25 +32,54 @@ const SELDOM: Duration = Duration::from_millis(100);
 const LEAST: f64 = 0.05;
 
 /// What a worker tells of its turns with packets while it runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Spent {
-    ticks: [Counter; SIZES],
-    packets: [Counter; SIZES],
+    all: Told,
+    /// Of turns that were not held up.
+    calm: Told,
+    /// Ticks beyond which a turn was held up.
+    held_up: u64,
     /// Ticks of the longest turn since somebody asked.
     longest: AtomicU64,
 }
 
-impl Spent {
-    /// A turn of the worker's loop, with packets or without. Only the worker may tell.
-    pub(super) fn add(&self, packets: usize, ticks: u64) {
-        self.longest.fetch_max(ticks, Ordering::Relaxed);
-        if packets == 0 {
-            return;
-        }
-        let size = (packets.ilog2() as usize).min(SIZES - 1);
+/// Ticks and packets by the size of the burst, told by one thread and read by others.
+#[derive(Debug, Default)]
+struct Told {
+    ticks: [Counter; SIZES],
+    packets: [Counter; SIZES],
+}
+
+impl Told {
+    fn add(&self, packets: usize, ticks: u64) {
+        let size = (packets.max(1).ilog2() as usize).min(SIZES - 1);
         if let (Some(all), Some(its)) = (self.ticks.get(size), self.packets.get(size)) {
             all.add(ticks);
             its.add(packets as u64);
+        }
+    }
+
+    fn cost(&self) -> Cost {
+        let get = |of: &[Counter; SIZES]| std::array::from_fn(|size| of[size].get());
+        Cost { ticks: get(&self.ticks), packets: get(&self.packets) }
+    }
+}
+
+impl Spent {
+    /// Of a worker whose clock has so many ticks a second.
+    pub(super) fn new(hz: u64) -> Self {
+        let held_up = (HELD_UP.as_secs_f64() * hz as f64) as u64;
+        Self { all: Told::default(), calm: Told::default(), held_up, longest: AtomicU64::new(0) }
+    }
+
+    /// A turn of the worker's loop, with packets or without. Only the worker may tell.
+    pub(super) fn add(&self, packets: usize, ticks: u64) {
+        self.longest.fetch_max(ticks, Ordering::Relaxed);
+        if packets > 0 {
+            self.all.add(packets, ticks);
+            if ticks <= self.held_up {
+                self.calm.add(packets, ticks);
+            }
         }
     }
 
@@ -58,8 +90,13 @@ impl Spent {
 
     /// What was told so far.
     pub(super) fn cost(&self) -> Cost {
-        let get = |of: &[Counter; SIZES]| std::array::from_fn(|size| of[size].get());
-        Cost { ticks: get(&self.ticks), packets: get(&self.packets) }
+        self.all.cost()
+    }
+
+    /// The same of the turns that were not held up: what packets take where nobody else wants the CPU. Few bursts of a size
+    /// are a measure only without them.
+    pub(super) fn calm(&self) -> Cost {
+        self.calm.cost()
     }
 }
 
@@ -237,10 +274,12 @@ impl Tempo {
 mod tests {
     use super::*;
 
+    const HZ: u64 = 2_000_000_000;
+
     /// Bursts of these sizes, so many of each, by a worker to whom a burst costs 200 ticks and a packet 1,000,
     /// so many times.
     fn cost(bursts: &[(usize, usize)], times: f64) -> Cost {
-        let spent = Spent::default();
+        let spent = Spent::new(HZ);
         for &(size, count) in bursts {
             for _ in 0..count {
                 spent.add(size, ((200 + 1_000 * size) as f64 * times) as u64);
@@ -301,6 +340,19 @@ mod tests {
     }
 
     #[test]
+    fn turns_that_were_held_up_make_a_worker_slower_and_not_what_it_is_compared_with() {
+        let spent = Spent::new(HZ);
+        (0..100).for_each(|_| spent.add(64, 64_200));
+        let calm = spent.cost();
+        spent.add(64, 2_000_001);
+        assert_eq!(spent.calm(), calm);
+        assert_eq!(spent.cost().sums(), (6_420_000 + 2_000_001, 6_464));
+        let mut tempo = Tempo::new(1_000_000.0, 0.8, vec![spent.calm()]).unwrap();
+        tempo.hear(0, &spent.cost());
+        about(tempo.adjust(), 800_000.0 * 6_464.0 * 64_200.0 / 64.0 / 8_420_001.0);
+    }
+
+    #[test]
     fn a_few_packets_change_nothing_and_there_are_always_packets_to_learn_from() {
         let mut tempo = Tempo::new(1_000_000.0, 0.8, vec![reference()]).unwrap();
         assert!(!tempo.hear(0, &cost(&[(1, 100)], 50.0)), "too few to say");
@@ -313,7 +365,7 @@ mod tests {
 
     #[test]
     fn what_workers_tell_between_two_adjustments_counts_and_is_told_at_the_end() {
-        let spent = Arc::new(Spent::default());
+        let spent = Arc::new(Spent::new(HZ));
         let tell = |times: u64| (0..100).for_each(|_| spent.add(64, 64_200 * times));
         tell(7);
         let mut follow =

@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn losses_close_to_each_other_are_one_and_tell_what_workers_did_from_before_on() {
-        let worker = Arc::new(Spent::default());
+        let worker = Arc::new(Spent::new(1_000));
         let mut losses = Losses::of(vec![Arc::clone(&worker)], 1_000);
         let mut at = 0.0;
         let mut pass = |losses: &mut Losses, packets: usize, ticks: u64| {

@@ -52,7 +52,7 @@ impl Meters {
         let cpu = Duration::ZERO;
         let empty = Ticks { bursts, busy: 0, packets: 0, longest_turn: 0, cpu, cpu_packets: 0 };
         let results = (0..workers).map(|_| Arc::new(Mutex::new(empty.clone()))).collect();
-        let spent = (0..workers).map(|_| Arc::default()).collect();
+        let spent = (0..workers).map(|_| Arc::new(Spent::new(hz))).collect();
         Ok(Self { results, spent, empty, hz: hz.max(1) })
     }
 
@@ -68,9 +68,9 @@ impl Meters {
         &self.spent
     }
 
-    /// What each worker's turns took since the beginning.
-    pub(super) fn costs(&self) -> Vec<Cost> {
-        self.spent.iter().map(|spent| spent.cost()).collect()
+    /// What each worker's turns took since the beginning that were not held up.
+    pub(super) fn calm_costs(&self) -> Vec<Cost> {
+        self.spent.iter().map(|spent| spent.calm()).collect()
     }
 
     /// Forgets what was measured.

@@ -123,7 +123,7 @@ fn soaked(outcome: &Outcome, most: f64) -> anyhow::Result<()> {
 struct Confirmed {
     /// Packets a second.
     rate: f64,
-    /// What each worker's turns took in that trial.
+    /// What each worker's turns took in that trial that were not held up.
     costs: Vec<Cost>,
 }
 
@@ -290,13 +290,13 @@ impl Bench {
         trials: &mut Vec<Run>,
     ) -> anyhow::Result<Option<Confirmed>> {
         for rate in search::Lower::from(found) {
-            let before = self.meters.costs();
+            let before = self.meters.calm_costs();
             let trial = self.run(Pace::Rate(rate), time, changes.clone(), site)?;
             tracing::info!("{rate:.0} packets a second for longer: {} lost", trial.lost);
             let (lost, pps) = (trial.lost, trial.pps);
             trials.push(trial);
             if lost == 0 {
-                let costs = self.meters.costs();
+                let costs = self.meters.calm_costs();
                 let costs = costs.iter().zip(&before).map(|(now, then)| now.since(then)).collect();
                 // A generator that could not go so fast has shown no more than it did.
                 return Ok(Some(Confirmed { rate: rate.min(pps), costs }));
