@@ -218,7 +218,8 @@ impl Follow {
             median: rates.value_at_quantile(0.5) as f64,
             most: rates.max() as f64,
             every: self.every.as_secs_f64(),
-            adjusted: rates.len(),
+            // The first was not adjusted to anything.
+            adjusted: rates.len() - 1,
         }
     }
 }
@@ -244,9 +245,10 @@ struct Tempo {
 
 impl Tempo {
     fn new(found: f64, share: f64, reference: Vec<Cost>) -> anyhow::Result<Self> {
-        let rates = Histogram::new_with_bounds(1, 1_000_000_000, 3)?;
+        let mut rates = Histogram::new_with_bounds(1, 1_000_000_000, 3)?;
         let slower = vec![1.0; reference.len()];
         let rate = found * share.min(1.0);
+        rates.saturating_record(rate as u64);
         Ok(Self { found, share, reference, slower, rate, rates })
     }
 
