@@ -2,7 +2,8 @@
 //! at a share of that, not whether the machine is as fast for ten minutes as it was for ten seconds.
 //!
 //! What workers can take is the rate that a trial has confirmed, less as much as turns of their loops take longer than in
-//! that trial where nothing held them up, by ticks from one turn's begin to the next. How full the rings are is not looked at: what does not fit is lost.
+//! that trial where nothing held them up, by ticks from one turn's begin to the next. How full the rings are is not
+//! looked at: what does not fit is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +13,8 @@ use engine::counters::Counter;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// Sizes of turns, by the packets of the burst, that are told apart, by powers of two: a burst of one takes more than a 64th of one of 64, and
-/// a worker that has less to do finds less at a time.
+/// Turns are told apart by the packets of their burst, in powers of two: a burst of one takes more than a 64th of one
+/// of 64, and a worker that has less to do finds less at a time.
 const SIZES: usize = 7;
 
 /// Packets of bursts of a size from which on it is known what these take.
@@ -51,6 +52,7 @@ struct Told {
 }
 
 impl Told {
+    /// Of a turn that had packets.
     fn add(&self, packets: usize, ticks: u64) {
         let size = (packets.max(1).ilog2() as usize).min(SIZES - 1);
         if let (Some(all), Some(its)) = (self.ticks.get(size), self.packets.get(size)) {

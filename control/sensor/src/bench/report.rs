@@ -202,8 +202,8 @@ impl Run {
         )?;
         writeln!(
             out,
-            "{:24} bursts of 64, ns: p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p99_9}, p99.99 {p99_99}, max {max}; longest turn \
-             {:.0}",
+            "{:24} bursts of 64, ns: p50 {p50}, p90 {p90}, p99 {p99}, p99.9 {p99_9}, p99.99 {p99_99}, max {max}; \
+             longest turn {:.0}",
             "", self.longest_turn_ns
         )?;
         if let Some(Offered { least, median, most, every, adjusted }) = &self.offered {
