@@ -1,8 +1,8 @@
-//! A signature's header: protocol, addresses, ports and the keywords that look at header fields.
+//! The keywords that look at a packet's header fields.
 
 use std::net::IpAddr;
 
-use rules::signature::{BitModifier, Buffer, ChecksumOf, HeaderTest, Signature};
+use rules::signature::{BitModifier, Buffer, ChecksumOf, HeaderTest};
 use wire::{Decoded, EventSet, IpLayer, Transport};
 
 /// The parts of a packet that header tests look at.
@@ -23,41 +23,6 @@ pub struct Headers<'a> {
 impl<'a> Headers<'a> {
     fn ip(&self) -> &'a IpLayer {
         self.packet.inner()
-    }
-
-    /// Do protocol, addresses and ports of the rule's header fit?
-    #[inline]
-    pub fn fit(&self, signature: &Signature) -> bool {
-        let ip = self.ip();
-        let protocol = &signature.protocol;
-        if !protocol.ip_protocols.is_empty() && !protocol.ip_protocols.contains(&ip.protocol) {
-            return false;
-        }
-        if protocol.ip_version.is_some_and(|version| version != ip.version) {
-            return false;
-        }
-        if self.packet.layer_count == 0 {
-            // Nobody knows where it came from: only who asks for no address asks for it.
-            let anywhere = signature.src.any && signature.dst.any;
-            return anywhere && signature.src_port.any && signature.dst_port.any;
-        }
-        let (src_port, dst_port) = self.packet.ports();
-        self.ends_fit(signature, (ip.src, src_port), (ip.dst, dst_port))
-            || signature.bidirectional
-                && self.ends_fit(signature, (ip.dst, dst_port), (ip.src, src_port))
-    }
-
-    fn ends_fit(&self, signature: &Signature, src: (IpAddr, u16), dst: (IpAddr, u16)) -> bool {
-        let ports = matches!(
-            self.packet.transport,
-            Transport::Tcp(_) | Transport::Udp(_) | Transport::Sctp(_)
-        );
-        let port_fits =
-            |set: &rules::signature::PortSet, port| set.any || ports && set.contains(port);
-        port_fits(&signature.src_port, src.1)
-            && port_fits(&signature.dst_port, dst.1)
-            && signature.src.contains(src.0)
-            && signature.dst.contains(dst.0)
     }
 
     /// Does the header test hold?

@@ -16,8 +16,9 @@ pub mod transaction;
 mod transform;
 pub mod vars;
 
+use app::AppProto;
 use hyperscan::{MatchQueue, Padded, PaddedBuf, Scratch};
-use rules::ruleset::{Groups, Prefilter, RuleGroup};
+use rules::ruleset::{Arrival, Groups, Prefilter, RuleGroup, Standing};
 use rules::signature::{Action, AppProtocolTest, Buffer, BufferTests, Kind, Signature, Test};
 use wire::{Direction, Nanos, Transport, flag};
 
@@ -73,6 +74,18 @@ pub struct Unit<'a> {
     pub now: Nanos,
     /// What is known of its flow's life.
     pub life: Life,
+}
+
+impl Unit<'_> {
+    /// What gates look at; `protocol` is its flow's, None without a flow.
+    fn arrival(&self, protocol: Option<AppProto>) -> Arrival {
+        let standing = Standing {
+            direction: self.direction,
+            established: self.established,
+            defragmented: self.defragmented,
+        };
+        Arrival::new(self.headers.packet, self.rulesets, protocol, standing)
+    }
 }
 
 /// A flow's life as far as rules ask for it.
@@ -195,12 +208,13 @@ impl Tools {
         candidates.clear();
         let ip = unit.headers.packet.inner();
         snapshot.rules.ip_only(ip.src, ip.dst, ip.protocol, &mut candidates);
+        let arrival = unit.arrival(flow.as_ref().map(|flow| flow.proto));
+        candidates.retain(|&number| snapshot.rules.admits(number, &arrival));
         candidates.sort_unstable();
         candidates.dedup();
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
-            if unit.headers.fit(signature)
-                && self.conditions(unit, signature, flow.as_deref())
+            if self.conditions(unit, signature, flow.as_deref())
                 && signature.header.iter().all(|test| unit.headers.holds(test))
             {
                 let hit = Match { number, tx: None, stream: false, file: None };
@@ -269,6 +283,10 @@ impl Tools {
             candidates.extend_from_slice(snapshot.flow_events());
         }
         self.profiler.enter(Stage::Verify);
+        if !candidates.is_empty() {
+            let arrival = unit.arrival(flow.as_ref().map(|flow| flow.proto));
+            candidates.retain(|&number| snapshot.rules.admits(number, &arrival));
+        }
         candidates.sort_unstable();
         candidates.dedup();
         for &number in &candidates {
@@ -383,21 +401,14 @@ impl Tools {
         self.profiler.scanned(began, prefilter.number(), data.len(), found);
     }
 
-    /// Does the signature match? Says whether in stream data.
+    /// Does the signature, which was admitted, match? Says whether in stream data.
     fn packet_holds(
         &mut self,
         unit: &Unit<'_>,
         signature: &Signature,
         flow: Option<&FlowState>,
     ) -> Option<bool> {
-        // What is asked of the flow comes first: it is at hand, and tells most.
-        if let Some(app) = signature.protocol.app
-            && !flow?.proto.is_rule_name(app)
-        {
-            return None;
-        }
-        if !unit.headers.fit(signature)
-            || !self.conditions(unit, signature, flow)
+        if !self.conditions(unit, signature, flow)
             || !signature.header.iter().all(|test| unit.headers.holds(test))
         {
             return None;
@@ -486,26 +497,8 @@ impl Tools {
         self.verifier.holds(&tests.tests, View::whole(self.spare.as_bytes()))
     }
 
-    /// Everything that is asked of the flow: rule sets, direction, state, bits, protocol.
+    /// Everything that is asked of the flow beside what its gate asked: bits, protocols, what only few ask for.
     fn conditions(&self, unit: &Unit<'_>, signature: &Signature, flow: Option<&FlowState>) -> bool {
-        if signature.rulesets & unit.rulesets == 0 {
-            return false;
-        }
-        match unit.direction {
-            Some(Direction::ToServer) if !signature.to_server => return false,
-            Some(Direction::ToClient) if !signature.to_client => return false,
-            _ => {}
-        }
-        let asked = &signature.flow;
-        if asked.present
-            && (flow.is_none()
-                || asked.established && !unit.established
-                || asked.not_established && unit.established
-                || asked.only_frag && !unit.defragmented
-                || asked.no_frag && unit.defragmented)
-        {
-            return false;
-        }
         if let Some(extra) = &signature.extra
             && !extra::holds(extra, unit)
         {
@@ -565,7 +558,6 @@ impl Tools {
 
 /// `app-layer-protocol`. Before the protocol is known neither it nor its negation holds.
 fn protocol_holds(test: &AppProtocolTest, flow: &FlowState) -> bool {
-    use app::AppProto;
     if flow.proto == AppProto::Unknown {
         return false;
     }

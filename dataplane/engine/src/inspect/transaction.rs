@@ -151,6 +151,8 @@ impl Tools {
             }
         }
         self.profiler.enter(Stage::Verify);
+        let arrival = unit.arrival(Some(flow.proto)).of_any_protocol();
+        candidates.retain(|&number| snapshot.rules.admits(number, &arrival));
         candidates.sort_unstable();
         candidates.dedup();
         for &number in &candidates {
@@ -234,7 +236,7 @@ impl Tools {
         (tx, direction): (&Tx, Direction),
         (held, files): (&mut u64, &mut u64),
     ) -> Answer {
-        if !unit.headers.fit(signature) || !self.conditions(unit, signature, Some(flow)) {
+        if !self.conditions(unit, signature, Some(flow)) {
             return Answer::No;
         }
         if !signature.events.iter().all(|&event| tx.events().contains(event)) {

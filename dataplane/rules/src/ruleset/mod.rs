@@ -11,6 +11,7 @@ mod describe;
 mod events;
 mod explain;
 mod fast_pattern;
+mod gate;
 mod group;
 mod groups;
 mod heads;
@@ -40,6 +41,7 @@ pub use cache::Cache;
 pub use carriers::Carrier;
 pub use describe::PrefilterInfo;
 pub use explain::{Candidate, Explanation, explain};
+pub use gate::{Arrival, Standing};
 pub use group::RuleGroup;
 pub use groups::Groups;
 pub use prefilter::Prefilter;
@@ -52,6 +54,7 @@ use crate::state::TagTable;
 use carriers::CarrierIndex;
 use databases::Failure;
 use events::EventIndex;
+use gate::Gates;
 use groups::{GroupTable, GroupTableDraft};
 use ip_only::IpOnlyIndex;
 use prefilter::PatternStore;
@@ -69,6 +72,7 @@ pub struct Ruleset {
     pub signatures: Vec<Signature>,
     /// Names of flowbits and flowints, for whoever tells of them.
     pub names: FlowNames,
+    gates: Gates,
     groups: GroupTable,
     transactions: Transactions,
     ip_only: IpOnlyIndex,
@@ -106,6 +110,7 @@ impl Ruleset {
         let mut store = PatternStore::default();
         let groups = GroupTableDraft::new(&signatures, &mut store);
         let transactions = TransactionsDraft::new(&signatures, &mut store);
+        let gates = Gates::new(&signatures);
         let ip_only = IpOnlyIndex::new(&signatures);
         let carriers = CarrierIndex::new(&signatures);
         let events = EventIndex::new(&signatures);
@@ -125,6 +130,7 @@ impl Ruleset {
         let ruleset = Self {
             signatures,
             names,
+            gates,
             groups,
             transactions,
             ip_only,
@@ -162,6 +168,13 @@ impl Ruleset {
     #[inline]
     pub fn groups(&self, protocol: u8, direction: usize, server_port: u16) -> Groups<'_> {
         self.groups.find(protocol, direction, server_port)
+    }
+
+    /// Whether the header of the signature of that number holds for the unit, and what it asks of the flow's state and
+    /// protocol (but for `app-layer-protocol`). Most candidates are turned away here.
+    #[inline]
+    pub fn admits(&self, number: u32, arrival: &Arrival) -> bool {
+        self.gates.admit(number, arrival, &self.signatures)
     }
 
     /// Appends the [`Kind::IpOnly`] signatures whose addresses hold in either way the header

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A set of addresses as sorted, disjoint, inclusive ranges per family, negations applied.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct AddressSet {
     /// True: every address, the ranges are empty then.
     pub any: bool,
