@@ -310,7 +310,7 @@ impl Verifier {
             .then_some(view.data.len());
         }
         let window = view.data.get(low..high)?;
-        find(window, &content.pattern, content.nocase).map(|at| low + at + length)
+        find(window, content).map(|at| low + at + length)
     }
 
     /// First and last (exclusive) index that the content may cover; None: nowhere.
@@ -387,22 +387,92 @@ fn same(bytes: &[u8], pattern: &[u8], nocase: bool) -> bool {
     if nocase { bytes.eq_ignore_ascii_case(pattern) } else { bytes == pattern }
 }
 
-/// First place of the pattern; with `nocase` the pattern is lower case already.
-fn find(window: &[u8], pattern: &[u8], nocase: bool) -> Option<usize> {
-    if !nocase {
-        return memmem::find(window, pattern);
-    }
-    // Look for the first byte in either case, then compare: short windows, short patterns.
-    let (&first, tail) = pattern.split_first()?;
+/// Places of a pattern's rarest byte that are looked at before the search goes on by a searcher made for the pattern:
+/// to make one takes as long as to look at some of them, but it does not slow down on bytes that are chosen for that.
+const BYTES_BEFORE_SEARCHER: u32 = 32;
+
+/// First place of the content's pattern; with `nocase` that is lower case already. Looks for its rarest byte, then
+/// compares.
+fn find(window: &[u8], content: &Content) -> Option<usize> {
+    let pattern = &*content.pattern;
     let last_start = window.len().checked_sub(pattern.len())?;
-    let (lower, upper) = (first.to_ascii_lowercase(), first.to_ascii_uppercase());
+    let (before, &rarest) = match pattern.get(usize::from(content.rarest)) {
+        Some(byte) => (usize::from(content.rarest), byte),
+        None => (0, pattern.first()?),
+    };
+    // Where the rarest byte may stand.
+    let places = window.get(before..=before + last_start)?;
+    let (lower, upper) = (rarest, rarest.to_ascii_uppercase());
+    let two_cases = content.nocase && lower != upper;
     let mut from = 0;
-    while from <= last_start {
-        let at = from + memchr::memchr2(lower, upper, window.get(from..=last_start)?)?;
-        if window.get(at + 1..at + pattern.len())?.eq_ignore_ascii_case(tail) {
+    for looked_at in 0.. {
+        if looked_at == BYTES_BEFORE_SEARCHER && !content.nocase {
+            return memmem::find(window.get(from..)?, pattern).map(|at| from + at);
+        }
+        let rest = places.get(from..)?;
+        let at = from
+            + if two_cases {
+                memchr::memchr2(lower, upper, rest)?
+            } else {
+                memchr::memchr(rarest, rest)?
+            };
+        if same(window.get(at..at + pattern.len())?, pattern, content.nocase) {
             return Some(at);
         }
         from = at + 1;
     }
     None
+}
+
+#[cfg(test)]
+mod find_tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A content of the pattern, searched by the byte at `rarest`.
+    fn content(pattern: &[u8], nocase: bool, rarest: u8) -> Content {
+        Content {
+            pattern: pattern.into(),
+            nocase,
+            negated: false,
+            offset: None,
+            depth: None,
+            distance: None,
+            within: None,
+            starts_with: false,
+            ends_with: false,
+            fast_pattern: false,
+            relative_next: false,
+            rarest,
+        }
+    }
+
+    /// What is to be found, said in the plainest way.
+    fn first(window: &[u8], pattern: &[u8], nocase: bool) -> Option<usize> {
+        window.windows(pattern.len()).position(|bytes| same(bytes, pattern, nocase))
+    }
+
+    proptest! {
+        #[test]
+        fn a_pattern_is_found_at_its_first_place_by_any_of_its_bytes(
+            window in "[abAB]{0,200}",
+            pattern in "[ab]{1,9}",
+            (nocase, rarest) in any::<(bool, u8)>(),
+        ) {
+            let (window, pattern) = (window.as_bytes(), pattern.as_bytes());
+            let searched = content(pattern, nocase, rarest % 12);
+            prop_assert_eq!(find(window, &searched), first(window, pattern, nocase));
+        }
+    }
+
+    #[test]
+    fn the_search_goes_on_behind_many_places_of_the_byte_it_looks_for() {
+        let mut window = b"ab".repeat(500);
+        assert_eq!(find(&window, &content(b"ac", false, 0)), None);
+        assert_eq!(find(&window, &content(b"ac", true, 0)), None);
+        window.extend(b"xac");
+        assert_eq!(find(&window, &content(b"ac", false, 0)), Some(1001));
+        assert_eq!(find(&window, &content(b"ac", true, 0)), Some(1001));
+    }
 }

@@ -56,7 +56,7 @@ pub(crate) fn attach(lists: &mut Vec<List>) -> Result<(), String> {
     if data.items.iter().any(|item| matches!(item.test, Test::Base64(_))) {
         return Err("base64_decode does not go with base64_data".to_owned());
     }
-    super::finish::mark_relative_next(&mut data);
+    super::finish::prepare(&mut data);
     let tests: Vec<Test> = data.items.into_iter().map(|item| item.test).collect();
     for item in lists.iter_mut().flat_map(|list| &mut list.items) {
         if let Test::Base64(decode) = &mut item.test {

@@ -71,6 +71,7 @@ pub(crate) fn plain(value: &Value<'_>) -> Result<Content, String> {
         ends_with: false,
         fast_pattern: false,
         relative_next: false,
+        rarest: 0,
     })
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn finish(mut draft: Draft<'_, '_>, frame: Frame) -> Result<Signature
         normalise(list);
         // Suricata looks at objects when all else of the payload holds.
         list.items.sort_by_key(|item| matches!(item.test, Test::Asn1(_)));
-        mark_relative_next(list);
+        prepare(list);
         check_list(list)?;
     }
     check_payload_size(&draft)?;
@@ -114,10 +114,20 @@ fn is_relative(test: &Test) -> bool {
     }
 }
 
+/// Fills in what the tests of a buffer, which change no more, tell of each other and of themselves.
+pub(crate) fn prepare(list: &mut List) {
+    mark_relative_next(list);
+    for item in &mut list.items {
+        if let Test::Content(content) = &mut item.test {
+            content.choose_rarest();
+        }
+    }
+}
+
 /// Sets `relative_next` on every content and pcre whose other occurrences may lead further,
 /// where Suricata does: a relative content or pcre concerns the content or pcre before it
 /// whatever stands between, any other relative test only the one directly before it.
-pub(crate) fn mark_relative_next(list: &mut List) {
+fn mark_relative_next(list: &mut List) {
     let mut last_match = None;
     let mut directly_before = false;
     let mut marked = Vec::new();

@@ -10,23 +10,37 @@ pub(crate) struct IntervalIndex<T> {
     /// `starts.len() + i` the leaf of interval `i`.
     offsets: Box<[usize]>,
     labels: Box<[u32]>,
+    /// Which of the values' upper 16 bits some range holds, as a bit each: one look answers for most values, where the
+    /// way through the tree is forty lines of the cache.
+    held: Box<[u64]>,
 }
 
 /// Types that [`IntervalIndex`] can be made over.
 pub(crate) trait Point: Copy + Ord {
     /// The next value; None behind the last.
     fn after(self) -> Option<Self>;
+
+    /// Its upper 16 bits.
+    fn upper(self) -> u16;
 }
 
 impl Point for u32 {
     fn after(self) -> Option<Self> {
         self.checked_add(1)
     }
+
+    fn upper(self) -> u16 {
+        (self >> (Self::BITS - u16::BITS)) as u16
+    }
 }
 
 impl Point for u128 {
     fn after(self) -> Option<Self> {
         self.checked_add(1)
+    }
+
+    fn upper(self) -> u16 {
+        (self >> (Self::BITS - u16::BITS)) as u16
     }
 }
 
@@ -57,12 +71,17 @@ impl<T: Point> IntervalIndex<T> {
                 next[node] += 1;
             });
         }
-        Self { starts: starts.into(), offsets: offsets.into(), labels: labels.into() }
+        let held = held(ranges);
+        Self { starts: starts.into(), offsets: offsets.into(), labels: labels.into(), held }
     }
 
     /// Calls `each` with the labels of the ranges that hold `value`, once per range.
     #[inline]
     pub(crate) fn find(&self, value: T, mut each: impl FnMut(u32)) {
+        let (word, bit) = place(value.upper());
+        if self.held.get(word).is_none_or(|word| word & bit == 0) {
+            return;
+        }
         let Some(interval) = self.starts.partition_point(|&start| start <= value).checked_sub(1)
         else {
             return;
@@ -78,6 +97,33 @@ impl<T: Point> IntervalIndex<T> {
             node /= 2;
         }
     }
+}
+
+/// The word and the bit of [`IntervalIndex::held`] for the upper bits of a value.
+#[inline]
+fn place(upper: u16) -> (usize, u64) {
+    (usize::from(upper) / 64, 1 << (upper % 64))
+}
+
+/// The bits of [`IntervalIndex::held`]; nothing where there are no ranges.
+fn held<T: Point>(ranges: &[(T, T, u32)]) -> Box<[u64]> {
+    if ranges.is_empty() {
+        return Box::default();
+    }
+    let mut words = vec![0u64; (1 << u16::BITS) / 64];
+    // Wide ranges overlap: each bit is set once.
+    let mut wide: Vec<(u16, u16)> =
+        ranges.iter().map(|&(low, high, _)| (low.upper(), high.upper())).collect();
+    wide.sort_unstable();
+    let mut next = 0u32;
+    for (low, high) in wide {
+        for upper in u32::from(low).max(next)..=u32::from(high) {
+            let (word, bit) = place(upper as u16);
+            words[word] |= bit;
+        }
+        next = next.max(u32::from(high) + 1);
+    }
+    words.into()
 }
 
 /// Calls `each` with the tree nodes that together cover the range exactly.

@@ -102,6 +102,7 @@ pub(crate) fn content(pattern: &[u8]) -> Content {
         ends_with: false,
         fast_pattern: false,
         relative_next: false,
+        rarest: 0,
     }
 }
 

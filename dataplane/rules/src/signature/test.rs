@@ -80,9 +80,17 @@ pub struct Content {
     /// occurrence must be tried where the first does not lead to a full match. Set where
     /// Suricata sets it: not on a content before a byte test that another test stands before.
     pub relative_next: bool,
+    /// Index of the pattern's byte that is met least: searches look for it. Any index will do.
+    pub rarest: u8,
 }
 
 impl Content {
+    /// Finds the byte that is met least.
+    pub(crate) fn choose_rarest(&mut self) {
+        let pair = memchr::arch::all::packedpair::Pair::new(&self.pattern);
+        self.rarest = pair.map_or(0, |pair| pair.index1());
+    }
+
     /// Does the search start at the last match's end?
     pub fn is_relative(&self) -> bool {
         self.distance.is_some() || self.within.is_some()
