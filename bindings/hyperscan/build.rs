@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// `free` belongs to them because Hyperscan hands out memory made by `malloc`.
 const FUNCTIONS: &str = "hs_(compile_ext_multi|free_compile_error|free_database|database_size\
                          |serialize_database|deserialize_database|alloc_scratch|clone_scratch\
-                         |scratch_size|free_scratch|scan|version|valid_platform)|free";
+                         |scratch_size|free_scratch|scan|set_database_allocator|version|valid_platform)|free";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -5,8 +5,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::ptr::{self, NonNull};
 
-use crate::Pattern;
-use crate::raw;
+use crate::{Pattern, memory, raw};
 
 /// Why patterns could not be compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +59,7 @@ pub(crate) fn compile(patterns: &[Pattern]) -> Result<NonNull<raw::hs_database_t
     let extended: Vec<raw::hs_expr_ext> = patterns.iter().map(Pattern::extended).collect();
     let extended: Vec<*const raw::hs_expr_ext> = extended.iter().map(ptr::from_ref).collect();
 
+    memory::use_our_heap();
     let mut database = ptr::null_mut();
     let mut error = ptr::null_mut();
     // SAFETY: all four arrays hold `count` elements, the expressions end with NUL, and what

@@ -36,6 +36,7 @@ mod compile;
 mod cost;
 mod database;
 mod id_set;
+mod memory;
 mod padded;
 mod pattern;
 mod queue;

@@ -16,7 +16,7 @@ use std::ptr::{self, NonNull};
 
 use sha2::{Digest, Sha256};
 
-use crate::{library_version, raw};
+use crate::{library_version, memory, raw};
 
 const MAGIC: &[u8; 8] = b"PXHSDB01";
 const DESCRIBED: usize = 52;
@@ -80,8 +80,8 @@ pub(crate) unsafe fn serialize(
     whole.extend_from_slice(&digest);
     whole.extend_from_slice(body);
 
-    // SAFETY: the bytes came from malloc, as no other allocator was ever set, and are not
-    // used again.
+    // SAFETY: the bytes came from malloc, as no other allocator was ever set for anything but
+    // databases, and are not used again.
     unsafe { raw::free(bytes.cast::<c_void>()) };
     Ok(whole)
 }
@@ -92,6 +92,7 @@ pub(crate) fn deserialize(
     bytes: &[u8],
 ) -> Result<(NonNull<raw::hs_database_t>, u32), DeserializeError> {
     let (patterns, body) = open(bytes)?;
+    memory::use_our_heap();
     let mut database = ptr::null_mut();
     // SAFETY: `body` is readable for its length. Its digest says that Hyperscan wrote it.
     // Hyperscan copies it to memory of its own.
