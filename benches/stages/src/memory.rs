@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use engine::collect::Rest;
 use engine::emit::WhenFull;
 use engine::scope::Scope;
 use engine::worker::TimeSource;
@@ -73,9 +74,10 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
     let fed = std::thread::scope(|scope| {
         let writer = scope.spawn(|| lengthen(capture, times, &pipe));
         scope.spawn(|| {
+            let mut rest = Rest::default();
             while !done.load(Ordering::Acquire) {
-                if collector.poll(drop) == 0 {
-                    std::thread::sleep(Duration::from_millis(2));
+                if let Some(rest) = rest.after(collector.poll(drop)) {
+                    std::thread::sleep(rest);
                 }
             }
             collector.finish(drop);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use dpdk::{Burst, Eal, RxQueue};
-use engine::collect::Collector;
+use engine::collect::{Collector, Rest};
 use engine::counters::Counters;
 use engine::emit::WhenFull;
 use engine::scope::{Address, Scope};
@@ -182,15 +182,15 @@ impl Workers {
 /// Takes alerts until all is done; how many thresholds let through.
 fn take_alerts(mut collector: Collector, done: &AtomicBool) -> u64 {
     let mut thresholds = Thresholds::new(1 << 16);
-    let mut alerts = 0;
+    let (mut alerts, mut rest) = (0, Rest::default());
     let mut take = |alert: Box<engine::alert::Alert>| {
         let signature = alert.snapshot.rules.signatures.get(alert.signature as usize);
         let passes = signature.is_some_and(|s| thresholds.decide(&alert, s) != Decision::Hold);
         alerts += u64::from(passes);
     };
     while !done.load(Ordering::Acquire) {
-        if collector.poll(&mut take) == 0 {
-            std::thread::sleep(Duration::from_millis(2));
+        if let Some(rest) = rest.after(collector.poll(&mut take)) {
+            std::thread::sleep(rest);
         }
     }
     collector.finish(&mut take);

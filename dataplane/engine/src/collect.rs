@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rtrb::Consumer;
 
@@ -19,6 +20,33 @@ pub struct Collector {
     /// Every alert with a clock before this was handed out.
     settled: u64,
     packets: Option<PcapLanes>,
+}
+
+/// How long whoever takes alerts rests when none came: the longer, the longer none did.
+#[derive(Debug)]
+pub struct Rest(Duration);
+
+impl Rest {
+    const SHORTEST: Duration = Duration::from_millis(1);
+    /// Rings hold what cores raise meanwhile.
+    const LONGEST: Duration = Duration::from_millis(16);
+
+    /// How long to rest, when so many alerts were moved; None: there may be more.
+    pub fn after(&mut self, moved: usize) -> Option<Duration> {
+        if moved > 0 {
+            self.0 = Self::SHORTEST;
+            return None;
+        }
+        let rest = self.0;
+        self.0 = (rest * 2).min(Self::LONGEST);
+        Some(rest)
+    }
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Self(Self::SHORTEST)
+    }
 }
 
 #[derive(Debug)]
@@ -120,5 +148,21 @@ impl Collector {
     /// Alerts that wait for a slower core.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rests_grow_while_nothing_comes_and_begin_anew_with_an_alert() {
+        let mut rest = Rest::default();
+        let mut rests = |moved: &[usize]| -> Vec<_> {
+            moved.iter().map(|&moved| rest.after(moved).map(|rest| rest.as_millis())).collect()
+        };
+        assert_eq!(rests(&[0, 0, 0]), [Some(1), Some(2), Some(4)]);
+        assert_eq!(rests(&[7, 0, 0]), [None, Some(1), Some(2)]);
+        assert_eq!(rests(&[0; 5]), [Some(4), Some(8), Some(16), Some(16), Some(16)]);
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use engine::alert::Alert;
-use engine::collect::Collector;
+use engine::collect::{Collector, Rest};
 use engine::counters::Counters;
 use engine::threshold::{Decision, Thresholds};
 use wire::Nanos;
@@ -23,9 +23,6 @@ use super::names::NameBook;
 use super::pcap::{PcapConfig, PcapNotes};
 use super::rate::{RateLimits, Rates};
 use super::totals::{AlertTotals, Loss};
-
-/// How long the thread rests when no alert waits.
-const REST: Duration = Duration::from_millis(1);
 
 /// Waiting bytes that are written without waiting for the clock.
 const FLUSH_BYTES: usize = 256 << 10;
@@ -228,6 +225,7 @@ impl Desk {
         ledgers: &[Arc<Counters>],
         shared: &Shared,
     ) -> AlertTotals {
+        let mut rest = Rest::default();
         loop {
             let is_last = shared.stop.load(Ordering::Acquire);
             // Read before the rings are: no core raises alerts of an older generation any more.
@@ -268,8 +266,8 @@ impl Desk {
             if is_last {
                 return self.finish(ledgers, shared);
             }
-            if moved == 0 {
-                std::thread::park_timeout(REST);
+            if let Some(rest) = rest.after(moved) {
+                std::thread::park_timeout(rest);
             }
         }
     }
