@@ -1,6 +1,7 @@
 //! [`Gates`]: what signatures ask of a packet's header and of its flow's state, 32 bytes each, so that most
 //! candidates are turned away without a look at the signature, which is spread over many lines of the cache.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -11,7 +12,7 @@ use super::classify::holds_for;
 use crate::signature::{AddressSet, PortSet, Signature};
 
 /// A unit of traffic as far as gates look at it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Arrival {
     /// Protocols that its flow may be said to have, as bits; [`NO_FLOW_PROTOCOL`] without a flow.
     protocols: u64,
@@ -20,8 +21,40 @@ pub struct Arrival {
     /// Bits of [`is`].
     is: u32,
     ip_protocol: u8,
-    src: (IpAddr, u16),
-    dst: (IpAddr, u16),
+    src: End,
+    dst: End,
+}
+
+/// Where a unit comes from, or goes to.
+#[derive(Debug, Clone)]
+struct End {
+    address: IpAddr,
+    port: u16,
+    /// Of the sets with the lowest numbers: which were asked for, and which of these have the address. A few sets are
+    /// asked for again and again.
+    asked: Cell<u64>,
+    within: Cell<u64>,
+}
+
+impl End {
+    fn new(address: IpAddr, port: u16) -> Self {
+        Self { address, port, asked: Cell::new(0), within: Cell::new(0) }
+    }
+
+    /// Is the address in the set of that number?
+    #[inline]
+    fn is_in(&self, number: SetNumber, sets: &[AddressSet]) -> bool {
+        let bit = 1u64.checked_shl(u32::from(number)).unwrap_or(0);
+        if self.asked.get() & bit != 0 {
+            return self.within.get() & bit != 0;
+        }
+        let within = sets.get(usize::from(number)).is_some_and(|set| set.contains(self.address));
+        self.asked.set(self.asked.get() | bit);
+        if within {
+            self.within.set(self.within.get() | bit);
+        }
+        within
+    }
 }
 
 /// What a unit can be, as bits; a gate has those that its signature does not bear.
@@ -96,8 +129,8 @@ impl Arrival {
             rulesets,
             is,
             ip_protocol: ip.protocol,
-            src: (ip.src, src_port),
-            dst: (ip.dst, dst_port),
+            src: End::new(ip.src, src_port),
+            dst: End::new(ip.dst, dst_port),
         }
     }
 
@@ -177,8 +210,8 @@ impl Gates {
             return !gate.asks(ask::PROTOCOL) || self.protocol_holds(number, arrival, signatures);
         }
         let ends = |src, dst| self.ends_hold(gate, number, (src, dst), signatures);
-        (ends(arrival.src, arrival.dst)
-            || gate.asks(ask::BOTH_WAYS) && ends(arrival.dst, arrival.src))
+        (ends(&arrival.src, &arrival.dst)
+            || gate.asks(ask::BOTH_WAYS) && ends(&arrival.dst, &arrival.src))
             && (!gate.asks(ask::PROTOCOL) || self.protocol_holds(number, arrival, signatures))
     }
 
@@ -188,24 +221,24 @@ impl Gates {
         &self,
         gate: &Gate,
         number: u32,
-        (src, dst): ((IpAddr, u16), (IpAddr, u16)),
+        (src, dst): (&End, &End),
         signatures: &[Signature],
     ) -> bool {
         let within = |(low, high): (u16, u16), port: u16| low <= port && port <= high;
-        if !within(gate.src_ports, src.1) || !within(gate.dst_ports, dst.1) {
+        if !within(gate.src_ports, src.port) || !within(gate.dst_ports, dst.port) {
             return false;
         }
         let signature = || signatures.get(number as usize);
-        let holds = |set: SetNumber, address, own: fn(&Signature) -> &AddressSet| match set {
+        let holds = |set: SetNumber, end: &End, own: fn(&Signature) -> &AddressSet| match set {
             ANYWHERE => true,
-            OWN_SET => signature().is_some_and(|signature| own(signature).contains(address)),
-            set => self.addresses.get(usize::from(set)).is_some_and(|set| set.contains(address)),
+            OWN_SET => signature().is_some_and(|signature| own(signature).contains(end.address)),
+            set => end.is_in(set, &self.addresses),
         };
-        holds(gate.src, src.0, |signature| &signature.src)
-            && holds(gate.dst, dst.0, |signature| &signature.dst)
+        holds(gate.src, src, |signature| &signature.src)
+            && holds(gate.dst, dst, |signature| &signature.dst)
             && (!gate.asks(ask::PORTS)
                 || signature().is_some_and(|signature| {
-                    signature.src_port.contains(src.1) && signature.dst_port.contains(dst.1)
+                    signature.src_port.contains(src.port) && signature.dst_port.contains(dst.port)
                 }))
     }
 

@@ -8,6 +8,7 @@ use hyperscan::Database;
 use super::classify::{TCP, holds_for};
 use super::describe::PrefilterInfo;
 use super::group::{GroupDraft, RuleGroup};
+use super::port_map::PortMap;
 use super::ports::{Bound, PortClasses, union};
 use super::prefilter::PatternStore;
 use crate::signature::{HeaderTest, Kind, Signature};
@@ -45,8 +46,8 @@ pub(crate) struct GroupTable {
 #[derive(Debug, Default)]
 struct Directed {
     common: Option<RuleGroup>,
-    /// Class of each port, 0 for none; empty for protocols without ports.
-    class_of: Box<[u16]>,
+    /// Class of each port, 0 for none.
+    class_of: PortMap,
     /// Class `n + 1`'s group, and whether it holds the signatures for every port too.
     classes: Vec<(RuleGroup, bool)>,
 }
@@ -165,7 +166,7 @@ impl DirectedDraft {
                 empty if empty.is_empty() => None,
                 draft => Some(draft.finish(databases)?),
             },
-            class_of: self.class_of,
+            class_of: PortMap::new(&self.class_of),
             classes: self
                 .classes
                 .into_iter()
@@ -202,9 +203,10 @@ fn asks_for(signature: &Signature, protocol: u8) -> bool {
 const RANGES: usize = 4;
 
 /// The ports of a class as ranges, the first few.
-fn ports_of(class_of: &[u16], class: u16) -> String {
+fn ports_of(class_of: &PortMap, class: u16) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
-    for (port, _) in class_of.iter().enumerate().filter(|(_, of)| **of == class) {
+    let its = (0..=u16::MAX).filter(|&port| class_of.get(port) == class);
+    for port in its.map(usize::from) {
         match ranges.last_mut() {
             Some(last) if last.1 + 1 == port => last.1 = port,
             _ => ranges.push((port, port)),
@@ -231,7 +233,7 @@ impl GroupTable {
         else {
             return Groups::default();
         };
-        let class = directed.class_of.get(usize::from(server_port)).copied().unwrap_or(0);
+        let class = directed.class_of.get(server_port);
         let at = usize::from(class).checked_sub(1);
         match at.and_then(|at| directed.classes.get(at)) {
             Some((port, true)) => Groups { common: None, port: Some(port) },

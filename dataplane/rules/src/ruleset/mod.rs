@@ -20,6 +20,7 @@ mod ip_only;
 mod members;
 mod order;
 pub mod pairs;
+mod port_map;
 mod ports;
 mod prefilter;
 mod rarity;
