@@ -20,72 +20,95 @@ const ENOUGH: usize = 4;
 
 /// Where such patterns stand: offset of their first byte, how many of their bytes are looked up, and
 /// whether without case.
-type Place = (u32, usize, bool);
+type Key = (u32, usize, bool);
 
 /// Patterns compared in place.
 #[derive(Debug, Default)]
 pub(crate) struct Heads {
-    places: Box<[PlaceEntries]>,
+    /// Ascending by where they begin.
+    places: Box<[Place]>,
+    /// Which values there may be, place after place, by their hash: one look tells that most others are none.
+    known: Box<[u64]>,
     /// By value; ascending within a place.
     entries: Box<[Entry]>,
-    /// The patterns' bytes behind those that are looked up.
+    /// The patterns' bytes that are compared behind that.
     bytes: Box<[u8]>,
     signatures: Box<[u32]>,
 }
 
-#[derive(Debug)]
-struct PlaceEntries {
-    place: Place,
-    /// Its part of `entries`.
-    entries: (usize, usize),
-    known: Known,
-}
-
-/// Which values there may be at a place, by their hash: one look tells that most others are none.
-#[derive(Debug)]
-struct Known {
-    bits: Box<[u64]>,
-    /// Of a hash, what is left to be a bit's number.
+/// A place, as a look at it needs it.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    start: u32,
+    /// The bytes that are looked up, of the four from there on.
+    mask: u32,
+    /// What is set in them where case does not matter: it makes letters small, and some other bytes alike.
+    fold: u32,
+    /// Its part of [`Heads::known`]: the first word, and what of a hash is left to be a bit's number there.
+    known: u32,
     shift: u32,
+    /// Its part of [`Heads::entries`].
+    entries: (u32, u32),
+    /// How many bytes are looked up.
+    len: u8,
+    /// How many of them need not be compared any more.
+    told: u8,
 }
 
-/// Bits of it for each value.
+/// Bits of [`Heads::known`] for each value.
 const BITS_EACH: usize = 16;
 
-impl Known {
-    fn new(values: usize) -> Self {
-        let bits = (values * BITS_EACH).next_power_of_two().max(u64::BITS as usize);
-        let words = vec![0; bits / u64::BITS as usize];
-        Self { bits: words.into(), shift: u32::BITS - bits.ilog2() }
-    }
-
-    /// The word and the bit of a value.
-    #[inline]
-    fn slot(&self, value: u32) -> (usize, u64) {
-        let hash = value.wrapping_mul(0x9e37_79b1) >> self.shift;
-        (hash as usize / 64, 1 << (hash % 64))
-    }
-
-    fn insert(&mut self, value: u32) {
-        let (word, bit) = self.slot(value);
-        if let Some(word) = self.bits.get_mut(word) {
-            *word |= bit;
+impl Place {
+    /// At which offset, and of so many patterns; their entries and words of `known` begin at these.
+    fn new((start, len, nocase): Key, patterns: usize, entries: u32, known: u32) -> Self {
+        let mask = u32::MAX << (8 * (KEY - len));
+        let bits = (patterns * BITS_EACH).next_power_of_two().max(u64::BITS as usize);
+        Self {
+            start,
+            mask,
+            fold: if nocase { mask & 0x2020_2020 } else { 0 },
+            known,
+            shift: u32::BITS - bits.ilog2(),
+            entries: (entries, entries + patterns as u32),
+            len: len as u8,
+            told: if nocase { 0 } else { len as u8 },
         }
     }
 
+    /// Words of its part of [`Heads::known`].
+    fn words(&self) -> usize {
+        1 << (u32::BITS - self.shift - u64::BITS.ilog2())
+    }
+
+    /// What is looked up of the bytes from there on; None if there are not that many.
     #[inline]
-    fn may_hold(&self, value: u32) -> bool {
-        let (word, bit) = self.slot(value);
-        self.bits.get(word).is_some_and(|word| word & bit != 0)
+    fn value(&self, from: &[u8]) -> Option<u32> {
+        let word = match from.first_chunk::<KEY>() {
+            Some(bytes) => u32::from_be_bytes(*bytes),
+            None if from.len() >= usize::from(self.len) => {
+                let mut bytes = [0; KEY];
+                bytes.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+                u32::from_be_bytes(bytes)
+            }
+            None => return None,
+        };
+        Some(word & self.mask | self.fold)
+    }
+
+    /// The word of [`Heads::known`] and its bit for a value.
+    #[inline]
+    fn slot(&self, value: u32) -> (usize, u64) {
+        let hash = value.wrapping_mul(0x9e37_79b1) >> self.shift;
+        (self.known as usize + hash as usize / 64, 1 << (hash % 64))
     }
 }
 
 /// A pattern.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    /// Its first bytes.
+    /// What is looked up of it.
     value: u32,
-    /// The rest of them in `bytes`.
+    /// In `bytes` what is compared then.
     rest: (u32, u32),
     /// Its part of `signatures`.
     signatures: (u32, u32),
@@ -95,10 +118,10 @@ impl Heads {
     /// Takes the signatures that can be found this way out of those sorted by pattern.
     pub(crate) fn take(by_pattern: &mut BTreeMap<Literal, Vec<(Ends, u32)>>) -> Self {
         type Behind<'a> = BTreeMap<&'a [u8], Vec<u32>>;
-        let mut found: BTreeMap<Place, Behind<'_>> = BTreeMap::new();
+        let mut found: BTreeMap<Key, Behind<'_>> = BTreeMap::new();
         for (literal, behind) in by_pattern.iter() {
             for &(ends, signature) in behind {
-                if let Some(place) = place(literal, ends) {
+                if let Some(place) = key(literal, ends) {
                     let patterns = found.entry(place).or_default();
                     patterns.entry(&literal.bytes).or_default().push(signature);
                 }
@@ -108,48 +131,24 @@ impl Heads {
             patterns.len() >= WORTH || patterns.keys().any(|bytes| bytes.len() < ENOUGH)
         });
         // The places with short patterns stay first, then those with most.
-        let mut sizes: Vec<(bool, usize, Place)> =
+        let mut sizes: Vec<(bool, usize, Key)> =
             found.iter().map(|(&place, of)| (place.1 < ENOUGH, of.len(), place)).collect();
         sizes.sort_unstable_by(|a, b| b.cmp(a));
         for (.., place) in sizes.into_iter().skip(MAX_PLACES) {
             found.remove(&place);
         }
 
-        let (mut places, mut entries) = (Vec::new(), Vec::new());
-        let (mut all_bytes, mut signatures) = (Vec::new(), Vec::new());
+        let kept: Vec<Key> = found.keys().copied().collect();
+        let mut heads = Drafted::default();
         for (place, patterns) in found {
-            let from = entries.len();
-            let mut known = Known::new(patterns.len());
-            for (bytes, behind) in patterns {
-                let (first, rest) = bytes.split_at(place.1);
-                let first_byte = all_bytes.len() as u32;
-                let first_signature = signatures.len() as u32;
-                all_bytes.extend_from_slice(rest);
-                signatures.extend(behind);
-                let value = value(first, false);
-                known.insert(value);
-                entries.push(Entry {
-                    value,
-                    rest: (first_byte, all_bytes.len() as u32),
-                    signatures: (first_signature, signatures.len() as u32),
-                });
-            }
-            // In the order of their bytes, and so of their values.
-            places.push(PlaceEntries { place, entries: (from, entries.len()), known });
+            heads.add(place, patterns);
         }
-        let kept: Vec<Place> = places.iter().map(|entries| entries.place).collect();
+        let heads = heads.finish();
         by_pattern.retain(|literal, behind| {
-            behind.retain(|&(ends, _)| {
-                place(literal, ends).is_none_or(|place| !kept.contains(&place))
-            });
+            behind.retain(|&(ends, _)| key(literal, ends).is_none_or(|key| !kept.contains(&key)));
             !behind.is_empty()
         });
-        Self {
-            places: places.into(),
-            entries: entries.into(),
-            bytes: all_bytes.into(),
-            signatures: signatures.into(),
-        }
+        heads
     }
 
     /// Whether there are none.
@@ -162,33 +161,27 @@ impl Heads {
     /// `data`.
     #[inline]
     pub(crate) fn append(&self, data: &[u8], out: &mut Vec<u32>) {
-        for PlaceEntries { place: (start, len, nocase), entries, known } in &self.places {
-            let start = *start as usize;
-            let Some(bytes) = data.get(start..start + len) else { continue };
-            let value = value(bytes, *nocase);
-            if known.may_hold(value) {
-                let behind = data.get(start + len..).unwrap_or(&[]);
-                self.append_value(*entries, value, behind, *nocase, out);
+        for place in &self.places {
+            let Some(from) = data.get(place.start as usize..) else { break };
+            let Some(value) = place.value(from) else { continue };
+            let (word, bit) = place.slot(value);
+            if self.known.get(word).is_some_and(|word| word & bit != 0) {
+                self.append_value(place, value, from, out);
             }
         }
     }
 
-    /// The patterns of a place that begin so, if the data goes on as they do.
-    fn append_value(
-        &self,
-        entries: (usize, usize),
-        value: u32,
-        behind: &[u8],
-        nocase: bool,
-        out: &mut Vec<u32>,
-    ) {
-        let Some(entries) = self.entries.get(entries.0..entries.1) else { return };
+    /// The patterns of a place of which this is looked up, if the data goes on as they do.
+    fn append_value(&self, place: &Place, value: u32, from: &[u8], out: &mut Vec<u32>) {
+        let entries = self.entries.get(place.entries.0 as usize..place.entries.1 as usize);
+        let behind = from.get(usize::from(place.told)..);
+        let (Some(entries), Some(behind)) = (entries, behind) else { return };
         let first = entries.partition_point(|entry| entry.value < value);
         for entry in entries.iter().skip(first).take_while(|entry| entry.value == value) {
             let rest = self.bytes.get(entry.rest.0 as usize..entry.rest.1 as usize);
             let stands = rest.is_some_and(|rest| {
                 behind.get(..rest.len()).is_some_and(|data| {
-                    if nocase { data.eq_ignore_ascii_case(rest) } else { data == rest }
+                    if place.fold != 0 { data.eq_ignore_ascii_case(rest) } else { data == rest }
                 })
             });
             let (from, to) = entry.signatures;
@@ -210,21 +203,56 @@ impl Heads {
 
     /// Length of the shortest pattern, as far as four bytes.
     pub(crate) fn min_len(&self) -> Option<usize> {
-        self.places.iter().map(|entries| entries.place.1).min()
+        self.places.iter().map(|place| usize::from(place.len)).min()
     }
 }
 
-/// Up to four bytes as a number; patterns of one length differ in it, and it orders as they do.
-#[inline]
-fn value(bytes: &[u8], nocase: bool) -> u32 {
-    bytes.iter().fold(0, |value, byte| {
-        let byte = if nocase { byte.to_ascii_lowercase() } else { *byte };
-        (value << 8) | u32::from(byte)
-    })
+/// [`Heads`] while they are put together.
+#[derive(Default)]
+struct Drafted {
+    places: Vec<Place>,
+    known: Vec<u64>,
+    entries: Vec<Entry>,
+    bytes: Vec<u8>,
+    signatures: Vec<u32>,
+}
+
+impl Drafted {
+    /// Adds a place behind the ones before, with its patterns, each of its signatures.
+    fn add(&mut self, key: Key, patterns: BTreeMap<&[u8], Vec<u32>>) {
+        let from = self.entries.len();
+        let place = Place::new(key, patterns.len(), from as u32, self.known.len() as u32);
+        self.known.resize(self.known.len() + place.words(), 0);
+        for (bytes, behind) in patterns {
+            let value = place.value(bytes).unwrap_or(0);
+            let (word, bit) = place.slot(value);
+            self.known[word] |= bit;
+            let first = (self.bytes.len() as u32, self.signatures.len() as u32);
+            self.bytes.extend_from_slice(&bytes[usize::from(place.told)..]);
+            self.signatures.extend(behind);
+            self.entries.push(Entry {
+                value,
+                rest: (first.0, self.bytes.len() as u32),
+                signatures: (first.1, self.signatures.len() as u32),
+            });
+        }
+        self.entries[from..].sort_by_key(|entry| entry.value);
+        self.places.push(place);
+    }
+
+    fn finish(self) -> Heads {
+        Heads {
+            places: self.places.into(),
+            known: self.known.into(),
+            entries: self.entries.into(),
+            bytes: self.bytes.into(),
+            signatures: self.signatures.into(),
+        }
+    }
 }
 
 /// The only place where the pattern can stand.
-fn place(literal: &Literal, ends: Ends) -> Option<Place> {
+fn key(literal: &Literal, ends: Ends) -> Option<Key> {
     let len = literal.bytes.len();
     let start = ends.first.checked_sub(u32::try_from(len).ok()?)?;
     (ends.first == ends.last && len > 0).then_some((start, len.min(KEY), literal.nocase))
@@ -276,6 +304,18 @@ mod tests {
         assert_eq!(found(&heads, b"xab"), [1, 2]);
         assert_eq!(found(&heads, b"xAb"), [2]);
         assert_eq!(found(&heads, b"xBa"), [3]);
+    }
+
+    #[test]
+    fn without_case_no_other_bytes_are_alike() {
+        let patterns = [&b"@[`"[..], b"`{@", b"{q\x01", b"[q!", b"ab@cd", b"ab`cd", b"xyzw"];
+        let all = (0..).zip(patterns).map(|(n, bytes)| at(2, bytes, true, n));
+        let heads = Heads::take(&mut sorted(all));
+        for (n, pattern) in (0..).zip(patterns) {
+            let data = [b"..", pattern, b"."].concat();
+            assert_eq!(found(&heads, &data), [n], "{pattern:?}");
+            assert_eq!(found(&heads, &data.to_ascii_uppercase()), [n], "{pattern:?}");
+        }
     }
 
     #[test]
