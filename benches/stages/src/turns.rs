@@ -4,7 +4,7 @@
 use std::iter::Sum;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::worker::Watch;
@@ -98,16 +98,29 @@ impl Turns {
     /// Lets the worker empty the ring; [`Self::wait`] waits until it has. So several workers can be at work
     /// at a time.
     pub fn release(&self) {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if *turn == Turn::Feeder {
-            *turn = Turn::Worker;
-            self.changed.notify_all();
+        self.hand_over(Turn::Feeder, Turn::Worker);
+    }
+
+    /// Makes it their turn, if it is mine.
+    fn hand_over(&self, mine: Turn, theirs: Turn) {
+        {
+            let mut turn = self.lock();
+            if *turn != mine {
+                return;
+            }
+            *turn = theirs;
         }
+        // Not before the lock is free: on one core whoever wakes up may go on at once, and would wait for it.
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the worker that was released has emptied the ring.
     pub fn wait(&self) {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut turn = self.lock();
         while *turn == Turn::Worker {
             turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner);
         }
@@ -145,21 +158,18 @@ impl Turns {
 
     /// Nobody waits any more.
     pub fn end(&self) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Turn::Over;
+        *self.lock() = Turn::Over;
         self.changed.notify_all();
     }
 
     /// Is it over?
     pub fn is_over(&self) -> bool {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) == Turn::Over
+        *self.lock() == Turn::Over
     }
 
     fn pass(&self, mine: Turn, theirs: Turn) {
-        let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if *turn == mine {
-            *turn = theirs;
-            self.changed.notify_all();
-        }
+        self.hand_over(mine, theirs);
+        let mut turn = self.lock();
         while *turn == theirs {
             turn = self.changed.wait(turn).unwrap_or_else(PoisonError::into_inner);
         }
