@@ -432,20 +432,7 @@ mod find_tests {
 
     /// A content of the pattern, searched by the byte at `rarest`.
     fn content(pattern: &[u8], nocase: bool, rarest: u8) -> Content {
-        Content {
-            pattern: pattern.into(),
-            nocase,
-            negated: false,
-            offset: None,
-            depth: None,
-            distance: None,
-            within: None,
-            starts_with: false,
-            ends_with: false,
-            fast_pattern: false,
-            relative_next: false,
-            rarest,
-        }
+        Content { nocase, rarest, ..Content::new(pattern.into()) }
     }
 
     /// What is to be found, said in the plainest way.

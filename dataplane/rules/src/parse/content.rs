@@ -59,20 +59,7 @@ pub(crate) fn pattern(value: &[u8]) -> Result<Box<[u8]>, String> {
 
 /// A content without modifiers.
 pub(crate) fn plain(value: &Value<'_>) -> Result<Content, String> {
-    Ok(Content {
-        pattern: pattern(value.bytes)?,
-        nocase: false,
-        negated: value.negated,
-        offset: None,
-        depth: None,
-        distance: None,
-        within: None,
-        starts_with: false,
-        ends_with: false,
-        fast_pattern: false,
-        relative_next: false,
-        rarest: 0,
-    })
+    Ok(Content { negated: value.negated, ..Content::new(pattern(value.bytes)?) })
 }
 
 /// `content`

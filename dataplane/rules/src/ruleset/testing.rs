@@ -90,20 +90,7 @@ pub(crate) fn v4(ranges: &[(Ipv4Addr, Ipv4Addr)]) -> AddressSet {
 
 /// A content without modifiers.
 pub(crate) fn content(pattern: &[u8]) -> Content {
-    Content {
-        pattern: pattern.into(),
-        nocase: false,
-        negated: false,
-        offset: None,
-        depth: None,
-        distance: None,
-        within: None,
-        starts_with: false,
-        ends_with: false,
-        fast_pattern: false,
-        relative_next: false,
-        rarest: 0,
-    }
+    Content::new(pattern.into())
 }
 
 impl Signature {

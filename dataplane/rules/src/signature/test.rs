@@ -85,6 +85,24 @@ pub struct Content {
 }
 
 impl Content {
+    /// A content without modifiers.
+    pub fn new(pattern: Box<[u8]>) -> Self {
+        Self {
+            pattern,
+            nocase: false,
+            negated: false,
+            offset: None,
+            depth: None,
+            distance: None,
+            within: None,
+            starts_with: false,
+            ends_with: false,
+            fast_pattern: false,
+            relative_next: false,
+            rarest: 0,
+        }
+    }
+
     /// Finds the byte that is met least.
     pub(crate) fn choose_rarest(&mut self) {
         let pair = memchr::arch::all::packedpair::Pair::new(&self.pattern);
