@@ -24,6 +24,9 @@ use super::pcap::{PcapConfig, PcapNotes};
 use super::rate::{RateLimits, Rates};
 use super::totals::{AlertTotals, Loss};
 
+/// How long the thread rests at the most where packets are written, too.
+const PCAP_REST: Duration = Duration::from_millis(1);
+
 /// Waiting bytes that are written without waiting for the clock.
 const FLUSH_BYTES: usize = 256 << 10;
 
@@ -267,7 +270,9 @@ impl Desk {
                 return self.finish(ledgers, shared);
             }
             if let Some(rest) = rest.after(moved) {
-                std::thread::park_timeout(rest);
+                // Packets that may belong to an alert wait for word of how far alerts are.
+                let longest = if self.pcap.is_some() { PCAP_REST } else { rest };
+                std::thread::park_timeout(rest.min(longest));
             }
         }
     }
