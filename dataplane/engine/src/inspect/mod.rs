@@ -208,10 +208,7 @@ impl Tools {
         candidates.clear();
         let ip = unit.headers.packet.inner();
         snapshot.rules.ip_only(ip.src, ip.dst, ip.protocol, &mut candidates);
-        let arrival = unit.arrival(flow.as_ref().map(|flow| flow.proto));
-        candidates.retain(|&number| snapshot.rules.admits(number, &arrival));
-        candidates.sort_unstable();
-        candidates.dedup();
+        admitted(&mut candidates, snapshot, || unit.arrival(flow.as_ref().map(|flow| flow.proto)));
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
             if self.conditions(unit, signature, flow.as_deref())
@@ -283,12 +280,7 @@ impl Tools {
             candidates.extend_from_slice(snapshot.flow_events());
         }
         self.profiler.enter(Stage::Verify);
-        if !candidates.is_empty() {
-            let arrival = unit.arrival(flow.as_ref().map(|flow| flow.proto));
-            candidates.retain(|&number| snapshot.rules.admits(number, &arrival));
-        }
-        candidates.sort_unstable();
-        candidates.dedup();
+        admitted(&mut candidates, snapshot, || unit.arrival(flow.as_ref().map(|flow| flow.proto)));
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
             if self.aside.holds(number, unit.now) {
@@ -554,6 +546,18 @@ impl Tools {
         }
         self.matches.push(hit);
     }
+}
+
+/// Leaves those of the candidates whose gates admit the unit, each once and in order.
+#[inline]
+fn admitted(candidates: &mut Vec<u32>, snapshot: &Snapshot, arrival: impl FnOnce() -> Arrival) {
+    if candidates.is_empty() {
+        return;
+    }
+    let arrival = arrival();
+    candidates.retain(|&number| snapshot.rules.admits(number, &arrival));
+    candidates.sort_unstable();
+    candidates.dedup();
 }
 
 /// `app-layer-protocol`. Before the protocol is known neither it nor its negation holds.

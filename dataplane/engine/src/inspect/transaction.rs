@@ -9,7 +9,7 @@ use wire::Direction;
 
 use super::content::View;
 use super::memo::Look;
-use super::{Match, Tools, Unit, files, session};
+use super::{Match, Tools, Unit, admitted, files, session};
 use crate::flow_state::FlowState;
 use crate::profile::Stage;
 use crate::snapshot::{Snapshot, app_buffer};
@@ -151,10 +151,7 @@ impl Tools {
             }
         }
         self.profiler.enter(Stage::Verify);
-        let arrival = unit.arrival(Some(flow.proto)).of_any_protocol();
-        candidates.retain(|&number| snapshot.rules.admits(number, &arrival));
-        candidates.sort_unstable();
-        candidates.dedup();
+        admitted(&mut candidates, snapshot, || unit.arrival(Some(flow.proto)).of_any_protocol());
         for &number in &candidates {
             let Some(signature) = snapshot.rules.signatures.get(number as usize) else { continue };
             // An event stands for the whole transaction.
