@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dpdk::{Burst, Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
+use dpdk::{Burst, Fresh, Mempool, MetaField, PacketMeta, RingFeeder};
 use engine::worker::META_IGNORE_CHECKSUMS;
 use pollux::capture::{self, Frame};
 
@@ -44,6 +44,7 @@ pub struct Feeder<'a> {
 #[derive(Debug)]
 pub struct Lane<'a> {
     feeder: Feeder<'a>,
+    fresh: Fresh,
     batch: Burst<BATCH>,
     clock: u64,
     fed: Fed,
@@ -70,7 +71,9 @@ impl<'a> Feeder<'a> {
         self,
         source: impl FnOnce(&mut Lane<'a>) -> anyhow::Result<()>,
     ) -> anyhow::Result<Fed> {
-        let mut lane = Lane { feeder: self, batch: Burst::new(), clock: 0, fed: Fed::default() };
+        let fresh = Fresh::new(self.pool.clone());
+        let (batch, fed) = (Burst::new(), Fed::default());
+        let mut lane = Lane { feeder: self, fresh, batch, clock: 0, fed };
         let start = cpu::of_thread()?;
         let end = source(&mut lane);
         lane.settle();
@@ -112,7 +115,7 @@ impl Lane<'_> {
             flags: META_IGNORE_CHECKSUMS,
         };
         let mut mbuf = loop {
-            if let Some(mbuf) = Mbuf::from_bytes(self.feeder.pool, frame.data) {
+            if let Some(mbuf) = self.fresh.packet(frame.data) {
                 break mbuf;
             }
             if !self.flush() {

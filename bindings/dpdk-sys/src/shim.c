@@ -74,6 +74,23 @@ struct rte_mbuf *pollux_mbuf_alloc(struct rte_mempool *pool)
 	return m;
 }
 
+unsigned int pollux_mbuf_alloc_bulk(struct rte_mempool *pool,
+				    struct rte_mbuf **mbufs, unsigned int n)
+{
+	if (rte_mempool_get_bulk(pool, (void **)mbufs, n) != 0)
+		return 0;
+	/* Their headers are asked for together, not waited for one by one. */
+	for (unsigned int i = 0; i < n; i++) {
+		rte_mbuf_prefetch_part1(mbufs[i]);
+		rte_mbuf_prefetch_part2(mbufs[i]);
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		rte_pktmbuf_reset(mbufs[i]);
+		memset(mbufs[i]->dynfield1, 0, sizeof(mbufs[i]->dynfield1));
+	}
+	return n;
+}
+
 /*
  * rte_mempool_put_bulk() raises the cache's length before it has written the
  * objects, and while it flushes the same objects count in the cache and in the

@@ -62,6 +62,9 @@ struct rte_mempool *pollux_pool_create(const char *name, unsigned int n,
 				       int socket, bool packed);
 /* One mbuf with every dynamic field zero, or NULL when the pool is dry. */
 struct rte_mbuf *pollux_mbuf_alloc(struct rte_mempool *pool);
+/* The same for n of them: all, or 0 when the pool has less left. */
+unsigned int pollux_mbuf_alloc_bulk(struct rte_mempool *pool,
+				    struct rte_mbuf **mbufs, unsigned int n);
 /* Gives whole chains back to their pools; NULL entries are passed over. */
 void pollux_mbuf_free_bulk(struct rte_mbuf **mbufs, unsigned int n);
 /* Whether every object is back, and nobody is still touching the pool. */

@@ -66,14 +66,19 @@ impl Mbuf {
     /// data room. `None` when the pool does not have that many left: nothing is
     /// held then.
     pub fn from_bytes(pool: &Mempool, bytes: &[u8]) -> Option<Self> {
-        let mut mbuf = Self::alloc(pool)?;
-        if bytes.len() <= tailroom(mbuf.raw()) {
+        Self::alloc(pool)?.filled(pool, bytes)
+    }
+
+    /// A fresh one, of one segment without a byte, with these bytes.
+    #[inline]
+    pub(crate) fn filled(mut self, pool: &Mempool, bytes: &[u8]) -> Option<Self> {
+        if bytes.len() <= tailroom(self.raw()) {
             // SAFETY: a fresh segment is ours alone, and the bytes fit its tailroom.
-            unsafe { extend_segment(mbuf.0, bytes) };
+            unsafe { extend_segment(self.0, bytes) };
         } else {
-            mbuf.append(pool, bytes).ok()?;
+            self.append(pool, bytes).ok()?;
         }
-        Some(mbuf)
+        Some(self)
     }
 
     /// Adds bytes at the end: into the last segment's tailroom, then into
