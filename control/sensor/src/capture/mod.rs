@@ -4,14 +4,12 @@
 mod pcap;
 
 use std::fs::File;
-use std::io::{Cursor, Read};
+use std::io::{Chain, Cursor, Read as _};
 use std::path::{Path, PathBuf};
 
 use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator as _};
 use pcap_parser::{Block, PcapBlockOwned, PcapError, PcapNGReader};
 use thiserror::Error;
-
-use self::pcap::Stop;
 
 /// What fits into the reader: more than the largest frame that any capture library writes.
 const BUFFER: usize = 1 << 20;
@@ -131,106 +129,174 @@ impl Interfaces {
     }
 }
 
+/// Why no more frames are handed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    /// The file ends after a frame.
+    End,
+    /// It ends within one.
+    CutOff,
+    /// A frame claims to be longer than any; so many bytes were read before it.
+    TooLong(u64),
+    /// The system's error.
+    Unreadable,
+    /// What comes next is no block.
+    Senseless,
+    /// Whoever takes the frames wants no more for now.
+    Enough,
+}
+
+/// What whoever takes a frame says of the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It is to come at once.
+    More,
+    /// It is to come when the reader is asked again.
+    Later,
+    /// Then this same frame is to come once more: there was no room for it.
+    Again,
+}
+
 /// Reads a file and hands every frame to `each`, until that answers false.
-pub fn read(path: &Path, each: impl FnMut(Frame<'_>) -> bool) -> Result<End, CaptureError> {
-    let io = |error| CaptureError::Io { path: path.to_owned(), error };
-    let mut file = File::open(path).map_err(io)?;
-    let metadata = file.metadata().map_err(io)?;
-    if metadata.is_dir() {
-        return Err(io(std::io::Error::other("is a directory, not a capture file")));
-    }
-    let mut head = Vec::with_capacity(24);
-    file.by_ref().take(24).read_to_end(&mut head).map_err(io)?;
-    let whole_len = metadata.is_file().then_some(metadata.len());
-    if head.is_empty() {
-        Err(CaptureError::Empty { path: path.to_owned() })
-    } else if pcap::Format::recognises(&head) {
-        let format = pcap::Format::of(&head);
-        let format = format.ok_or_else(|| CaptureError::NotACapture { path: path.to_owned() })?;
-        read_pcap(path, &mut file, whole_len, format, each)
-    } else {
-        // The first block is to come whole with the first read.
-        file.by_ref().take(1 << 16).read_to_end(&mut head).map_err(io)?;
-        read_pcapng(path, Cursor::new(head).chain(file), whole_len, each)
+pub fn read(path: &Path, mut each: impl FnMut(Frame<'_>) -> bool) -> Result<End, CaptureError> {
+    let mut reader = Reader::open(path)?;
+    let end = reader.hand_on(|frame| if each(frame) { Next::More } else { Next::Later })?;
+    Ok(end.unwrap_or(End::Complete))
+}
+
+/// A capture that is read as far as its frames are wanted.
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    /// None of what is no plain file.
+    len: Option<u64>,
+    /// Frames that were handed on.
+    frames: u64,
+    kind: Kind,
+}
+
+enum Kind {
+    Pcap(pcap::Frames),
+    PcapNg(Box<PcapNg>),
+}
+
+/// A pcapng file, and how far it was read.
+struct PcapNg {
+    reader: PcapNGReader<Chain<Cursor<Vec<u8>>, File>>,
+    interfaces: Interfaces,
+    consumed: u64,
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Pcap(_) => "pcap",
+            Self::PcapNg(_) => "pcapng",
+        })
     }
 }
 
-fn read_pcap(
-    path: &Path,
-    file: &mut File,
-    whole_len: Option<u64>,
-    format: pcap::Format,
-    mut each: impl FnMut(Frame<'_>) -> bool,
-) -> Result<End, CaptureError> {
-    let mut frames = 0;
-    let stop = format.frames(file, |frame| {
-        frames += 1;
-        each(frame)
-    });
-    match stop {
-        Stop::End | Stop::Enough => Ok(End::Complete),
-        Stop::CutOff => Ok(cut_off(path, frames)),
-        // A length beyond the file's own end: no more is known of this frame than of one that was
-        // cut off.
-        Stop::TooLong(before) if whole_len.is_some_and(|len| len <= before + BUFFER as u64) => {
-            Ok(cut_off(path, frames))
+impl Reader {
+    /// Opens a file and looks at its first bytes.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        let io = |error| CaptureError::Io { path: path.to_owned(), error };
+        let none = || CaptureError::NotACapture { path: path.to_owned() };
+        let mut file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.is_dir() {
+            return Err(io(std::io::Error::other("is a directory, not a capture file")));
         }
-        Stop::TooLong(_) => {
-            Err(damaged(path, frames, "a frame claims to be longer than any frame can be"))
+        let mut head = Vec::with_capacity(24);
+        file.by_ref().take(24).read_to_end(&mut head).map_err(io)?;
+        let len = metadata.is_file().then_some(metadata.len());
+        let kind = if head.is_empty() {
+            return Err(CaptureError::Empty { path: path.to_owned() });
+        } else if pcap::Format::recognises(&head) {
+            let format = pcap::Format::of(&head).ok_or_else(none)?;
+            Kind::Pcap(pcap::Frames::new(format, file))
+        } else {
+            // The first block is to come whole with the first read.
+            file.by_ref().take(1 << 16).read_to_end(&mut head).map_err(io)?;
+            let reader = PcapNGReader::new(BUFFER, Cursor::new(head).chain(file));
+            let reader = reader.map_err(|_| none())?;
+            Kind::PcapNg(Box::new(PcapNg {
+                reader,
+                interfaces: Interfaces::default(),
+                consumed: 0,
+            }))
+        };
+        Ok(Self { path: path.to_owned(), len, frames: 0, kind })
+    }
+
+    /// Hands on frame by frame, from where it stopped the last time, until the file ends or `each` has
+    /// enough: then there is no [`End`] yet.
+    ///
+    /// # Errors
+    /// The file is damaged or cannot be read further.
+    pub fn hand_on(
+        &mut self,
+        mut each: impl FnMut(Frame<'_>) -> Next,
+    ) -> Result<Option<End>, CaptureError> {
+        let Self { path, len, frames, kind } = self;
+        let counted = |frame: Frame<'_>| {
+            let next = each(frame);
+            *frames += u64::from(next != Next::Again);
+            next
+        };
+        let stop = match kind {
+            Kind::Pcap(pcap) => pcap.hand_on(counted),
+            Kind::PcapNg(pcapng) => pcapng.hand_on(counted),
+        };
+        match stop {
+            Stop::End => Ok(Some(End::Complete)),
+            Stop::Enough => Ok(None),
+            Stop::CutOff => Ok(Some(cut_off(path, *frames))),
+            // A length beyond the file's own end: no more is known of this frame than of one that was
+            // cut off.
+            Stop::TooLong(before) if len.is_some_and(|len| len <= before + BUFFER as u64) => {
+                Ok(Some(cut_off(path, *frames)))
+            }
+            Stop::TooLong(_) => {
+                Err(damaged(path, *frames, "a frame claims to be longer than any frame can be"))
+            }
+            Stop::Unreadable => Err(damaged(path, *frames, "the file cannot be read further")),
+            Stop::Senseless => Err(damaged(path, *frames, "the next block makes no sense")),
         }
-        Stop::Unreadable => Err(damaged(path, frames, "the file cannot be read further")),
     }
 }
 
-fn read_pcapng(
-    path: &Path,
-    file: impl Read,
-    whole_len: Option<u64>,
-    mut each: impl FnMut(Frame<'_>) -> bool,
-) -> Result<End, CaptureError> {
-    let mut reader = PcapNGReader::new(BUFFER, file)
-        .map_err(|_| CaptureError::NotACapture { path: path.to_owned() })?;
-    let mut interfaces = Interfaces::default();
-    let (mut frames, mut consumed) = (0, 0);
-    loop {
-        match reader.next() {
-            Ok((used, block)) => {
-                let go_on = match interfaces.frame(&block) {
-                    Some(frame) => {
-                        frames += 1;
-                        each(frame)
+impl PcapNg {
+    fn hand_on(&mut self, mut each: impl FnMut(Frame<'_>) -> Next) -> Stop {
+        let Self { reader, interfaces, consumed } = self;
+        loop {
+            match reader.next() {
+                Ok((used, block)) => {
+                    let next = interfaces.frame(&block).map_or(Next::More, &mut each);
+                    if next != Next::Again {
+                        reader.consume(used);
+                        *consumed += used as u64;
                     }
-                    None => true,
-                };
-                reader.consume(used);
-                consumed += used as u64;
-                if !go_on {
-                    return Ok(End::Complete);
+                    if next != Next::More {
+                        return Stop::Enough;
+                    }
                 }
-            }
-            Err(PcapError::Eof) => return Ok(End::Complete),
-            Err(PcapError::Incomplete(_)) => {
-                if reader.reader_exhausted() {
-                    return Ok(cut_off(path, frames));
+                Err(PcapError::Eof) => return Stop::End,
+                Err(PcapError::Incomplete(_)) => {
+                    if reader.reader_exhausted() {
+                        return Stop::CutOff;
+                    }
+                    if reader.refill().is_err() {
+                        return Stop::Unreadable;
+                    }
                 }
-                reader
-                    .refill()
-                    .map_err(|_| damaged(path, frames, "the file cannot be read further"))?;
+                Err(PcapError::UnexpectedEof) => return Stop::CutOff,
+                Err(PcapError::BufferTooSmall) => return Stop::TooLong(*consumed),
+                Err(PcapError::ReadError) => return Stop::Unreadable,
+                Err(_) => return Stop::Senseless,
             }
-            Err(PcapError::UnexpectedEof) => return Ok(cut_off(path, frames)),
-            Err(PcapError::BufferTooSmall)
-                if whole_len.is_some_and(|len| len <= consumed + BUFFER as u64) =>
-            {
-                return Ok(cut_off(path, frames));
-            }
-            Err(PcapError::BufferTooSmall) => {
-                let reason = "a frame claims to be longer than any frame can be";
-                return Err(damaged(path, frames, reason));
-            }
-            Err(PcapError::ReadError) => {
-                return Err(damaged(path, frames, "the file cannot be read further"));
-            }
-            Err(_) => return Err(damaged(path, frames, "the next block makes no sense")),
         }
     }
 }
@@ -266,6 +332,17 @@ mod tests {
             out.extend(*frame);
         }
         out
+    }
+
+    /// A block of a pcapng file.
+    fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+        let len = (body.len() as u32 + 12).to_le_bytes();
+        [&kind.to_le_bytes()[..], &len, body, &len].concat()
+    }
+
+    /// The body of its first.
+    fn section() -> Vec<u8> {
+        [&0x1a2b_3c4du32.to_le_bytes()[..], &[1, 0, 0, 0], &[0xff; 8]].concat()
     }
 
     /// Time, link type, wire length, bytes.
@@ -329,6 +406,33 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_goes_on_where_it_stopped_with_the_same_frame_if_that_found_no_room() {
+        let mut ng = block(0x0a0d_0d0a, &section());
+        ng.extend(block(1, &[1, 0, 0, 0, 0, 0, 4, 0]));
+        for byte in *b"abc" {
+            let mut packet = [0u32, 0, 0, 1, 1].map(u32::to_le_bytes).concat();
+            packet.extend([byte, 0, 0, 0]);
+            ng.extend(block(6, &packet));
+        }
+        for bytes in [pcap(false, &[b"a", b"b", b"c"]), ng] {
+            let file = tempfile::NamedTempFile::new().expect("a temporary file");
+            std::fs::write(file.path(), bytes).expect("written");
+            let mut reader = Reader::open(file.path()).expect("opened");
+            let (mut seen, mut ends) = (Vec::new(), Vec::new());
+            let mut answers = [Next::Later, Next::Again, Next::More, Next::Again].into_iter();
+            for _ in 0..4 {
+                let end = reader.hand_on(|frame| {
+                    seen.push(frame.data[0]);
+                    answers.next().unwrap_or(Next::More)
+                });
+                ends.push(end.expect("read"));
+            }
+            assert_eq!(seen, b"abbcc");
+            assert_eq!(ends, [None, None, None, Some(End::Complete)]);
+        }
+    }
+
+    #[test]
     fn what_is_no_capture_is_told_apart() {
         assert!(matches!(collect(b"").1, Err(CaptureError::Empty { .. })));
         assert!(matches!(collect(b"hello, this is text").1, Err(CaptureError::NotACapture { .. })));
@@ -354,21 +458,10 @@ mod tests {
 
     #[test]
     fn pcapng_with_two_interfaces_keeps_each_ones_link_type_and_resolution() {
-        let mut out = Vec::new();
-        let mut block = |kind: u32, body: &[u8]| {
-            let len = (body.len() + 12) as u32;
-            out.extend(kind.to_le_bytes());
-            out.extend(len.to_le_bytes());
-            out.extend(body);
-            out.extend(len.to_le_bytes());
-        };
-        let mut section = 0x1a2b_3c4du32.to_le_bytes().to_vec();
-        section.extend([1, 0, 0, 0]);
-        section.extend([0xff; 8]);
-        block(0x0a0d_0d0a, &section);
-        block(1, &[1, 0, 0, 0, 0, 0, 4, 0]);
+        let mut out = block(0x0a0d_0d0a, &section());
+        out.extend(block(1, &[1, 0, 0, 0, 0, 0, 4, 0]));
         // if_tsresol: nanoseconds.
-        block(1, &[101, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+        out.extend(block(1, &[101, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]));
         for interface in [0u32, 1] {
             let mut packet = interface.to_le_bytes().to_vec();
             packet.extend([0, 0, 0, 0]);
@@ -376,7 +469,7 @@ mod tests {
             packet.extend(4u32.to_le_bytes());
             packet.extend(4u32.to_le_bytes());
             packet.extend(b"data");
-            block(6, &packet);
+            out.extend(block(6, &packet));
         }
         let (frames, end) = collect(&out);
         assert_eq!(end.expect("read"), End::Complete);

@@ -1,9 +1,10 @@
 //! The pcap format, read in large pieces: a replay's feeder is to cost little beside the worker.
 //! A file header of 24 bytes, then frames behind headers of 16 (draft-ietf-opsawg-pcap).
 
-use std::io::Read;
+use std::fs::File;
+use std::io::Read as _;
 
-use super::{BUFFER, Frame};
+use super::{BUFFER, Frame, Next, Stop};
 
 /// Bytes that are read at once: they stay in the core's cache until they are handed on.
 const PIECE: usize = 1 << 17;
@@ -22,19 +23,17 @@ pub(super) struct Format {
     frame_header: usize,
 }
 
-/// Why there is no next frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// The file ends after a frame.
-    End,
-    /// It ends within one.
-    CutOff,
-    /// A frame claims to be longer than any; so many bytes were read before it.
-    TooLong(u64),
-    /// The system's error.
-    Unreadable,
-    /// Whoever takes the frames wants no more.
-    Enough,
+/// The frames of a file, and what was read ahead of them.
+#[derive(Debug)]
+pub(super) struct Frames {
+    format: Format,
+    file: File,
+    buffer: Vec<u8>,
+    /// What of the buffer was read and not handed on yet.
+    start: usize,
+    end: usize,
+    /// Bytes of the file before the buffer.
+    before: u64,
 }
 
 impl Format {
@@ -49,45 +48,6 @@ impl Format {
         // The upper bits of the field say things about frame check sequences.
         let link = number(head.get(20..HEADER)?, big_endian)? & 0x0fff_ffff;
         Some(Self { big_endian, unit, link, frame_header })
-    }
-
-    /// Hands on every frame until the file ends or `each` answers false; `file` stands behind the
-    /// file header.
-    pub(super) fn frames(
-        self,
-        file: &mut impl Read,
-        mut each: impl FnMut(Frame<'_>) -> bool,
-    ) -> Stop {
-        let mut buffer = vec![0; PIECE];
-        let (mut start, mut end) = (0, 0);
-        let mut before = HEADER as u64;
-        loop {
-            let rest = buffer.get(start..end).unwrap_or(&[]);
-            let (needed, frame) = self.frame(rest);
-            if let Some(frame) = frame {
-                if !each(frame) {
-                    return Stop::Enough;
-                }
-                start += needed;
-                continue;
-            }
-            if needed >= BUFFER {
-                return Stop::TooLong(before + start as u64);
-            }
-            buffer.copy_within(start..end, 0);
-            (before, end, start) = (before + start as u64, end - start, 0);
-            if needed > buffer.len() {
-                buffer.resize(needed.next_multiple_of(PIECE), 0);
-            }
-            let space = buffer.get_mut(end..).unwrap_or(&mut []);
-            match file.read(space) {
-                Ok(0) if end == 0 => return Stop::End,
-                Ok(0) => return Stop::CutOff,
-                Ok(more) => end += more,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(_) => return Stop::Unreadable,
-            }
-        }
     }
 
     /// How many bytes the frame at the front takes with its header, as far as that can be told,
@@ -110,6 +70,47 @@ impl Format {
             data,
         });
         (needed, frame)
+    }
+}
+
+impl Frames {
+    /// Those of a file that stands behind its header.
+    pub(super) fn new(format: Format, file: File) -> Self {
+        let buffer = vec![0; PIECE];
+        Self { format, file, buffer, start: 0, end: 0, before: HEADER as u64 }
+    }
+
+    /// Hands on frame by frame until the file ends or `each` has enough. Can be asked again after that.
+    pub(super) fn hand_on(&mut self, mut each: impl FnMut(Frame<'_>) -> Next) -> Stop {
+        loop {
+            let rest = self.buffer.get(self.start..self.end).unwrap_or(&[]);
+            let (needed, frame) = self.format.frame(rest);
+            if let Some(frame) = frame {
+                let next = each(frame);
+                self.start += if next == Next::Again { 0 } else { needed };
+                if next == Next::More {
+                    continue;
+                }
+                return Stop::Enough;
+            }
+            if needed >= BUFFER {
+                return Stop::TooLong(self.before + self.start as u64);
+            }
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.before += self.start as u64;
+            (self.end, self.start) = (self.end - self.start, 0);
+            if needed > self.buffer.len() {
+                self.buffer.resize(needed.next_multiple_of(PIECE), 0);
+            }
+            let space = self.buffer.get_mut(self.end..).unwrap_or(&mut []);
+            match self.file.read(space) {
+                Ok(0) if self.end == 0 => return Stop::End,
+                Ok(0) => return Stop::CutOff,
+                Ok(more) => self.end += more,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return Stop::Unreadable,
+            }
+        }
     }
 }
 
