@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use dpdk::Fresh;
 use engine::collect::Rest;
 use engine::emit::WhenFull;
 use engine::scope::Scope;
@@ -84,10 +85,10 @@ pub fn measure_here(source: &RuleSource, capture: &Path, times: u32) -> anyhow::
         });
         let feeder = Feeder {
             rings: vec![opened.ring],
-            pool: opened.pool.clone(),
+            fresh: Fresh::new(opened.pool.clone()),
             meta: opened.meta,
             clock: Arc::clone(&clock),
-            shared: Arc::clone(crew.shared()),
+            shared: Some(Arc::clone(crew.shared())),
             checksums: Checksums::Ignore,
             spread: Spread::Inner,
             decoder: wire::Config::default(),

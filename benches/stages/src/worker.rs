@@ -9,16 +9,18 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use dpdk::{Burst, Eal, RxQueue};
+use dpdk::{Burst, Eal, Fresh, RxQueue};
 use engine::collect::{Collector, Rest};
 use engine::counters::Counters;
 use engine::emit::WhenFull;
 use engine::scope::{Address, Scope};
 use engine::threshold::{Decision, Thresholds};
-use engine::worker::{BURST, TimeSource, Watch};
+use engine::worker::{BURST, Supply, TimeSource, Watch};
 use engine::{Crew, CrewConfig, Seat, Settings, Snapshot};
 use flow::FlowConfig;
 use hdrhistogram::Histogram;
+use pollux::feeder::own::OwnFeeder;
+use pollux::feeder::{Checksums, Spread};
 use rules::ruleset::Ruleset;
 
 use crate::cpu;
@@ -50,7 +52,8 @@ pub fn nowhere() -> Scope {
     Scope::of((0..1000).map(|n| (address(n), entry.clone())), 1)
 }
 
-/// One pass over the capture with the worker loop of the sensor.
+/// One pass over the capture with the worker loop of the sensor, which feeds itself as in a replay. Checksums are not
+/// looked at, as with Suricata's `-k none`.
 ///
 /// # Errors
 /// DPDK's, the capture's, the worker's.
@@ -60,8 +63,61 @@ pub fn pass(
     rules: &Arc<Ruleset>,
     scope: Scope,
 ) -> anyhow::Result<Pass> {
-    let settings = Settings::default();
-    run(eal, rules, scope, (settings, FlowConfig::default()), |feeder, _| feeder.feed(capture))
+    let port = port::open(eal)?;
+    let snapshot = Arc::new(Snapshot::new(1, scope, Arc::clone(rules), Settings::default()));
+    let clock = Arc::new(AtomicU64::new(0));
+    let time = TimeSource::Packets(Arc::clone(&clock), port.meta);
+    let feeder = pollux::feeder::Feeder {
+        rings: vec![port.ring],
+        fresh: Fresh::new(port.pool),
+        meta: port.meta,
+        clock,
+        shared: None,
+        checksums: Checksums::Ignore,
+        spread: Spread::Inner,
+        decoder: wire::Config::default(),
+    };
+    let (own, awaited) = feeder.into_own(&[capture.to_owned()]);
+    let (begun, ticks) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+    let supply = Timed { own, begun: Arc::clone(&begun), ticks: Arc::clone(&ticks) };
+    let seat = Seat { supply: Some(Box::new(supply)), ..Seat::new(Some(port.queue), 0) };
+    let how = How { flows: FlowConfig::default(), time, most: u64::MAX };
+    let workers = Workers::start(eal, vec![seat], &snapshot, how)?;
+    let before = cpu::of_process()?;
+    begun.store(true, Ordering::Release);
+    workers.turns[0].release();
+    workers.turns[0].wait();
+    let stopped = workers.stop();
+    let process = cpu::of_process()?.saturating_sub(before);
+    let stopped = stopped?;
+    let (fed, read) = awaited.wait(&|_| ());
+    read?;
+    let feeding = ticks.load(Ordering::Acquire) as f64 / eal.tsc_hz().max(1) as f64;
+    let cpu = Duration::from_secs_f64(feeding);
+    let mut pass = stopped.pass(Fed { packets: fed.packets, bytes: fed.bytes, cpu }, process)?;
+    pass.worker = pass.worker.saturating_sub(cpu);
+    Ok(pass)
+}
+
+/// A worker's own feeder, as soon as it is to begin, and how long it takes.
+#[derive(Debug)]
+struct Timed {
+    own: OwnFeeder,
+    begun: Arc<AtomicBool>,
+    /// Of the TSC.
+    ticks: Arc<AtomicU64>,
+}
+
+impl Supply for Timed {
+    fn more(&mut self) -> bool {
+        if !self.begun.load(Ordering::Acquire) {
+            return false;
+        }
+        let began = dpdk::rdtsc();
+        let more = self.own.more();
+        self.ticks.fetch_add(dpdk::rdtsc().wrapping_sub(began), Ordering::Relaxed);
+        more
+    }
 }
 
 /// The sensor's workers, who take turns with whoever feeds them, and a thread that takes their alerts.
@@ -227,15 +283,23 @@ pub fn run(
     let fed = feed(feeder, &ledgers[0]);
     let stopped = workers.stop();
     let process = cpu::of_process()?.saturating_sub(before);
-    let Stopped { mut measured, alerts, fates } = stopped?;
-    let fed = fed?;
-    let Measured { cpu: worker, bursts } = measured.pop().context("there was no worker")?;
-    anyhow::ensure!(
-        fates.iter().sum::<u64>() == fed.packets,
-        "{} packets went in, and their fates are {fates:?}",
-        fed.packets
-    );
-    Ok(Pass { fed, worker, process, bursts, alerts, fates })
+    let stopped = stopped?;
+    stopped.pass(fed?, process)
+}
+
+impl Stopped {
+    /// What a pass of one worker came to, that was fed this and took so much CPU time.
+    fn pass(mut self, fed: Fed, process: Duration) -> anyhow::Result<Pass> {
+        let Measured { cpu: worker, bursts } =
+            self.measured.pop().context("there was no worker")?;
+        let Self { alerts, fates, .. } = self;
+        anyhow::ensure!(
+            fates.iter().sum::<u64>() == fed.packets,
+            "{} packets went in, and their fates are {fates:?}",
+            fed.packets
+        );
+        Ok(Pass { fed, worker, process, bursts, alerts, fates })
+    }
 }
 
 /// One pass over the capture with a loop that receives and frees, and does nothing else: not even

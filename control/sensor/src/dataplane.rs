@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use dpdk::{Eal, EalConfig, Port, RxQueue};
 use engine::emit::WhenFull;
 use engine::spread::Spread;
-use engine::worker::{Idle, TimeSource, Watch};
+use engine::worker::{Idle, Supply, TimeSource, Watch};
 use engine::{Crew, CrewConfig, Seat, Snapshot};
 
 use crate::bypass::{self, Bypass};
@@ -46,6 +46,8 @@ pub struct OpenPort {
     pub spread: Spread,
     /// What its workers do while nothing comes.
     pub idle: Idle,
+    /// Who fills its first queue from within that one's worker.
+    pub supply: Option<Box<dyn Supply>>,
 }
 
 impl OpenPort {
@@ -63,6 +65,7 @@ impl OpenPort {
             helpers: Vec::new(),
             spread: Spread::default(),
             idle: Idle::Poll,
+            supply: None,
         }
     }
 }
@@ -149,14 +152,15 @@ impl Dataplane {
         let mut ring = || bypass.as_mut().and_then(bypass::Prepared::ring);
         let mut seats = Vec::new();
         let mut kept = Vec::new();
-        for (number, open) in ports.into_iter().enumerate() {
+        for (number, mut open) in ports.into_iter().enumerate() {
             let port = u16::try_from(number).context("too many ports")?;
             let mut places = Vec::new();
             for (index, (queue, cpu)) in open.queues.into_iter().enumerate() {
                 places.push(Place { queue: u16::try_from(index).ok(), cpu });
                 let (spread, idle) = (open.spread.clone(), open.idle);
-                let bypass = ring();
-                seats.push(Seat { cpu, spread, idle, bypass, ..Seat::new(Some(queue), port) });
+                let (bypass, supply) = (ring(), open.supply.take());
+                let seat = Seat::new(Some(queue), port);
+                seats.push(Seat { cpu, spread, idle, bypass, supply, ..seat });
             }
             for cpu in open.helpers {
                 places.push(Place { queue: None, cpu });

@@ -1,16 +1,19 @@
 //! Feeds captures into the rings of a replay's port: spread as a NIC would by the inner-most address
-//! pair, waiting where a ring or the pool is full, so that nothing is lost.
+//! pair, waiting where a ring or the pool is full, so that nothing is lost. A single worker feeds
+//! [itself](own).
+
+pub mod own;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dpdk::{Burst, Mbuf, Mempool, MetaField, PacketMeta, RingFeeder};
+use dpdk::{Burst, Fresh, Mbuf, MetaField, PacketMeta, RingFeeder};
 use engine::spread::owner;
 use engine::worker::{META_IGNORE_CHECKSUMS, Shared};
 use wire::{Decoded, LinkType};
 
-use crate::capture::{self, CaptureError, End, Frame};
+use crate::capture::{CaptureError, End, Frame, Next, Reader};
 
 /// Packets whose checksums are looked at before `auto` decides.
 const CHECKSUM_SAMPLE: u64 = 1000;
@@ -61,13 +64,13 @@ pub struct Feeder {
     /// A ring for each queue.
     pub rings: Vec<RingFeeder>,
     /// Where mbufs come from.
-    pub pool: Mempool,
+    pub fresh: Fresh,
     /// The packets' metadata.
     pub meta: MetaField,
     /// Every packet with a smaller clock is in a ring.
     pub clock: Arc<AtomicU64>,
-    /// Tells when there is nobody left to feed.
-    pub shared: Arc<Shared>,
+    /// Tells when there is nobody left to feed; None for a worker that feeds itself, for which nobody can wait.
+    pub shared: Option<Arc<Shared>>,
     /// What to do about checksums.
     pub checksums: Checksums,
     /// How packets are spread.
@@ -76,13 +79,24 @@ pub struct Feeder {
     pub decoder: wire::Config,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Sampling {
     seen: u64,
     wrong: u64,
 }
 
-/// A pass over the captures.
+/// A pass over the captures, as far as it has come.
+#[derive(Debug)]
+struct Course {
+    feeder: Feeder,
+    /// Those that were not begun.
+    captures: std::vec::IntoIter<PathBuf>,
+    reader: Option<Reader>,
+    pass: Pass,
+}
+
+/// What was fed and what is on its way.
+#[derive(Debug)]
 struct Pass {
     fed: Fed,
     sampling: Sampling,
@@ -93,54 +107,91 @@ struct Pass {
     clock: u64,
 }
 
+/// Frames between two looks at how far it is.
+const STEP: u64 = 8192;
+
 impl Feeder {
     /// Feeds the captures one after the other. `progress` is told the packets fed so far, now and
     /// then. The first file that cannot be read ends it; what was fed stays fed.
     pub fn feed(
-        mut self,
+        self,
         captures: &[PathBuf],
         progress: &dyn Fn(&Fed),
     ) -> (Fed, Result<(), CaptureError>) {
-        let mut pass = Pass {
+        let mut course = Course::new(self, captures.to_vec());
+        let result = loop {
+            let more = course.go_on(STEP);
+            progress(&course.pass.fed);
+            match more {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        (course.pass.fed, result)
+    }
+}
+
+impl Course {
+    fn new(mut feeder: Feeder, captures: Vec<PathBuf>) -> Self {
+        feeder.decoder.verify_checksums = false;
+        let pass = Pass {
             fed: Fed::default(),
             sampling: Sampling::default(),
             decoded: Box::new(Decoded::EMPTY),
-            batches: self.rings.iter().map(|_| Burst::new()).collect(),
+            batches: feeder.rings.iter().map(|_| Burst::new()).collect(),
             clock: 0,
         };
-        self.decoder.verify_checksums = false;
-        let mut result = Ok(());
-        for path in captures {
-            let read = capture::read(path, |frame| {
-                let go_on = self.frame(&frame, &mut pass);
-                if pass.fed.packets.is_multiple_of(8192) {
-                    progress(&pass.fed);
-                }
-                go_on
-            });
-            match read {
-                Ok(End::Complete) => {}
-                Ok(End::CutOff(warning)) => pass.fed.warnings.push(warning),
-                Err(error) => {
-                    result = Err(error);
-                    break;
-                }
-            }
-            if pass.fed.aborted {
-                break;
-            }
-        }
-        if !pass.fed.aborted {
-            pass.fed.aborted = !self.flush(&mut pass);
-        }
-        progress(&pass.fed);
-        self.clock.store(u64::MAX, Ordering::Release);
-        (pass.fed, result)
+        Self { feeder, captures: captures.into_iter(), reader: None, pass }
     }
 
-    /// False: there is nobody left to feed.
-    fn frame(&mut self, frame: &Frame<'_>, pass: &mut Pass) -> bool {
-        let Pass { fed, sampling, decoded, clock, .. } = pass;
+    /// Feeds at most so many frames; false when all are fed, or nobody is left who takes them.
+    fn go_on(&mut self, most: u64) -> Result<bool, CaptureError> {
+        let more = self.read(most);
+        if !self.pass.fed.aborted {
+            self.pass.fed.aborted = !self.feeder.flush(&mut self.pass);
+        }
+        let more = more.map(|more| more && !self.pass.fed.aborted);
+        if !matches!(more, Ok(true)) {
+            self.feeder.clock.store(u64::MAX, Ordering::Release);
+        }
+        more
+    }
+
+    /// False when the captures have no frame left.
+    fn read(&mut self, most: u64) -> Result<bool, CaptureError> {
+        let Self { feeder, captures, reader, pass } = self;
+        let enough = pass.fed.packets + most;
+        while !pass.fed.aborted && pass.fed.packets < enough {
+            let open = match reader {
+                Some(open) => open,
+                None => match captures.next() {
+                    Some(path) => reader.insert(Reader::open(&path)?),
+                    None => return Ok(false),
+                },
+            };
+            let end = open.hand_on(|frame| match feeder.frame(&frame, pass) {
+                Next::More if pass.fed.packets >= enough => Next::Later,
+                next => next,
+            })?;
+            match end {
+                // It stopped for another reason than that there is enough: no room.
+                None => return Ok(true),
+                Some(End::Complete) => *reader = None,
+                Some(End::CutOff(warning)) => {
+                    pass.fed.warnings.push(warning);
+                    *reader = None;
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Feeder {
+    /// Puts a frame on its way. [`Next::Later`]: there is nobody left to feed.
+    fn frame(&mut self, frame: &Frame<'_>, pass: &mut Pass) -> Next {
+        let Pass { fed, sampling, decoded, .. } = pass;
         let link = LinkType::from_dlt(frame.link);
         let queues = self.rings.len();
         let sample = self.checksums == Checksums::Auto && sampling.seen < CHECKSUM_SAMPLE;
@@ -160,29 +211,29 @@ impl Feeder {
         if self.spread == Spread::Elsewhere {
             queue = (queue + 1) % queues;
         }
-        let ignore = self.checksums == Checksums::Ignore || fed.checksums_ignored;
-        *clock = (*clock).max(frame.timestamp);
-        let meta = PacketMeta {
-            ts_ns: frame.timestamp,
-            clock_ns: *clock,
-            order: fed.packets + 1,
-            wire_len: frame.wire_len,
-            link: u16::try_from(frame.link).unwrap_or(u16::MAX),
-            flags: if ignore { META_IGNORE_CHECKSUMS } else { 0 },
-        };
-        fed.packets += 1;
-        fed.bytes += frame.data.len() as u64;
-        let fresh = match Mbuf::from_bytes(&self.pool, frame.data) {
+        let fresh = match self.fresh.packet(frame.data) {
             Some(mbuf) => Some(mbuf),
             // Workers free what they are given: nothing may be held back now.
             None if !self.flush(pass) => None,
-            None => self.wait_for(|this| Mbuf::from_bytes(&this.pool, frame.data)),
+            None if self.shared.is_none() => return Next::Again,
+            None => self.wait_for(|this| this.fresh.packet(frame.data)),
         };
         let Some(mut mbuf) = fresh else {
-            pass.fed.packets -= 1;
-            pass.fed.bytes -= frame.data.len() as u64;
             pass.fed.aborted = true;
-            return false;
+            return Next::Later;
+        };
+        let Pass { fed, clock, .. } = pass;
+        let ignore = self.checksums == Checksums::Ignore || fed.checksums_ignored;
+        *clock = (*clock).max(frame.timestamp);
+        fed.packets += 1;
+        fed.bytes += frame.data.len() as u64;
+        let meta = PacketMeta {
+            ts_ns: frame.timestamp,
+            clock_ns: *clock,
+            order: fed.packets,
+            wire_len: frame.wire_len,
+            link: u16::try_from(frame.link).unwrap_or(u16::MAX),
+            flags: if ignore { META_IGNORE_CHECKSUMS } else { 0 },
         };
         self.meta.set(&mut mbuf, meta);
         let full = match pass.batches.get_mut(queue) {
@@ -191,8 +242,9 @@ impl Feeder {
         };
         if full && !self.flush(pass) {
             pass.fed.aborted = true;
+            return Next::Later;
         }
-        !pass.fed.aborted
+        Next::More
     }
 
     /// Puts everything that was read into the rings; only then is the clock a promise to idle
@@ -224,7 +276,10 @@ impl Feeder {
             if let Some(done) = attempt(self) {
                 return Some(done);
             }
-            if self.shared.running() == 0 || self.shared.failed.load(Ordering::Acquire) {
+            let gone = |shared: &Arc<Shared>| {
+                shared.running() == 0 || shared.failed.load(Ordering::Acquire)
+            };
+            if self.shared.as_ref().is_none_or(gone) {
                 return None;
             }
             std::thread::yield_now();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use anyhow::{Context as _, bail};
-use dpdk::{Mempool, PortConfig, RingPort};
+use dpdk::{Fresh, Mempool, PortConfig, RingPort};
 use engine::emit::WhenFull;
 use engine::worker::TimeSource;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,6 +15,7 @@ use crate::cli::{ReplayArgs, Spread as SpreadArg};
 use crate::config::{Checksums as ChecksumConfig, Config, Hugepages};
 use crate::dataplane::{Dataplane, Mode, OpenPort, output_path, start_eal};
 use crate::exit::UsageError;
+use crate::feeder::own::Awaited;
 use crate::feeder::{Checksums, Fed, Feeder, Spread};
 use crate::output::eve::EveOptions;
 use crate::output::ledger::Ledger;
@@ -76,6 +77,12 @@ pub fn run(args: &ReplayArgs, mut config: Config) -> anyhow::Result<()> {
     outcome.result
 }
 
+/// Where captures are read.
+enum Feeding {
+    ByItsWorker(Awaited),
+    Here(Box<Feeder>),
+}
+
 /// What a replay came to.
 struct Outcome {
     ledger: Ledger,
@@ -118,7 +125,7 @@ fn replay(
     port_config.rx_queues = u16::try_from(workers)?;
     port.configure(port_config)?;
     port.start()?;
-    let open = OpenPort::of_rings(port);
+    let mut open = OpenPort::of_rings(port);
     let clock = Arc::new(AtomicU64::new(0));
     let meta = dpdk::MetaField::register()?;
     let mode = Mode {
@@ -127,16 +134,12 @@ fn replay(
         writer: writer_config(config, directory, Vec::new()),
         nic_counters: true,
     };
-    let mut dataplane = Dataplane::start(eal, config, vec![open], mode)?;
-    let built = state.current();
-    dataplane.publish(&built.snapshot, Arc::clone(&built.table), 0)?;
-    let acknowledged = dataplane.acknowledged(built.generation());
     let feeder = Feeder {
         rings,
-        pool,
+        fresh: Fresh::new(pool),
         meta,
         clock,
-        shared: dataplane.shared().context("the workers have stopped")?,
+        shared: None,
         checksums: match config.effective_checksums() {
             ChecksumConfig::No => Checksums::Ignore,
             ChecksumConfig::Auto => Checksums::Auto,
@@ -149,7 +152,24 @@ fn replay(
         decoder: config.decoder.clone(),
     };
     let bar = progress_bar(captures);
-    let (fed, read) = feeder.feed(captures, &|fed| bar.set_position(fed.bytes));
+    let built = state.current();
+    let feeding = if workers == 1 {
+        let (own, awaited) = feeder.into_own(captures);
+        open.supply = Some(Box::new(own));
+        Feeding::ByItsWorker(awaited)
+    } else {
+        Feeding::Here(Box::new(feeder))
+    };
+    let mut dataplane = Dataplane::start(eal, config, vec![open], mode)?;
+    dataplane.publish(&built.snapshot, Arc::clone(&built.table), 0)?;
+    let acknowledged = dataplane.acknowledged(built.generation());
+    let (fed, read) = match feeding {
+        Feeding::ByItsWorker(awaited) => awaited.wait(&|bytes| bar.set_position(bytes)),
+        Feeding::Here(mut feeder) => {
+            feeder.shared = Some(dataplane.shared().context("the workers have stopped")?);
+            feeder.feed(captures, &|fed| bar.set_position(fed.bytes))
+        }
+    };
     bar.finish_and_clear();
     let shared = dataplane.shared();
     let (ledger, alerts, stopped) = dataplane.stop();

@@ -19,7 +19,7 @@ use crate::pcap::{PcapConfig, PcapLanes};
 use crate::pipeline::{CoreConfig, Place};
 use crate::snapshot::Snapshot;
 use crate::spread::Spread;
-use crate::worker::{self, Idle, Shared, TimeSource, Watch, Worker, WorkerConfig};
+use crate::worker::{self, Idle, Shared, Supply, TimeSource, Watch, Worker, WorkerConfig};
 
 /// What a worker is to work on.
 #[derive(Debug)]
@@ -38,14 +38,24 @@ pub struct Seat {
     pub link: LinkType,
     /// Where the worker asks that elephants be dropped by the NIC, if it can.
     pub bypass: Option<Producer<Elephant>>,
+    /// Who fills the queue from within the worker's thread, if not another thread or a NIC.
+    pub supply: Option<Box<dyn Supply>>,
 }
 
 impl Seat {
     /// A seat with a queue of a port, or with none: not pinned, polling without rest, for Ethernet,
     /// owning its share of all packets by their hash.
     pub fn new(queue: Option<RxQueue>, port: u16) -> Self {
-        let (spread, idle) = (Spread::default(), Idle::default());
-        Self { queue, port, cpu: None, spread, idle, link: LinkType::Ethernet, bypass: None }
+        Self {
+            queue,
+            port,
+            cpu: None,
+            spread: Spread::default(),
+            idle: Idle::default(),
+            link: LinkType::Ethernet,
+            bypass: None,
+            supply: None,
+        }
     }
 }
 
@@ -145,6 +155,7 @@ impl Crew {
                 time: config.time.clone(),
                 when_full: config.when_full,
                 bypass: seat.bypass,
+                supply: seat.supply,
                 watch: watch(number),
             };
             let mut emitter = Emitter::new(producer, config.when_full, seat.port);

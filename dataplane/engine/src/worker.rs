@@ -71,6 +71,14 @@ pub trait Watch: std::fmt::Debug + Send {
     fn idle(&mut self) {}
 }
 
+/// Fills a worker's queue from within its own thread, whenever it is empty: a replay that needs no second thread, nor
+/// a change between two of them. Dropped with the worker.
+pub trait Supply: std::fmt::Debug + Send {
+    /// Puts more packets into the queue, if there is room; false when none will come any more. `TimeSource::Packets`'
+    /// clock is kept as every feeder keeps it.
+    fn more(&mut self) -> bool;
+}
+
 /// What a worker does while nothing comes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Idle {
@@ -111,6 +119,8 @@ pub struct WorkerConfig {
     pub when_full: WhenFull,
     /// Where to ask that elephants be dropped by the NIC, if it can.
     pub bypass: Option<Producer<Elephant>>,
+    /// Who fills its queue from within, if not another thread or a NIC.
+    pub supply: Option<Box<dyn Supply>>,
     /// Who measures the loop.
     pub watch: Option<Box<dyn Watch>>,
 }
@@ -292,14 +302,14 @@ impl Loop<'_> {
             if let Some(watch) = &mut self.config.watch {
                 watch.turn(received + handed, dpdk::rdtsc().wrapping_sub(begin));
             }
-            if idle && handed == 0 {
+            if !idle || handed > 0 {
+                self.idle_polls = 0;
+            } else if quiet || !self.config.supply.as_mut().is_some_and(|supply| supply.more()) {
                 self.rest();
                 // After it, so that what is measured begins with work.
                 if let Some(watch) = &mut self.config.watch {
                     watch.idle();
                 }
-            } else {
-                self.idle_polls = 0;
             }
         };
         self.guarded(|this| {

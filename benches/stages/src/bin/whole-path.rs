@@ -109,7 +109,10 @@ fn main() -> anyhow::Result<()> {
         for _ in 0..passes {
             let scope = if options.out_of_scope { worker::nowhere() } else { Scope::everything() };
             let pass = worker::pass(eal, capture, &rules.ruleset, scope)?;
-            println!("{} packets, {:?} of the worker", pass.fed.packets, pass.worker);
+            println!(
+                "{} packets, {:?} of the worker, {:?} of the process",
+                pass.fed.packets, pass.worker, pass.process
+            );
         }
         return Ok(());
     }

@@ -116,7 +116,7 @@ fn open_one(
     }
     let queues = port.rx_queues().into_iter().zip(cpus).collect();
     let idle = idle(settings, plan, u32::from(settings.descriptors));
-    Ok(OpenPort { facts, port, queues, helpers, spread, idle })
+    Ok(OpenPort { facts, port, queues, helpers, spread, idle, supply: None })
 }
 
 /// The state of the wire. A NIC has just been started: its link takes a moment to come up.
