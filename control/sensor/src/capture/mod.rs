@@ -142,7 +142,7 @@ enum Stop {
     Unreadable,
     /// What comes next is no block.
     Senseless,
-    /// Whoever takes the frames wants no more for now.
+    /// Whoever takes the frames has enough; asked again, it goes on behind them.
     Enough,
 }
 
