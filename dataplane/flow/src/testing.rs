@@ -65,17 +65,10 @@ impl Talk {
         self.segment(direction, flags, places, 0, payload)
     }
 
-    /// The same with an urgent pointer.
-    pub fn segment(
-        &mut self,
-        direction: Direction,
-        flags: u8,
-        (seq, ack): (u32, u32),
-        urgent: u16,
-        payload: &[u8],
-    ) -> TcpOutcome {
+    /// A segment's header.
+    pub fn header(&self, direction: Direction, flags: u8, (seq, ack): (u32, u32)) -> Tcp {
         let (mine, theirs) = (self.isn[direction.index()], self.isn[direction.flip().index()]);
-        let tcp = Tcp {
+        Tcp {
             src_port: 1,
             dst_port: 2,
             seq: mine.wrapping_add(seq),
@@ -83,9 +76,21 @@ impl Talk {
             flags,
             header_len: 20,
             window: self.window,
-            urgent,
+            urgent: 0,
             header: 0,
-        };
+        }
+    }
+
+    /// [`Self::packet`] with an urgent pointer.
+    pub fn segment(
+        &mut self,
+        direction: Direction,
+        flags: u8,
+        places: (u32, u32),
+        urgent: u16,
+        payload: &[u8],
+    ) -> TcpOutcome {
+        let tcp = Tcp { urgent, ..self.header(direction, flags, places) };
         self.now += 1_000_000;
         let segment = Segment { tcp: &tcp, options: self.options, payload };
         self.session.packet(&segment, direction, self.now, &self.config, &self.memory)

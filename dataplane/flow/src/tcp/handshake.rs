@@ -42,6 +42,12 @@ struct Opening {
 }
 
 impl Handshake {
+    /// Whether the connection goes its own way: one side is not expected, both have begun, or there were several
+    /// SYNs or SYN/ACKs. What is answered is uncertain then.
+    pub(crate) fn is_odd(&self) -> bool {
+        self.one_sided || self.four_way || self.others.is_some()
+    }
+
     /// The other one that is meant.
     fn other(&self, is_meant: impl Fn(&Opening) -> bool) -> Option<Opening> {
         self.others.iter().flat_map(|others| others.iter()).find(|it| is_meant(it)).copied()

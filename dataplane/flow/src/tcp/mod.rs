@@ -10,6 +10,7 @@ mod half;
 mod handshake;
 mod memory;
 mod offer;
+mod order;
 mod outcome;
 mod policy;
 mod seen;

@@ -133,6 +133,33 @@ impl Stream {
         self.acked = self.acked.max(offset);
     }
 
+    /// Whether bytes before `seq` are missing, with others behind them, that were not acknowledged so far.
+    #[inline]
+    pub(crate) fn lacks_before(&self, seq: u32) -> bool {
+        self.seen.has_holes() && self.has_hole_before(self.offset(seq))
+    }
+
+    fn has_hole_before(&self, upto: i64) -> bool {
+        let taken = match self.takers {
+            Takers::Both => self.app.min(self.raw),
+            Takers::Parser => self.app,
+            Takers::Inspection => self.raw,
+            Takers::Nobody => return false,
+        };
+        if self.depth_reached {
+            return false;
+        }
+        // What is acknowledged is given up already.
+        let mut at = taken.max(self.acked);
+        for block in &self.blocks {
+            if block.start() > at {
+                return (block.start() as i64) < upto;
+            }
+            at = at.max(block.end());
+        }
+        false
+    }
+
     /// Takes note that the stream ends before `seq`.
     pub(crate) fn finish(&mut self, seq: u32) {
         self.fin = u64::try_from(self.offset(seq) + 1).ok().and_then(NonZeroU64::new);
