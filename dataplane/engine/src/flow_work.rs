@@ -159,7 +159,11 @@ impl Work<'_> {
                 if matches!(transport, Transport::Udp(_)) && !payload.is_empty() {
                     self.tools.profiler.enter(Stage::Application);
                     let ports = client_ports(part.decoded.ports(), direction);
-                    self.datagram(flow, direction, ports, payload);
+                    if self.datagram(flow, direction, ports, payload) {
+                        outcome.swapped = true;
+                        direction = direction.flip();
+                        flow.client_first = !flow.client_first;
+                    }
                 }
             }
         }
@@ -357,19 +361,25 @@ impl Work<'_> {
         recognised
     }
 
-    /// A datagram's application protocol and its parser.
+    /// A datagram's application protocol and its parser. True: it goes the other way, as an answer that came
+    /// before what it answers does.
     fn datagram(
         &mut self,
         flow: &mut Flow<FlowState>,
-        direction: Direction,
+        mut direction: Direction,
         ports: (u16, u16),
         payload: &[u8],
-    ) {
+    ) -> bool {
+        let mut turned = false;
         let user = &mut flow.user;
         if user.proto == AppProto::Unknown {
             let detector = user.detector.get_or_insert_default();
             match detector.probe(AppTransport::Udp, direction, ports.0, ports.1, payload, true) {
-                Probe::Found { proto, .. } => {
+                Probe::Found { proto, reversed } => {
+                    if reversed {
+                        direction = direction.flip();
+                        turned = true;
+                    }
                     user.proto = proto;
                     user.sides[direction.index()] = proto;
                 }
@@ -401,6 +411,7 @@ impl Work<'_> {
                 user.dirty = [true; 2];
             }
         }
+        turned
     }
 }
 

@@ -82,7 +82,7 @@ impl Detector {
     ) -> Probe {
         match transport {
             Transport::Tcp => self.stream(dir, src_port, dst_port, data, fin),
-            Transport::Udp => self.datagram(dir, dst_port, data),
+            Transport::Udp => self.datagram(dir, (src_port, dst_port), data),
         }
     }
 
@@ -151,10 +151,13 @@ impl Detector {
     }
 
     /// Of each direction the first datagram is looked at.
-    fn datagram(&mut self, dir: Direction, dst_port: u16, data: &[u8]) -> Probe {
+    fn datagram(&mut self, dir: Direction, (client, server): (u16, u16), data: &[u8]) -> Probe {
         if !self.is_done(dir) {
             self.done[dir.index()] = true;
-            if let Some((proto, reversed)) = probes::datagram(dir, dst_port, data) {
+            let found = probes::datagram(dir, server, data);
+            if let Some((proto, reversed)) =
+                found.or_else(|| probes::early_answer(dir, client, data))
+            {
                 return Probe::Found { proto, reversed };
             }
         }
@@ -264,7 +267,12 @@ mod tests {
             Probe::Found { proto: AppProto::Dns, reversed: true }
         );
         assert_eq!(udp(ToServer, 40_000, 5353, &query), Probe::NeedMore);
-        assert_eq!(udp(ToServer, 53, 40_000, &answer), Probe::NeedMore);
+        // The answer came first.
+        assert_eq!(
+            udp(ToServer, 53, 40_000, &answer),
+            Probe::Found { proto: AppProto::Dns, reversed: true }
+        );
+        assert_eq!(udp(ToServer, 53, 40_000, &query), Probe::NeedMore);
         let mut framed = (query.len() as u16).to_be_bytes().to_vec();
         framed.extend_from_slice(&query);
         let mut d = Detector::new();

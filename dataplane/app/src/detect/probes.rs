@@ -134,6 +134,16 @@ pub(super) fn datagram(dir: Direction, port: u16, data: &[u8]) -> Option<(AppPro
     }
 }
 
+/// Looks at a datagram whose sender, on `port`, was taken for the client because it came first: an answer that
+/// says of itself that it is one.
+pub(super) fn early_answer(dir: Direction, port: u16, data: &[u8]) -> Option<(AppProto, bool)> {
+    if port != 53 || dir != Direction::ToServer {
+        return None;
+    }
+    let dns::IsResponse(response) = dns::looks_like_dns(data, data.len())?;
+    response.then_some((AppProto::Dns, true))
+}
+
 fn datagram_pattern(dir: Direction, data: &[u8]) -> Option<AppProto> {
     let dht: [&[u8]; 2] = match dir {
         Direction::ToServer => [b"d1:ad2:id20:", b"d2:ip6:"],
