@@ -24,6 +24,7 @@ pub fn settings(config: &Config) -> Settings {
             DuplicateMode::Off
         }),
         duplicate_window: u64::try_from(config.duplicate_window.as_nanos()).unwrap_or(u64::MAX),
+        reorder_window: u64::try_from(config.reorder_window.as_nanos()).unwrap_or(u64::MAX),
         overload: Overload { shed: config.live && config.overload.shed, ..config.overload },
         vlan_tracking: config.vlan_tracking,
         alerts_per_packet: config.packet_alert_max,

@@ -176,8 +176,10 @@ pub struct Counters {
     pub tcp_flows_judged: Counter,
     /// Those of which one side only was seen.
     pub tcp_flows_one_sided: Counter,
-    /// TCP segments that were acknowledged before they were seen.
+    /// TCP segments that were acknowledged before they were seen, in spite of all waiting.
     pub late_segments: Counter,
+    /// Packets that came before what they answer, and were put behind it.
+    pub reordered: Counter,
     /// Payload bytes that TCP has carried, seen or not, of flows that have ended.
     pub tcp_bytes: Counter,
     /// Payload bytes that the other side has acknowledged, and that were never seen.

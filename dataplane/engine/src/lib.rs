@@ -30,6 +30,7 @@ pub mod pcap;
 pub mod pipeline;
 pub mod pressure;
 pub mod profile;
+mod reorder;
 pub mod scope;
 pub mod settings;
 pub mod shed;

@@ -6,15 +6,17 @@ mod carrying;
 mod ending;
 mod fragments;
 mod mirrored;
+mod reordering;
 mod shedding;
 
 use std::sync::Arc;
 
 use flow::{Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::PaddedBuf;
-use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
+use wire::{Decoded, Direction, FlowKey, KeyOrder, Reject, Transport};
 
 use self::arrival::GLANCES;
+use self::reordering::is_ahead;
 use crate::ahead::{Ahead, LANES};
 use crate::alert::Source;
 use crate::bypass::Asker;
@@ -29,6 +31,7 @@ use crate::mailbox::Delivery;
 use crate::mirror::{Checksums, Slices, Vlans};
 use crate::part::{Datagram, PacketInfo, Part, source_of};
 use crate::profile::{Profiler, Stage};
+use crate::reorder::Reorder;
 use crate::scope::Hits;
 use crate::settings::Settings;
 use crate::shed::{Shedder, begins_anew};
@@ -111,6 +114,7 @@ pub struct Core {
     slices: Slices,
     vlans: Vlans,
     duplicates: Duplicates,
+    reorder: Reorder,
     shed: Shedder,
     asker: Asker,
     carriers: Carriers,
@@ -131,7 +135,7 @@ enum Verdict {
     Dropped(Drop),
     /// Dropped because the core is overloaded.
     Shed(Drop),
-    /// It waits in the defragmenter; its fate comes with the datagram's.
+    /// It waits in the defragmenter, its fate comes with the datagram's, or for what it answers.
     Waits,
 }
 
@@ -142,6 +146,20 @@ enum Offer {
     NoRoom,
     /// Nothing was done with it: the core is overloaded.
     Shed(Drop),
+    /// Nothing was done with it: it came before what it answers, or others of its flow did, and is to wait. Its
+    /// flow's key, and whether the packet's source is the first side of that.
+    Ahead(Box<(FlowKey, bool)>),
+}
+
+impl From<Offer> for Verdict {
+    fn from(offer: Offer) -> Self {
+        match offer {
+            Offer::Taken => Self::Inspected,
+            Offer::NoRoom => Self::Dropped(Drop::StreamMemcap),
+            Offer::Shed(reason) => Self::Shed(reason),
+            Offer::Ahead(_) => Self::Waits,
+        }
+    }
 }
 
 impl Core {
@@ -165,6 +183,7 @@ impl Core {
             slices: Slices::default(),
             vlans: Vlans::default(),
             duplicates: Duplicates::default(),
+            reorder: Reorder::default(),
             shed: Shedder::default(),
             asker: Asker::default(),
             carriers: Carriers::default(),
@@ -238,7 +257,8 @@ impl Core {
         self.counters.flows_lost_to_panic.add(self.flows.len() as u64);
         self.open_fates();
         let waiting = self.defrag.open();
-        self.counters.discard_many(Drop::Panic, waiting);
+        self.counters.discard_many(Drop::Panic, waiting + self.reorder.lost_to_panic());
+        self.reorder = Reorder::default();
         self.flows = FlowTable::new(&self.config.flows);
         self.carriers = Carriers::default();
         self.memory = Memory::new(settings.streams.memcap);
@@ -334,6 +354,13 @@ impl Core {
         } else {
             Verdict::Unscoped
         };
+        self.count(snapshot, verdict, &hits, bytes.len());
+        Fate::Done
+    }
+
+    /// Counts a packet of so many bytes in the ledger.
+    #[inline]
+    fn count(&mut self, snapshot: &Snapshot, verdict: Verdict, hits: &Hits, length: usize) {
         match verdict {
             Verdict::Inspected => self.counters.inspected.add(1),
             Verdict::Unscoped => {
@@ -341,10 +368,9 @@ impl Core {
                 self.counters.unscoped.add(1);
             }
             Verdict::Dropped(reason) => self.counters.discard(reason),
-            Verdict::Shed(reason) => self.was_shed(snapshot, reason, &hits, bytes.len()),
+            Verdict::Shed(reason) => self.was_shed(snapshot, reason, hits, length),
             Verdict::Waits => {}
         }
-        Fate::Done
     }
 
     fn scoped(
@@ -361,20 +387,22 @@ impl Core {
         let source = source_of(decoded);
         let payload = true;
         let part = Part { decoded, buffer, bytes, frame_len, source, payload, link_header: &[] };
-        match self.inspect(snapshot, &part, info, hits) {
-            Offer::Taken => Verdict::Inspected,
-            Offer::NoRoom => Verdict::Dropped(Drop::StreamMemcap),
-            Offer::Shed(reason) => Verdict::Shed(reason),
+        let offer = self.inspect(snapshot, &part, info, hits, true);
+        if let Offer::Ahead(whose) = &offer {
+            self.wait(snapshot, **whose, &part, info);
         }
+        offer.into()
     }
 
-    /// Flow, stream, application and detection of one packet.
+    /// Flow, stream, application and detection of one packet. `may_wait`: it can be kept until what it answers
+    /// has come.
     fn inspect(
         &mut self,
         snapshot: &Arc<Snapshot>,
         part: &Part<'_>,
         info: &PacketInfo,
         hits: Hits,
+        may_wait: bool,
     ) -> Offer {
         self.tools.profiler.enter(Stage::Flow);
         let key = if has_flows(part.decoded.inner().protocol) {
@@ -388,7 +416,12 @@ impl Core {
         };
         let forward = order == KeyOrder::SrcFirst;
         let key = if self.vlans.has_pairs() { self.joined_key(key, part, info) } else { key };
-        let Self { flows, memory, tools, emitter, counters, padded, delivery, shed, .. } = self;
+        if may_wait && self.is_to_wait(snapshot, &key, part, info) {
+            return Offer::Ahead(Box::new((key, forward)));
+        }
+        let Self {
+            flows, memory, tools, emitter, counters, padded, delivery, shed, reorder, ..
+        } = self;
         let (tallies, carriers, scratch) =
             (&mut self.tallies, &mut self.carriers, &mut delivery.scratch);
         let mut work =
@@ -405,6 +438,14 @@ impl Core {
             let (again, mut old) = flows.renew(id, forward, info.clock);
             work.flow_end(&mut old, info.clock);
             (id, direction, fresh) = (again, Direction::ToServer, true);
+        }
+        if may_wait
+            && !fresh
+            && let Transport::Tcp(tcp) = &part.decoded.transport
+            && is_ahead(flows.get(id), tcp, part.decoded, forward)
+            && reorder.admits(snapshot, info.clock)
+        {
+            return Offer::Ahead(Box::new((key, forward)));
         }
         if fresh {
             counters.flows.add(1);

@@ -61,6 +61,8 @@ pub struct Settings {
     pub duplicates: DuplicateMode,
     /// How long after the first the second may come.
     pub duplicate_window: Nanos,
+    /// How long a packet waits for what it answers; 0: it does not.
+    pub reorder_window: Nanos,
     /// What is shed where a core cannot keep up.
     pub overload: Overload,
     /// VLAN ids are part of a flow's identity.
@@ -93,6 +95,7 @@ impl Default for Settings {
             app: Limits::default(),
             duplicates: DuplicateMode::Off,
             duplicate_window: 10_000_000,
+            reorder_window: 250_000_000,
             overload: Overload::default(),
             vlan_tracking: true,
             alerts_per_packet: 15,

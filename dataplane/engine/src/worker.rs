@@ -278,8 +278,14 @@ impl Loop<'_> {
             // what it has handed over may still wait in its ring.
             let reached = self.reached.iter().copied().min().unwrap_or(Nanos::MAX);
             let now = mine.min(reached);
-            let safe = self.core.pass_time(now, received + handed);
-            if self.exchange.is_empty() {
+            let mut safe = None;
+            self.guarded(|this| {
+                safe = Some(this.core.pass_time(now, received + handed));
+                Ok(())
+            })?;
+            if let Some(safe) = safe
+                && self.exchange.is_empty()
+            {
                 self.core.counters().watermark.publish(safe);
             }
             self.core.profiler().end(received);

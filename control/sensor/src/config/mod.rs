@@ -65,6 +65,8 @@ pub struct Config {
     pub duplicates: Option<engine::DuplicateMode>,
     /// `decoder.duplicate-window`.
     pub duplicate_window: std::time::Duration,
+    /// `decoder.reorder-window`.
+    pub reorder_window: std::time::Duration,
     /// `[overload]`: what is shed where a core cannot keep up; live only.
     pub overload: engine::Overload,
     /// `overload.bypass`: what of it is left to NICs to drop.
@@ -106,6 +108,7 @@ impl Default for Config {
             host_policies: Vec::new(),
             duplicates: None,
             duplicate_window: std::time::Duration::from_millis(10),
+            reorder_window: std::time::Duration::from_millis(250),
             overload: engine::Overload { shed: true, ..engine::Overload::default() },
             bypass: BypassConfig::default(),
             checksum_validation: true,

@@ -391,8 +391,12 @@ mod tests {
                 it.ledger.ports[0].mirror.vlan_pairs = [(vec![5], vec![])].into();
             },
         );
+        finds("reordering", "eth1: 300 packets (1.5 %", |it| {
+            it.ledger.ports[0].mirror.reordered_packets = 300;
+        });
         finds("reordering", "eth1: 300 segments (1.5 %", |it| {
-            it.ledger.ports[0].mirror.late_segments = 300;
+            let mirror = &mut it.ledger.ports[0].mirror;
+            (mirror.reordered_packets, mirror.late_segments) = (900, 300);
         });
         finds("mirror-losses", "77 bytes", |it| it.ledger.flows.gap_bytes = 77);
         finds("mirror-losses", "eth1: 20 of 1000 bytes of TCP connections (2.00 %)", |it| {

@@ -124,14 +124,23 @@ pub(super) fn reordering(sample: &Sample) -> Vec<Finding> {
     let mut found = Vec::new();
     for port in &sample.ledger.ports {
         let packets: u64 = port.queues.iter().map(|queue| queue.inspected).sum();
-        let share = percent(port.mirror.late_segments, packets);
-        if share >= 1.0 {
+        let (early, late) = (port.mirror.reordered_packets, port.mirror.late_segments);
+        let (share, late_share) = (percent(early, packets), percent(late, packets));
+        if late_share >= 1.0 {
             let text = format!(
-                "{}: {} segments ({share:.1} % of what is inspected) were acknowledged before they came",
-                port.name, port.mirror.late_segments
+                "{}: {late} segments ({late_share:.1} % of what is inspected) came long after they were acknowledged",
+                port.name
             );
-            let remedy = "nothing is missed: they are inspected in order. The mirror's two directions wait in \
-                          different queues: one destination port for both keeps them nearer to each other";
+            let remedy = "alerts may be missed: the mirror's two directions are further apart than is waited for. One \
+                          destination port for both keeps them nearer to each other; or raise decoder.reorder-window";
+            found.push(Finding::of("reordering", Verdict::Warning, text, remedy));
+        } else if share >= 1.0 {
+            let text = format!(
+                "{}: {early} packets ({share:.1} % of what is inspected) came before what they answer",
+                port.name
+            );
+            let remedy = "nothing is missed: they wait for it. The mirror's two directions go through different \
+                          queues: one destination port for both keeps them nearer to each other";
             found.push(Finding::of("reordering", Verdict::Note, text, remedy));
         }
     }

@@ -137,13 +137,18 @@ impl Page<'_> {
     /// What mirrors do to the traffic that they copy.
     fn mirrors(&mut self, sample: &Sample) -> fmt::Result {
         type Of = fn(&MirrorLedger) -> u64;
-        let counters: [(&str, &str, Of); 9] = [
+        let counters: [(&str, &str, Of); 10] = [
             ("mirror_tcp_flows", "TCP flows of which enough was seen to judge the mirror", |it| {
                 it.tcp_flows
             }),
             ("mirror_one_sided_flows", "TCP flows of which one side only is mirrored", |it| {
                 it.one_sided_flows
             }),
+            (
+                "mirror_reordered_packets",
+                "Packets that came before what they answer, and were put behind it",
+                |it| it.reordered_packets,
+            ),
             ("mirror_late_segments", "TCP segments acknowledged before they were seen", |it| {
                 it.late_segments
             }),

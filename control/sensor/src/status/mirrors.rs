@@ -16,6 +16,7 @@ pub(super) struct Mirrors {
 #[derive(Debug, Default)]
 struct Port {
     one_sided: Share<32, 50>,
+    reordered: Share<10_000, 1>,
     late: Share<10_000, 1>,
     bad_checksums: Share<10_000, 1>,
     losses: Share<10_000_000, 1>,
@@ -49,8 +50,12 @@ impl Port {
         }
         if self.late.look(mirror.late_segments, packets) {
             logged.push(format!(
-                "{name}: its two directions come out of order: at least 1 % of packets are \
-                 acknowledged before they are seen"
+                "{name}: its two directions are further apart than is waited for: at least 1 % of packets come \
+                 long after they are acknowledged; raise decoder.reorder-window, or have both mirrored to one port"
+            ));
+        } else if self.reordered.look(mirror.reordered_packets, packets) {
+            logged.push(format!(
+                "{name}: its two directions come out of order: at least 1 % of packets wait for what they answer"
             ));
         }
         if let Some(length) = mirror.cut_at {

@@ -187,6 +187,22 @@ fn what_the_mirror_loses_is_estimated_to_the_byte_where_the_other_side_acknowled
 }
 
 #[test]
+fn a_direction_that_comes_after_the_other_is_inspected_as_if_it_had_come_in_time() {
+    // Of every other connection the server's packets, the SYN/ACK first, come before the client's.
+    let late = |number: u16, mut frames: Vec<Frame>| {
+        frames.sort_by_key(|frame| frame.0 == number.is_multiple_of(2));
+        frames
+    };
+    let (ledger, alerts) = seen(100, late);
+    let (mirror, _) = learnt(&ledger);
+    assert_eq!((ledger.flows.created, mirror.late_segments, mirror.missed_bytes), (100, 0, 0));
+    assert!(mirror.reordered_packets >= 400, "{mirror:?}");
+    assert_eq!(alerts, [100, 100]);
+    let (_, alerts) = seen_with(&["decoder.reorder-window=0s"], 100, late);
+    assert!(alerts < [100, 100], "nothing waits: {alerts:?}");
+}
+
+#[test]
 fn directions_that_come_out_of_order_are_counted_and_still_inspected() {
     // The acknowledgment of the question comes before the question.
     let swap = |_, mut frames: Vec<Frame>| {
@@ -196,8 +212,12 @@ fn directions_that_come_out_of_order_are_counted_and_still_inspected() {
         frames.insert(asked, acknowledgment);
         frames
     };
+    let (ledger, alerts) = seen_with(&["decoder.reorder-window=0s"], 100, swap);
+    let (mirror, _) = learnt(&ledger);
+    assert_eq!((mirror.reordered_packets, mirror.late_segments, mirror.missed_bytes), (0, 100, 0));
+    assert_eq!(alerts, [100, 100]);
     let (ledger, alerts) = seen(100, swap);
     let (mirror, _) = learnt(&ledger);
-    assert_eq!((mirror.late_segments, mirror.missed_bytes), (100, 0));
+    assert_eq!((mirror.reordered_packets, mirror.late_segments, mirror.missed_bytes), (100, 0, 0));
     assert_eq!(alerts, [100, 100]);
 }

@@ -38,7 +38,7 @@ impl Core {
                     payload: false,
                     link_header: &[],
                 };
-                self.inspect(snapshot, &part, info, hits);
+                self.inspect(snapshot, &part, info, hits, false);
             }
         }
     }

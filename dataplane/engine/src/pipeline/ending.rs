@@ -15,12 +15,17 @@ impl Core {
     /// Ends flows and forgets fragments whose time has passed, of flows a few with each of the packets that came since,
     /// so that none waits long; says up to which time nothing can come up any more.
     pub fn pass_time(&mut self, now: Nanos, packets: usize) -> Nanos {
+        if !self.reorder.is_empty() {
+            let window = self.delivery.snapshot.settings.reorder_window;
+            self.end_waiting(now.saturating_sub(window), now);
+        }
         self.end_flows(now, packets);
         self.defrag.expire(now);
         self.open_fates();
         self.tallies.pass_time(now, &self.counters.tallies);
         self.gauges();
-        self.flows.swept_until().min(now)
+        let waiting = self.reorder.oldest().map_or(Nanos::MAX, |since| since.saturating_sub(1));
+        self.flows.swept_until().min(now).min(waiting)
     }
 
     fn end_flows(&mut self, now: Nanos, packets: usize) -> Swept {
@@ -40,6 +45,7 @@ impl Core {
     /// Nothing more will come: every flow ends, whatever it holds is inspected; those whose time has passed by now as
     /// if no packet had kept them waiting.
     pub fn finish(&mut self, now: Nanos) {
+        self.end_waiting(Nanos::MAX, now);
         while self.end_flows(now, 0) == Swept::UpTo {}
         let snapshot = Arc::clone(&self.delivery.snapshot);
         let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =

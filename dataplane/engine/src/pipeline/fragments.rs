@@ -26,7 +26,7 @@ impl Core {
             self.mark(&snapshot, &mut decoded, &whole);
             let hits = snapshot.scope.lookup(&decoded);
             if hits.scoped() {
-                self.inspect(&snapshot, &whole.part(&decoded), whole.info, hits);
+                self.inspect(&snapshot, &whole.part(&decoded), whole.info, hits, false);
             }
         }
         self.snapshot = Some(snapshot);
@@ -75,7 +75,7 @@ impl Core {
                 payload: false,
                 link_header: &[],
             };
-            self.inspect(snapshot, &part, info, hits);
+            self.inspect(snapshot, &part, info, hits, false);
         }
         if !complete {
             self.datagram = datagram;
@@ -102,7 +102,7 @@ impl Core {
                     let Place { worker, workers } = self.config.place;
                     let owner = self.config.spread.owner(&inner, workers);
                     if owner == worker {
-                        self.inspect(snapshot, &whole.part(&inner), info, hits);
+                        self.inspect(snapshot, &whole.part(&inner), info, hits, false);
                     } else {
                         self.outbox.push((owner, whole.to_owned()));
                     }

@@ -77,6 +77,9 @@ pub(super) const KEYS: &[Key] = keys! {
         |c, v| { c.duplicates = Some(v.choice(DUPLICATES)?); Ok(()) };
     "decoder.duplicate-window", "how long after the first the second may come; default: 10ms",
         |c, v| { c.duplicate_window = v.duration()?; Ok(()) };
+    "decoder.reorder-window", "how long a TCP packet that comes before what it answers, as where a mirror's two \
+        directions are not in step, waits for that; 0s: it does not; default: 250ms",
+        |c, v| { c.reorder_window = v.duration()?; Ok(()) };
 
     "overload.shed", "where a core cannot keep up, leave uninspected what long flows carry beyond elephant-depth, then \
         whole new flows, each counted, before the port's queue overflows; default: true",

@@ -173,6 +173,7 @@ fn mirror(ledger: &Ledger) -> Value {
     json!({
         "tcp_flows": sum(|port| port.mirror.tcp_flows),
         "one_sided_flows": sum(|port| port.mirror.one_sided_flows),
+        "reordered_packets": sum(|port| port.mirror.reordered_packets),
         "late_segments": sum(|port| port.mirror.late_segments),
         "vlan_joined": sum(|port| port.mirror.vlan_joined),
         "tcp_bytes": sum(|port| port.mirror.tcp_bytes),

@@ -13,7 +13,9 @@ pub struct MirrorLedger {
     pub tcp_flows: u64,
     /// Those of which one side only was seen.
     pub one_sided_flows: u64,
-    /// TCP segments that were acknowledged before they were seen: directions come out of order.
+    /// Packets that came before what they answer, and were put behind it: directions come out of order.
+    pub reordered_packets: u64,
+    /// TCP segments that were acknowledged before they were seen all the same.
     pub late_segments: u64,
     /// Packets with a wrong transport checksum.
     pub bad_transport_checksum: u64,
@@ -38,6 +40,7 @@ impl MirrorLedger {
     pub(crate) fn add(&mut self, counters: &Counters) {
         self.tcp_flows += counters.tcp_flows_judged.get();
         self.one_sided_flows += counters.tcp_flows_one_sided.get();
+        self.reordered_packets += counters.reordered.get();
         self.late_segments += counters.late_segments.get();
         self.bad_transport_checksum += counters.bad_transport_checksum.get();
         self.checksums_ignored |= counters.checksums_untrusted.get() > 0;

@@ -57,7 +57,7 @@ fn the_ledger_has_the_shape_that_outside_checks_rely_on() {
             "name": "net_ring0",
             "driver": "", "numa_node": null, "link": {"up": false, "speed_mbps": null},
             "spread": "", "xstats": {},
-            "mirror": {"tcp_flows": 0, "one_sided_flows": 0, "late_segments": 0,
+            "mirror": {"tcp_flows": 0, "one_sided_flows": 0, "reordered_packets": 0, "late_segments": 0,
                        "bad_transport_checksum": 0, "checksums_ignored": false, "cut_packets": 0,
                        "cut_at": null, "vlan_pairs": [], "vlan_joined": 0, "tcp_bytes": 0,
                        "missed_bytes": 0},

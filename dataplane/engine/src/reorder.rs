@@ -1,0 +1,268 @@
+//! Packets that came before what they answer, as where a mirror's two directions go through different queues:
+//! they wait, copied, until that has come, for a short time and in bounded memory. Which of them do is told by
+//! their connection ([`flow::TcpSession::is_ahead`]); here is where they are meanwhile.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use wire::{Decoded, FlowKey, Nanos, Tcp, Transport, tcp_flag};
+
+use crate::part::PacketInfo;
+use crate::snapshot::Snapshot;
+
+/// The most packets of a flow that wait.
+const MOST_OF_FLOW: usize = 128;
+
+/// The most packets of a core that wait, and their bytes.
+const MOST: usize = 8192;
+const MOST_BYTES: usize = 8 << 20;
+
+/// How often waiting may be in vain, at once and a second: where one direction only is mirrored, or much is lost,
+/// what is answered never comes.
+const VAIN_AT_ONCE: u64 = 256;
+const VAIN_PER_SECOND: u64 = 64;
+
+/// Packets whose memory is kept for others.
+const SPARE: usize = 64;
+
+/// A packet that waits.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) decoded: Decoded,
+    pub(crate) info: PacketInfo,
+    /// Its number among all that came to wait.
+    arrival: u64,
+}
+
+impl Held {
+    /// Its TCP header.
+    fn tcp(&self) -> Option<&Tcp> {
+        match &self.decoded.transport {
+            Transport::Tcp(tcp) => Some(tcp),
+            _ => None,
+        }
+    }
+
+    /// Whether this one shows that what the other side's waits for will not come: each direction is in order for
+    /// itself.
+    fn is_past(&self, other: &Self) -> bool {
+        let (Some(tcp), Some(other)) = (self.tcp(), other.tcp()) else { return true };
+        if other.has(tcp_flag::SYN) {
+            return tcp.flags & (tcp_flag::SYN | tcp_flag::ACK) != tcp_flag::SYN;
+        }
+        tcp.seq.wrapping_sub(other.ack) as i32 >= 0
+    }
+}
+
+/// Packets of one flow that wait, by the side that sent them: 0 the key's second, 1 its first.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    sides: [VecDeque<Box<Held>>; 2],
+}
+
+impl Waiting {
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.sides.iter().map(VecDeque::len).sum()
+    }
+
+    /// Whether none waits of a side.
+    pub(crate) fn is_empty_at(&self, side: bool) -> bool {
+        self.sides[usize::from(side)].is_empty()
+    }
+
+    /// Whether more wait than may.
+    pub(crate) fn is_over(&self) -> bool {
+        self.len() > MOST_OF_FLOW
+    }
+
+    /// The side whose turn it is; None: all wait. `is_ahead` tells of a packet and its side.
+    pub(crate) fn turn(&self, is_ahead: impl Fn(&Held, bool) -> bool) -> Option<bool> {
+        let [second, first] = [&self.sides[0], &self.sides[1]].map(VecDeque::front);
+        let (Some(second), Some(first)) = (second, first) else {
+            // One side only.
+            let (head, side) =
+                second.map(|head| (head, false)).or(first.map(|head| (head, true)))?;
+            return (!is_ahead(head, side)).then_some(side);
+        };
+        let goes = |head: &Held, side, other: &Held| !is_ahead(head, side) || other.is_past(head);
+        match (goes(second, false, first), goes(first, true, second)) {
+            (true, false) => Some(false),
+            (false, true) => Some(true),
+            // Also where each waits for the other: something was lost.
+            _ => self.earliest(),
+        }
+    }
+
+    /// The side of the packet that has waited longest.
+    pub(crate) fn earliest(&self) -> Option<bool> {
+        let arrival = |side: usize| self.sides[side].front().map(|head| head.arrival);
+        match (arrival(0), arrival(1)) {
+            (None, None) => None,
+            (Some(second), Some(first)) => Some(first < second),
+            (_, first) => Some(first.is_some()),
+        }
+    }
+
+    /// When the first of them came.
+    fn since(&self) -> Option<Nanos> {
+        self.sides.iter().filter_map(|side| side.front()).map(|head| head.info.clock).min()
+    }
+}
+
+/// All packets of a core that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Reorder {
+    flows: HashMap<FlowKey, (Waiting, Due), foldhash::fast::RandomState>,
+    /// Flows by when the first of their packets came.
+    due: BTreeMap<Due, FlowKey>,
+    packets: usize,
+    bytes: usize,
+    arrivals: u64,
+    /// How often waiting was in vain lately.
+    vain: u64,
+    /// Up to when that was worked off.
+    worked_off: Nanos,
+    #[expect(clippy::vec_box, reason = "they move from here to a flow's queue and back, and are large")]
+    spare: Vec<Box<Held>>,
+    /// Packets are taken without one that has just come: whoever panics on one has no other to count.
+    alone: bool,
+}
+
+/// When a flow's first packet came, and a number that tells flows of the same time apart.
+type Due = (Nanos, u64);
+
+impl Reorder {
+    /// Whether nothing waits.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+
+    /// Whether packets of this flow wait.
+    #[inline]
+    pub(crate) fn concerns(&self, key: &FlowKey) -> bool {
+        !self.flows.is_empty() && self.flows.contains_key(key)
+    }
+
+    /// Whether packets are put in order, and there is room for one of another flow to wait.
+    #[cold]
+    pub(crate) fn admits(&mut self, snapshot: &Snapshot, now: Nanos) -> bool {
+        snapshot.settings.reorder_window > 0 && self.has_patience(now) && self.has_room()
+    }
+
+    /// Whether waiting has not been in vain too often.
+    fn has_patience(&mut self, now: Nanos) -> bool {
+        if self.vain >= VAIN_AT_ONCE {
+            let passed = u128::from(now.saturating_sub(self.worked_off));
+            let done = (passed * u128::from(VAIN_PER_SECOND) / 1_000_000_000) as u64;
+            if done > 0 {
+                self.vain = self.vain.saturating_sub(done);
+                self.worked_off = now;
+            }
+        }
+        self.vain < VAIN_AT_ONCE
+    }
+
+    /// Whether there is room for one more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.packets < MOST && self.bytes < MOST_BYTES
+    }
+
+    /// What waits of a flow, to be given back by [`Self::put`].
+    pub(crate) fn take(&mut self, key: &FlowKey) -> Waiting {
+        match self.flows.remove(key) {
+            Some((waiting, due)) => {
+                self.due.remove(&due);
+                waiting
+            }
+            None => Waiting::default(),
+        }
+    }
+
+    /// Gives back what still waits of a flow.
+    pub(crate) fn put(&mut self, key: FlowKey, waiting: Waiting) {
+        if let Some(since) = waiting.since() {
+            self.arrivals += 1;
+            let due = (since, self.arrivals);
+            self.due.insert(due, key);
+            self.flows.insert(key, (waiting, due));
+        }
+    }
+
+    /// Lets a packet wait behind those of its side.
+    pub(crate) fn hold(
+        &mut self,
+        waiting: &mut Waiting,
+        side: bool,
+        (decoded, bytes): (&Decoded, &[u8]),
+        info: PacketInfo,
+    ) {
+        self.arrivals += 1;
+        let arrival = self.arrivals;
+        let held = match self.spare.pop() {
+            Some(mut held) => {
+                held.bytes.clear();
+                held.bytes.extend_from_slice(bytes);
+                held.decoded.clone_from(decoded);
+                (held.info, held.arrival) = (info, arrival);
+                held
+            }
+            None => {
+                Box::new(Held { bytes: bytes.to_vec(), decoded: decoded.clone(), info, arrival })
+            }
+        };
+        self.packets += 1;
+        self.bytes += bytes.len();
+        waiting.sides[usize::from(side)].push_back(held);
+    }
+
+    /// The first packet of a side waits no longer.
+    pub(crate) fn release(&mut self, waiting: &mut Waiting, side: bool) -> Option<Box<Held>> {
+        let held = waiting.sides[usize::from(side)].pop_front()?;
+        self.packets -= 1;
+        self.bytes -= held.bytes.len();
+        Some(held)
+    }
+
+    /// A packet's memory may be used for another one.
+    pub(crate) fn recycle(&mut self, held: Box<Held>) {
+        if self.spare.len() < SPARE {
+            self.spare.push(held);
+        }
+    }
+
+    /// What a flow waited for did not come.
+    pub(crate) fn was_in_vain(&mut self, now: Nanos) {
+        if self.vain == 0 {
+            self.worked_off = now;
+        }
+        self.vain += 1;
+    }
+
+    /// What a flow waited for has come.
+    pub(crate) fn has_helped(&mut self) {
+        self.vain = self.vain.saturating_sub(1);
+    }
+
+    /// When the packet that has waited longest came.
+    #[inline]
+    pub(crate) fn oldest(&self) -> Option<Nanos> {
+        self.due.first_key_value().map(|((since, _), _)| *since)
+    }
+
+    /// The flow whose packets have waited longest, if they came up to this time.
+    pub(crate) fn next_upto(&self, time: Nanos) -> Option<FlowKey> {
+        self.due.first_key_value().filter(|((since, _), _)| *since <= time).map(|(_, key)| *key)
+    }
+
+    /// Packets are taken, or are no longer, without one that has just come.
+    pub(crate) fn set_alone(&mut self, alone: bool) {
+        self.alone = alone;
+    }
+
+    /// How many packets have no place in the ledger if a panic ends all waiting.
+    pub(crate) fn lost_to_panic(&self) -> u64 {
+        (self.packets + usize::from(self.alone)) as u64
+    }
+}
