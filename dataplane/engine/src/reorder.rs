@@ -123,7 +123,10 @@ pub(crate) struct Reorder {
     vain: u64,
     /// Up to when that was worked off.
     worked_off: Nanos,
-    #[expect(clippy::vec_box, reason = "they move from here to a flow's queue and back, and are large")]
+    #[expect(
+        clippy::vec_box,
+        reason = "they move from here to a flow's queue and back, and are large"
+    )]
     spare: Vec<Box<Held>>,
     /// Packets are taken without one that has just come: whoever panics on one has no other to count.
     alone: bool,
