@@ -387,11 +387,7 @@ impl Core {
         let source = source_of(decoded);
         let payload = true;
         let part = Part { decoded, buffer, bytes, frame_len, source, payload, link_header: &[] };
-        let offer = self.inspect(snapshot, &part, info, hits, true);
-        if let Offer::Ahead(whose) = &offer {
-            self.wait(snapshot, **whose, &part, info);
-        }
-        offer.into()
+        self.in_its_place(snapshot, &part, info, hits)
     }
 
     /// Flow, stream, application and detection of one packet. `may_wait`: it can be kept until what it answers

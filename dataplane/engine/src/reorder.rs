@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use wire::{Decoded, FlowKey, Nanos, Tcp, Transport, tcp_flag};
 
-use crate::part::PacketInfo;
+use crate::alert::Source;
+use crate::part::{PacketInfo, Part};
 use crate::snapshot::Snapshot;
 
 /// The most packets of a flow that wait.
@@ -27,14 +28,61 @@ const SPARE: usize = 64;
 /// A packet that waits.
 #[derive(Debug)]
 pub(crate) struct Held {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) decoded: Decoded,
-    pub(crate) info: PacketInfo,
+    bytes: Vec<u8>,
+    decoded: Decoded,
+    info: PacketInfo,
+    frame_len: u32,
+    source: Source,
+    link_header: Vec<u8>,
     /// Its number among all that came to wait.
     arrival: u64,
 }
 
 impl Held {
+    fn new(part: &Part<'_>, info: PacketInfo, arrival: u64) -> Self {
+        Self {
+            bytes: part.bytes.to_vec(),
+            decoded: part.decoded.clone(),
+            info,
+            frame_len: part.frame_len,
+            source: part.source,
+            link_header: part.link_header.to_vec(),
+            arrival,
+        }
+    }
+
+    /// The same in the memory of another one.
+    fn renew(&mut self, part: &Part<'_>, info: PacketInfo, arrival: u64) {
+        for (mine, its) in
+            [(&mut self.bytes, part.bytes), (&mut self.link_header, part.link_header)]
+        {
+            mine.clear();
+            mine.extend_from_slice(its);
+        }
+        self.decoded.clone_from(part.decoded);
+        (self.info, self.arrival) = (info, arrival);
+        (self.frame_len, self.source) = (part.frame_len, part.source);
+    }
+
+    /// The packet, and what came with it.
+    pub(crate) fn part(&self) -> (Part<'_>, &PacketInfo) {
+        let part = Part {
+            decoded: &self.decoded,
+            buffer: &self.bytes,
+            bytes: &self.bytes,
+            frame_len: self.frame_len,
+            source: self.source,
+            payload: true,
+            link_header: &self.link_header,
+        };
+        (part, &self.info)
+    }
+
+    /// Whether it has a place in the ledger still to come; a datagram's fragments have theirs.
+    pub(crate) fn is_to_be_counted(&self) -> bool {
+        self.source != Source::Defragmented
+    }
+
     /// Its TCP header.
     fn tcp(&self) -> Option<&Tcp> {
         match &self.decoded.transport {
@@ -117,6 +165,8 @@ pub(crate) struct Reorder {
     /// Flows by when the first of their packets came.
     due: BTreeMap<Due, FlowKey>,
     packets: usize,
+    /// Those of them that have a place in the ledger still to come.
+    uncounted: usize,
     bytes: usize,
     arrivals: u64,
     /// How often waiting was in vain lately.
@@ -198,25 +248,21 @@ impl Reorder {
         &mut self,
         waiting: &mut Waiting,
         side: bool,
-        (decoded, bytes): (&Decoded, &[u8]),
+        part: &Part<'_>,
         info: PacketInfo,
     ) {
         self.arrivals += 1;
         let arrival = self.arrivals;
         let held = match self.spare.pop() {
             Some(mut held) => {
-                held.bytes.clear();
-                held.bytes.extend_from_slice(bytes);
-                held.decoded.clone_from(decoded);
-                (held.info, held.arrival) = (info, arrival);
+                held.renew(part, info, arrival);
                 held
             }
-            None => {
-                Box::new(Held { bytes: bytes.to_vec(), decoded: decoded.clone(), info, arrival })
-            }
+            None => Box::new(Held::new(part, info, arrival)),
         };
         self.packets += 1;
-        self.bytes += bytes.len();
+        self.uncounted += usize::from(held.is_to_be_counted());
+        self.bytes += part.bytes.len();
         waiting.sides[usize::from(side)].push_back(held);
     }
 
@@ -224,6 +270,7 @@ impl Reorder {
     pub(crate) fn release(&mut self, waiting: &mut Waiting, side: bool) -> Option<Box<Held>> {
         let held = waiting.sides[usize::from(side)].pop_front()?;
         self.packets -= 1;
+        self.uncounted -= usize::from(held.is_to_be_counted());
         self.bytes -= held.bytes.len();
         Some(held)
     }
@@ -266,6 +313,6 @@ impl Reorder {
 
     /// How many packets have no place in the ledger if a panic ends all waiting.
     pub(crate) fn lost_to_panic(&self) -> u64 {
-        (self.packets + usize::from(self.alone)) as u64
+        (self.uncounted + usize::from(self.alone)) as u64
     }
 }

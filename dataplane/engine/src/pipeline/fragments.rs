@@ -26,7 +26,7 @@ impl Core {
             self.mark(&snapshot, &mut decoded, &whole);
             let hits = snapshot.scope.lookup(&decoded);
             if hits.scoped() {
-                self.inspect(&snapshot, &whole.part(&decoded), whole.info, hits, false);
+                self.in_its_place(&snapshot, &whole.part(&decoded), whole.info, hits);
             }
         }
         self.snapshot = Some(snapshot);
@@ -102,7 +102,7 @@ impl Core {
                     let Place { worker, workers } = self.config.place;
                     let owner = self.config.spread.owner(&inner, workers);
                     if owner == worker {
-                        self.inspect(snapshot, &whole.part(&inner), info, hits, false);
+                        self.in_its_place(snapshot, &whole.part(&inner), info, hits);
                     } else {
                         self.outbox.push((owner, whole.to_owned()));
                     }

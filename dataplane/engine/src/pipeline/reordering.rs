@@ -5,10 +5,11 @@ use std::sync::Arc;
 use flow::{Flow, TcpSession};
 use wire::{Decoded, FlowKey, Nanos, Tcp, Transport};
 
-use super::{Core, Verdict};
+use super::{Core, Offer, Verdict};
 use crate::flow_state::{FlowState, Mark};
-use crate::part::{PacketInfo, Part, source_of};
+use crate::part::{PacketInfo, Part};
 use crate::reorder::{Held, Waiting};
+use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
 #[cfg(test)]
@@ -52,10 +53,26 @@ impl Core {
                 && self.reorder.admits(snapshot, info.clock)
     }
 
+    /// As [`Self::inspect`], of a packet that can wait.
+    #[inline]
+    pub(super) fn in_its_place(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        part: &Part<'_>,
+        info: &PacketInfo,
+        hits: Hits,
+    ) -> Verdict {
+        let offer = self.inspect(snapshot, part, info, hits, true);
+        if let Offer::Ahead(whose) = &offer {
+            self.wait(snapshot, **whose, part, info);
+        }
+        offer.into()
+    }
+
     /// Lets a packet wait for what it answers, or for those before it in its flow that do; then goes on with
     /// those that need not any more.
     #[cold]
-    pub(super) fn wait(
+    fn wait(
         &mut self,
         snapshot: &Arc<Snapshot>,
         (key, side): (FlowKey, bool),
@@ -63,7 +80,7 @@ impl Core {
         info: &PacketInfo,
     ) {
         let mut waiting = self.reorder.take(&key);
-        self.reorder.hold(&mut waiting, side, (part.decoded, part.bytes), *info);
+        self.reorder.hold(&mut waiting, side, part, *info);
         let before = waiting.len();
         self.go_on(snapshot, &key, &mut waiting, info.clock);
         // This one need not have waited.
@@ -102,24 +119,16 @@ impl Core {
     /// Takes the first packet of a side.
     fn release(&mut self, snapshot: &Arc<Snapshot>, waiting: &mut Waiting, side: bool) {
         let Some(held) = self.reorder.release(waiting, side) else { return };
-        let Held { bytes, decoded, info, .. } = &*held;
+        let (part, info) = held.part();
         // Another generation may be in force by now.
-        let hits = snapshot.scope.lookup(decoded);
-        let verdict = if hits.scoped() {
-            let part = Part {
-                decoded,
-                buffer: bytes,
-                bytes,
-                frame_len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-                source: source_of(decoded),
-                payload: true,
-                link_header: &[],
-            };
-            self.inspect(snapshot, &part, info, hits, false).into()
-        } else {
-            Verdict::Unscoped
+        let hits = snapshot.scope.lookup(part.decoded);
+        let verdict = match hits.scoped() {
+            true => self.inspect(snapshot, &part, info, hits, false).into(),
+            false => Verdict::Unscoped,
         };
-        self.count(snapshot, verdict, &hits, bytes.len());
+        if held.is_to_be_counted() {
+            self.count(snapshot, verdict, &hits, part.bytes.len());
+        }
         self.reorder.recycle(held);
     }
 
@@ -144,9 +153,10 @@ impl Core {
 impl Held {
     /// Whether it still is, by its flow, if there is one.
     fn is_ahead(&self, flow: Option<&Flow<FlowState>>, forward: bool) -> bool {
-        let Transport::Tcp(tcp) = &self.decoded.transport else { return false };
+        let decoded = self.part().0.decoded;
+        let Transport::Tcp(tcp) = &decoded.transport else { return false };
         match flow {
-            Some(flow) => is_ahead(flow, tcp, &self.decoded, forward),
+            Some(flow) => is_ahead(flow, tcp, decoded, forward),
             None => TcpSession::lacks_syn(tcp),
         }
     }
