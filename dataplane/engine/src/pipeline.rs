@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use flow::{Defragmenter, FlowConfig, FlowTable, Memory};
 use hyperscan::PaddedBuf;
-use wire::{Decoded, Direction, FlowKey, KeyOrder, Reject, Transport};
+use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
 
 use self::arrival::GLANCES;
-use self::reordering::is_ahead;
+use self::reordering::goal_of;
 use crate::ahead::{Ahead, LANES};
 use crate::alert::Source;
 use crate::bypass::Asker;
@@ -31,7 +31,7 @@ use crate::mailbox::Delivery;
 use crate::mirror::{Checksums, Slices, Vlans};
 use crate::part::{Datagram, PacketInfo, Part, source_of};
 use crate::profile::{Profiler, Stage};
-use crate::reorder::Reorder;
+use crate::reorder::{Goal, Reorder, Whose};
 use crate::scope::Hits;
 use crate::settings::Settings;
 use crate::shed::{Shedder, begins_anew};
@@ -146,9 +146,8 @@ enum Offer {
     NoRoom,
     /// Nothing was done with it: the core is overloaded.
     Shed(Drop),
-    /// Nothing was done with it: it came before what it answers, or others of its flow did, and is to wait. Its
-    /// flow's key, and whether the packet's source is the first side of that.
-    Ahead(Box<(FlowKey, bool)>),
+    /// Nothing was done with it: it came before what it answers, or others of its flow did, and is to wait.
+    Ahead(Box<Whose>),
 }
 
 impl From<Offer> for Verdict {
@@ -412,8 +411,8 @@ impl Core {
         };
         let forward = order == KeyOrder::SrcFirst;
         let key = if self.vlans.has_pairs() { self.joined_key(key, part, info) } else { key };
-        if may_wait && self.is_to_wait(snapshot, &key, part, info) {
-            return Offer::Ahead(Box::new((key, forward)));
+        if may_wait && self.reorder.concerns(&key) {
+            return Offer::Ahead(Box::new(Whose { key, side: forward, goal: Goal::default() }));
         }
         let Self {
             flows, memory, tools, emitter, counters, padded, delivery, shed, reorder, ..
@@ -436,12 +435,15 @@ impl Core {
             (id, direction, fresh) = (again, Direction::ToServer, true);
         }
         if may_wait
-            && !fresh
             && let Transport::Tcp(tcp) = &part.decoded.transport
-            && is_ahead(flows.get(id), tcp, part.decoded, forward)
-            && reorder.admits(snapshot, info.clock)
+            && let Some(goal) = goal_of(Some(flows.get(id)), tcp, part.decoded, forward)
+            && reorder.admits(snapshot, goal, info.clock)
         {
-            return Offer::Ahead(Box::new((key, forward)));
+            if fresh {
+                // Its first packet, and its client, will show.
+                flows.remove(id);
+            }
+            return Offer::Ahead(Box::new(Whose { key, side: forward, goal }));
         }
         if fresh {
             counters.flows.add(1);

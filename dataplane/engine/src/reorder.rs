@@ -1,6 +1,6 @@
 //! Packets that came before what they answer, as where a mirror's two directions go through different queues:
 //! they wait, copied, until that has come, for a short time and in bounded memory. Which of them do is told by
-//! their connection ([`flow::TcpSession::is_ahead`]); here is where they are meanwhile.
+//! their connection ([`flow::TcpSession::order_of`]); here is where they are meanwhile.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -21,6 +21,9 @@ const MOST_BYTES: usize = 8 << 20;
 /// what is answered never comes.
 const VAIN_AT_ONCE: u64 = 256;
 const VAIN_PER_SECOND: u64 = 64;
+
+/// How far a connection's first packets are behind its opening at the most.
+const FURTHEST: u32 = 1 << 24;
 
 /// Packets whose memory is kept for others.
 const SPARE: usize = 64;
@@ -91,14 +94,17 @@ impl Held {
         }
     }
 
-    /// Whether this one shows that what the other side's waits for will not come: each direction is in order for
-    /// itself.
+    /// Whether this one shows that what the other side's waits for will not come: it has gone on.
     fn is_past(&self, other: &Self) -> bool {
         let (Some(tcp), Some(other)) = (self.tcp(), other.tcp()) else { return true };
-        if other.has(tcp_flag::SYN) {
-            return tcp.flags & (tcp_flag::SYN | tcp_flag::ACK) != tcp_flag::SYN;
-        }
         tcp.seq.wrapping_sub(other.ack) as i32 >= 0
+    }
+
+    /// Whether this one opens the connection that the other one of the same side is of.
+    fn opens(&self, other: &Self) -> bool {
+        let (Some(tcp), Some(other)) = (self.tcp(), other.tcp()) else { return false };
+        let after = other.seq.wrapping_sub(tcp.seq);
+        tcp.has(tcp_flag::SYN) && !other.has(tcp_flag::SYN) && (1..=FURTHEST).contains(&after)
     }
 }
 
@@ -106,6 +112,8 @@ impl Held {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     sides: [VecDeque<Box<Held>>; 2],
+    /// What the first of them waited for.
+    goal: Goal,
 }
 
 impl Waiting {
@@ -124,21 +132,27 @@ impl Waiting {
         self.len() > MOST_OF_FLOW
     }
 
-    /// The side whose turn it is; None: all wait. `is_ahead` tells of a packet and its side.
-    pub(crate) fn turn(&self, is_ahead: impl Fn(&Held, bool) -> bool) -> Option<bool> {
+    /// The side whose turn it is; None: all wait. `goal_of` tells of a packet and its side what it still waits for.
+    pub(crate) fn turn(&self, goal_of: impl Fn(&Held, bool) -> Option<Goal>) -> Option<bool> {
         let [second, first] = [&self.sides[0], &self.sides[1]].map(VecDeque::front);
         let (Some(second), Some(first)) = (second, first) else {
             // One side only.
             let (head, side) =
                 second.map(|head| (head, false)).or(first.map(|head| (head, true)))?;
-            return (!is_ahead(head, side)).then_some(side);
+            return goal_of(head, side).is_none().then_some(side);
         };
-        let goes = |head: &Held, side, other: &Held| !is_ahead(head, side) || other.is_past(head);
+        let goes = |head: &Held, side, other: &Held| match goal_of(head, side) {
+            None => Some(true),
+            Some(Goal::Opening) => None,
+            Some(Goal::Data) => Some(other.is_past(head)),
+        };
         match (goes(second, false, first), goes(first, true, second)) {
-            (true, false) => Some(false),
-            (false, true) => Some(true),
-            // Also where each waits for the other: something was lost.
-            _ => self.earliest(),
+            (Some(true), Some(true)) => self.earliest(),
+            (Some(true), _) => Some(false),
+            (_, Some(true)) => Some(true),
+            // Where each waits for the other's data something was lost.
+            (Some(false), Some(false)) => self.earliest(),
+            _ => None,
         }
     }
 
@@ -154,7 +168,59 @@ impl Waiting {
 
     /// When the first of them came.
     fn since(&self) -> Option<Nanos> {
-        self.sides.iter().filter_map(|side| side.front()).map(|head| head.info.clock).min()
+        self.sides.iter().flatten().map(|held| held.info.clock).min()
+    }
+}
+
+/// What packets wait for. Of each there is a patience of its own: who sends packets of connections that do not
+/// exist does not use up that for others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Goal {
+    /// A connection's SYN or SYN/ACK.
+    #[default]
+    Opening,
+    /// Data that are acknowledged.
+    Data,
+}
+
+/// A packet that is to wait: its flow's key, its side of that, and what for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose {
+    pub(crate) key: FlowKey,
+    pub(crate) side: bool,
+    pub(crate) goal: Goal,
+}
+
+/// How often waiting for something was in vain lately.
+#[derive(Debug, Default)]
+struct Patience {
+    vain: u64,
+    /// Up to when that was worked off.
+    worked_off: Nanos,
+}
+
+impl Patience {
+    fn is_left(&mut self, now: Nanos) -> bool {
+        if self.vain >= VAIN_AT_ONCE {
+            let passed = u128::from(now.saturating_sub(self.worked_off));
+            let done = (passed * u128::from(VAIN_PER_SECOND) / 1_000_000_000) as u64;
+            if done > 0 {
+                self.vain = self.vain.saturating_sub(done);
+                self.worked_off = now;
+            }
+        }
+        self.vain < VAIN_AT_ONCE
+    }
+
+    fn was_in_vain(&mut self, now: Nanos) {
+        if self.vain == 0 {
+            self.worked_off = now;
+        }
+        self.vain += 1;
+    }
+
+    fn has_helped(&mut self) {
+        self.vain = self.vain.saturating_sub(1);
     }
 }
 
@@ -169,10 +235,8 @@ pub(crate) struct Reorder {
     uncounted: usize,
     bytes: usize,
     arrivals: u64,
-    /// How often waiting was in vain lately.
-    vain: u64,
-    /// Up to when that was worked off.
-    worked_off: Nanos,
+    /// By goal: what is left of the patience for it.
+    patience: [Patience; 2],
     #[expect(
         clippy::vec_box,
         reason = "they move from here to a flow's queue and back, and are large"
@@ -198,23 +262,12 @@ impl Reorder {
         !self.flows.is_empty() && self.flows.contains_key(key)
     }
 
-    /// Whether packets are put in order, and there is room for one of another flow to wait.
+    /// Whether packets are put in order, and there is room and patience for one of another flow to wait for this.
     #[cold]
-    pub(crate) fn admits(&mut self, snapshot: &Snapshot, now: Nanos) -> bool {
-        snapshot.settings.reorder_window > 0 && self.has_patience(now) && self.has_room()
-    }
-
-    /// Whether waiting has not been in vain too often.
-    fn has_patience(&mut self, now: Nanos) -> bool {
-        if self.vain >= VAIN_AT_ONCE {
-            let passed = u128::from(now.saturating_sub(self.worked_off));
-            let done = (passed * u128::from(VAIN_PER_SECOND) / 1_000_000_000) as u64;
-            if done > 0 {
-                self.vain = self.vain.saturating_sub(done);
-                self.worked_off = now;
-            }
-        }
-        self.vain < VAIN_AT_ONCE
+    pub(crate) fn admits(&mut self, snapshot: &Snapshot, goal: Goal, now: Nanos) -> bool {
+        snapshot.settings.reorder_window > 0
+            && self.has_room()
+            && self.patience[goal as usize].is_left(now)
     }
 
     /// Whether there is room for one more.
@@ -223,13 +276,13 @@ impl Reorder {
     }
 
     /// What waits of a flow, to be given back by [`Self::put`].
-    pub(crate) fn take(&mut self, key: &FlowKey) -> Waiting {
+    pub(crate) fn take(&mut self, key: &FlowKey, goal: Goal) -> Waiting {
         match self.flows.remove(key) {
             Some((waiting, due)) => {
                 self.due.remove(&due);
                 waiting
             }
-            None => Waiting::default(),
+            None => Waiting { goal, ..Waiting::default() },
         }
     }
 
@@ -263,7 +316,11 @@ impl Reorder {
         self.packets += 1;
         self.uncounted += usize::from(held.is_to_be_counted());
         self.bytes += part.bytes.len();
-        waiting.sides[usize::from(side)].push_back(held);
+        let side = &mut waiting.sides[usize::from(side)];
+        match side.front() {
+            Some(head) if held.opens(head) => side.push_front(held),
+            _ => side.push_back(held),
+        }
     }
 
     /// The first packet of a side waits no longer.
@@ -283,16 +340,13 @@ impl Reorder {
     }
 
     /// What a flow waited for did not come.
-    pub(crate) fn was_in_vain(&mut self, now: Nanos) {
-        if self.vain == 0 {
-            self.worked_off = now;
-        }
-        self.vain += 1;
+    pub(crate) fn was_in_vain(&mut self, waiting: &Waiting, now: Nanos) {
+        self.patience[waiting.goal as usize].was_in_vain(now);
     }
 
     /// What a flow waited for has come.
-    pub(crate) fn has_helped(&mut self) {
-        self.vain = self.vain.saturating_sub(1);
+    pub(crate) fn has_helped(&mut self, waiting: &Waiting) {
+        self.patience[waiting.goal as usize].has_helped();
     }
 
     /// When the packet that has waited longest came.

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use flow::{Flow, TcpSession};
+use flow::{Flow, Order, TcpSession};
 use wire::{Decoded, FlowKey, Nanos, Tcp, Transport};
 
 use super::{Core, Offer, Verdict};
 use crate::flow_state::{FlowState, Mark};
 use crate::part::{PacketInfo, Part};
-use crate::reorder::{Held, Waiting};
+use crate::reorder::{Goal, Held, Waiting, Whose};
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
@@ -16,43 +16,31 @@ use crate::snapshot::Snapshot;
 #[path = "reordering_tests.rs"]
 mod tests;
 
-/// Whether a packet came before what it answers, by what its flow has seen.
+/// What a packet is to wait for, by what its flow has seen; None: nothing.
 #[inline]
-pub(super) fn is_ahead(
-    flow: &Flow<FlowState>,
+pub(super) fn goal_of(
+    flow: Option<&Flow<FlowState>>,
     tcp: &Tcp,
     decoded: &Decoded,
     forward: bool,
-) -> bool {
+) -> Option<Goal> {
     // What a stream does not take it does not answer either.
-    if flow.user.is(Mark::HOLED) || decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM) {
-        return false;
+    let is_holed = flow.is_some_and(|flow| flow.user.is(Mark::HOLED));
+    if is_holed || decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM) {
+        return None;
     }
-    match &flow.tcp {
-        Some(session) => session.is_ahead(tcp, flow.direction(forward)),
-        None => TcpSession::lacks_syn(tcp),
+    let session = flow.and_then(|flow| Some((flow.tcp.as_ref()?, flow.direction(forward))));
+    match session {
+        Some((session, direction)) => match session.order_of(tcp, direction) {
+            Order::InPlace => None,
+            Order::BeforeOpening => Some(Goal::Opening),
+            Order::BeforeData => Some(Goal::Data),
+        },
+        None => TcpSession::lacks_opening(tcp).then_some(Goal::Opening),
     }
 }
 
 impl Core {
-    /// Whether a packet is to wait for others of its flow, before that is looked up: some wait already, or
-    /// it would be the first of a connection, and is no beginning.
-    #[inline]
-    pub(super) fn is_to_wait(
-        &mut self,
-        snapshot: &Snapshot,
-        key: &FlowKey,
-        part: &Part<'_>,
-        info: &PacketInfo,
-    ) -> bool {
-        let Transport::Tcp(tcp) = &part.decoded.transport else { return false };
-        self.reorder.concerns(key)
-            || TcpSession::lacks_syn(tcp)
-                && !part.decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM)
-                && self.flows.lookup(key, info.clock).is_none()
-                && self.reorder.admits(snapshot, info.clock)
-    }
-
     /// As [`Self::inspect`], of a packet that can wait.
     #[inline]
     pub(super) fn in_its_place(
@@ -75,11 +63,11 @@ impl Core {
     fn wait(
         &mut self,
         snapshot: &Arc<Snapshot>,
-        (key, side): (FlowKey, bool),
+        Whose { key, side, goal }: Whose,
         part: &Part<'_>,
         info: &PacketInfo,
     ) {
-        let mut waiting = self.reorder.take(&key);
+        let mut waiting = self.reorder.take(&key, goal);
         self.reorder.hold(&mut waiting, side, part, *info);
         let before = waiting.len();
         self.go_on(snapshot, &key, &mut waiting, info.clock);
@@ -88,12 +76,12 @@ impl Core {
         let helped = went.saturating_sub(usize::from(waiting.is_empty_at(side)));
         if helped > 0 {
             self.counters.reordered.add(helped as u64);
-            self.reorder.has_helped();
+            self.reorder.has_helped(&waiting);
         }
         while (waiting.is_over() || !self.reorder.has_room())
             && let Some(side) = waiting.earliest()
         {
-            self.reorder.was_in_vain(info.clock);
+            self.reorder.was_in_vain(&waiting, info.clock);
             self.release(snapshot, &mut waiting, side);
             self.go_on(snapshot, &key, &mut waiting, info.clock);
         }
@@ -110,7 +98,7 @@ impl Core {
     ) {
         loop {
             let flow = self.flows.lookup(key, now).map(|id| self.flows.get(id));
-            let turn = waiting.turn(|held, side| held.is_ahead(flow, side));
+            let turn = waiting.turn(|held, side| held.goal(flow, side));
             let Some(side) = turn else { return };
             self.release(snapshot, waiting, side);
         }
@@ -137,8 +125,8 @@ impl Core {
         let snapshot = self.take_snapshot();
         self.reorder.set_alone(true);
         while let Some(key) = self.reorder.next_upto(upto) {
-            let mut waiting = self.reorder.take(&key);
-            self.reorder.was_in_vain(now);
+            let mut waiting = self.reorder.take(&key, Goal::default());
+            self.reorder.was_in_vain(&waiting, now);
             if let Some(side) = waiting.earliest() {
                 self.release(&snapshot, &mut waiting, side);
             }
@@ -151,13 +139,10 @@ impl Core {
 }
 
 impl Held {
-    /// Whether it still is, by its flow, if there is one.
-    fn is_ahead(&self, flow: Option<&Flow<FlowState>>, forward: bool) -> bool {
+    /// What it still waits for, by its flow, if there is one.
+    fn goal(&self, flow: Option<&Flow<FlowState>>, forward: bool) -> Option<Goal> {
         let decoded = self.part().0.decoded;
-        let Transport::Tcp(tcp) = &decoded.transport else { return false };
-        match flow {
-            Some(flow) => is_ahead(flow, tcp, decoded, forward),
-            None => TcpSession::lacks_syn(tcp),
-        }
+        let Transport::Tcp(tcp) = &decoded.transport else { return None };
+        goal_of(flow, tcp, decoded, forward)
     }
 }

@@ -130,7 +130,11 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let (core, alerts) = testing::core(RULES, Settings::default());
+        Self::with(Settings::default())
+    }
+
+    fn with(settings: Settings) -> Self {
+        let (core, alerts) = testing::core(RULES, settings);
         Self { core, alerts, now: 1_000 * MILLISECOND, sent: 0 }
     }
 
@@ -255,6 +259,47 @@ proptest! {
         let (told, late, flows) = through(&all, &lags);
         prop_assert_eq!((told, late, flows), (expected, 0, 7));
     }
+}
+
+/// All orders of the numbers below this.
+fn orders(below: usize) -> Vec<Vec<usize>> {
+    match below.checked_sub(1) {
+        None => vec![Vec::new()],
+        Some(last) => {
+            let shorter = orders(last);
+            let with =
+                |at: usize| shorter.iter().map(move |it| [&it[..at], &[last], &it[at..]].concat());
+            (0..below).flat_map(with).collect()
+        }
+    }
+}
+
+#[test]
+fn the_first_packets_may_come_in_any_order_as_where_queues_share_a_direction() {
+    let all = connection(1, false, false);
+    let expected = through(std::slice::from_ref(&all), &[1]).0;
+    let (first, rest) = all.split_at(5);
+    for order in orders(first.len()) {
+        let mut bench = Bench::new();
+        order.iter().for_each(|&at| bench.packet(&first[at].1));
+        rest.iter().for_each(|(_, bytes)| bench.packet(bytes));
+        assert_eq!(bench.core.counters().flows.get(), 1, "{order:?}");
+        assert_eq!(bench.finish(), expected, "{order:?}");
+    }
+}
+
+#[test]
+fn a_connection_whose_beginning_was_not_seen_is_taken_up_after_a_moment() {
+    let streams = flow::StreamConfig { midstream: true, ..flow::StreamConfig::default() };
+    let mut bench = Bench::with(Settings { streams, ..Settings::default() });
+    for (_, bytes) in connection(1, false, false).iter().skip(3) {
+        bench.packet(bytes);
+    }
+    assert_eq!(bench.inspected(), 0);
+    bench.pause(300 * MILLISECOND);
+    assert_eq!(bench.inspected(), bench.sent);
+    let told = bench.finish();
+    assert_eq!([1, 2, 3].map(|sid| told.get(&(sid, 40_001)).copied()), [Some(1); 3]);
 }
 
 #[test]

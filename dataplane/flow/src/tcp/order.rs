@@ -11,50 +11,59 @@ use super::state::TcpState;
 /// largest window (RFC 7323, 2.3).
 const FURTHEST: i32 = 1 << 30;
 
+/// Whether a packet comes in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// As far as can be told it does.
+    InPlace,
+    /// The connection's SYN, or the SYN/ACK, has not come.
+    BeforeOpening,
+    /// It acknowledges what has not come: more than the other side was seen to send, or a hole in it.
+    BeforeData,
+}
+
 impl TcpSession {
-    /// Whether a packet answers what was not seen yet: a SYN/ACK without its SYN, the client's ACK without the
-    /// SYN/ACK, an acknowledgment of more than the other side was seen to send, or of a hole in it.
+    /// Whether a packet comes in its place, by what has come before it.
     #[inline]
-    pub fn is_ahead(&self, tcp: &Tcp, direction: Direction) -> bool {
-        if !tcp.has(tcp_flag::ACK) {
-            return false;
+    pub fn order_of(&self, tcp: &Tcp, direction: Direction) -> Order {
+        if !tcp.has(tcp_flag::ACK) || self.handshake.is_odd() {
+            return Order::InPlace;
         }
+        let (syn, rst) = (tcp.has(tcp_flag::SYN), tcp.has(tcp_flag::RST));
         let other = &self.halves[direction.flip().index()];
-        match self.state {
-            TcpState::None => Self::lacks_syn(tcp),
-            TcpState::SynSent => {
-                direction == Direction::ToServer
-                    && !other.seen
-                    && !tcp.has(tcp_flag::SYN)
-                    && !self.handshake.is_odd()
-            }
-            // The answer to the first SYN of a connection between the same ends.
-            TcpState::LastAck | TcpState::TimeWait | TcpState::Closed if tcp.has(tcp_flag::SYN) => {
+        let opens = match self.state {
+            // A packet was refused before: nothing will come of the rest either, but by a new SYN.
+            TcpState::None => !self.handshake.has_packets && Self::lacks_opening(tcp),
+            TcpState::SynSent => !syn && !rst,
+            // The answer to the first SYN of another connection between the same ends.
+            TcpState::TimeWait | TcpState::LastAck | TcpState::Closed if syn => {
                 direction == Direction::ToClient && tcp.ack != other.isn.wrapping_add(1)
             }
-            _ => {
-                let beyond = seq::diff(tcp.ack, other.sent_upto());
-                let lacks = match beyond > 0 {
-                    true => beyond <= FURTHEST,
-                    false => {
-                        seq::gt(tcp.ack, other.last_ack)
-                            && other.stream.lacks_before(other.placed(tcp.ack))
-                    }
-                };
-                lacks && other.seen && !self.handshake.is_odd()
-            }
-        }
+            _ => return if other.lacks(tcp.ack) { Order::BeforeData } else { Order::InPlace },
+        };
+        if opens { Order::BeforeOpening } else { Order::InPlace }
     }
 
-    /// The same of the first packet of a connection of which nothing is known.
+    /// Whether the first packet of a connection of which nothing is known would have another before it. Resets and
+    /// the ends of connections that are forgotten are common.
     #[inline]
-    pub fn lacks_syn(tcp: &Tcp) -> bool {
-        const OPENING: u8 = tcp_flag::SYN | tcp_flag::ACK;
-        tcp.flags & (OPENING | tcp_flag::RST | tcp_flag::FIN) == OPENING
+    pub fn lacks_opening(tcp: &Tcp) -> bool {
+        tcp.flags & (tcp_flag::ACK | tcp_flag::RST | tcp_flag::FIN) == tcp_flag::ACK
     }
 }
 
 impl Half {
+    /// Whether something before `ack` has not come, of a side that is seen to send.
+    #[inline]
+    fn lacks(&self, ack: u32) -> bool {
+        let beyond = seq::diff(ack, self.sent_upto());
+        let lacks = match beyond > 0 {
+            true => beyond <= FURTHEST,
+            false => seq::gt(ack, self.last_ack) && self.stream.lacks_before(self.placed(ack)),
+        };
+        lacks && self.seen
+    }
+
     /// The sequence number after all that it was seen to send, a FIN included.
     #[inline]
     fn sent_upto(&self) -> u32 {
@@ -81,23 +90,31 @@ mod tests {
         Talk::of(StreamConfig::default(), [0xffff_fff0, 7])
     }
 
+    fn order(talk: &Talk, direction: Direction, flags: u8, places: (u32, u32)) -> Order {
+        talk.session.order_of(&talk.header(direction, flags, places), direction)
+    }
+
     fn is_ahead(talk: &Talk, direction: Direction, flags: u8, places: (u32, u32)) -> bool {
-        talk.session.is_ahead(&talk.header(direction, flags, places), direction)
+        order(talk, direction, flags, places) != Order::InPlace
     }
 
     #[test]
     fn an_answer_is_ahead_until_what_it_answers_has_come() {
         let mut talk = talk();
         assert!(!is_ahead(&talk, CLIENT, SYN, (0, 0)));
-        assert!(is_ahead(&talk, SERVER, SYN | ACK, (0, 1)));
+        assert_eq!(order(&talk, SERVER, SYN | ACK, (0, 1)), Order::BeforeOpening);
+        assert_eq!(order(&talk, SERVER, PSH | ACK, (1, 1)), Order::BeforeOpening);
         assert!(!is_ahead(&talk, SERVER, RST | ACK, (0, 1)), "nobody answers that");
-        assert!(!is_ahead(&talk, SERVER, PSH | ACK, (1, 1)), "taken up in the midst");
+        assert!(!is_ahead(&talk, SERVER, FIN | ACK, (1, 1)), "a connection long forgotten");
         talk.packet(CLIENT, SYN, (0, 0), b"");
         assert!(!is_ahead(&talk, SERVER, SYN | ACK, (0, 1)));
-        assert!(is_ahead(&talk, CLIENT, ACK, (1, 1)), "the SYN/ACK has not come");
+        for side in [CLIENT, SERVER] {
+            let order = order(&talk, side, ACK, (1, 1));
+            assert_eq!(order, Order::BeforeOpening, "the SYN/ACK has not come");
+        }
         assert!(!is_ahead(&talk, CLIENT, SYN, (0, 0)), "again");
         talk.packet(SERVER, SYN | ACK, (0, 1), b"");
-        assert!(is_ahead(&talk, SERVER, ACK, (1, 21)), "of a request that has not come");
+        assert_eq!(order(&talk, SERVER, ACK, (1, 21)), Order::BeforeData, "no request has come");
         assert!(!is_ahead(&talk, CLIENT, ACK, (1, 1)));
         talk.packet(CLIENT, ACK, (1, 1), b"");
         talk.packet(CLIENT, PSH | ACK, (1, 1), &[b'a'; 20]);
@@ -136,8 +153,16 @@ mod tests {
         talk.packet(CLIENT, ACK, (2, 5), b"");
         // The next one between the same ends.
         talk.isn[CLIENT.index()] = 0x5000;
-        assert!(is_ahead(&talk, SERVER, SYN | ACK, (9_000, 1)));
+        assert_eq!(order(&talk, SERVER, SYN | ACK, (9_000, 1)), Order::BeforeOpening);
         assert!(!is_ahead(&talk, CLIENT, SYN, (0, 0)));
+    }
+
+    #[test]
+    fn where_a_packet_was_refused_nothing_waits_for_an_opening() {
+        let mut talk = talk();
+        talk.packet(CLIENT, PSH | ACK, (1, 1), b"abc");
+        assert!(!is_ahead(&talk, CLIENT, PSH | ACK, (4, 1)));
+        assert!(!is_ahead(&talk, SERVER, ACK, (1, 4)));
     }
 
     #[test]
