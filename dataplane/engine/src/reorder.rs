@@ -94,18 +94,19 @@ impl Held {
         }
     }
 
-    /// Whether this one shows that what the other side's waits for will not come: it has gone on.
-    fn is_past(&self, other: &Self) -> bool {
-        let (Some(tcp), Some(other)) = (self.tcp(), other.tcp()) else { return true };
-        tcp.seq.wrapping_sub(other.ack) as i32 >= 0
-    }
-
     /// Whether this one opens the connection that the other one of the same side is of.
     fn opens(&self, other: &Self) -> bool {
         let (Some(tcp), Some(other)) = (self.tcp(), other.tcp()) else { return false };
         let after = other.seq.wrapping_sub(tcp.seq);
         tcp.has(tcp_flag::SYN) && !other.has(tcp_flag::SYN) && (1..=FURTHEST).contains(&after)
     }
+}
+
+/// Where a packet waits whose turn it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    side: bool,
+    index: usize,
 }
 
 /// Packets of one flow that wait, by the side that sent them: 0 the key's second, 1 its first.
@@ -132,38 +133,30 @@ impl Waiting {
         self.len() > MOST_OF_FLOW
     }
 
-    /// The side whose turn it is; None: all wait. `goal_of` tells of a packet and its side what it still waits for.
-    pub(crate) fn turn(&self, goal_of: impl Fn(&Held, bool) -> Option<Goal>) -> Option<bool> {
-        let [second, first] = [&self.sides[0], &self.sides[1]].map(VecDeque::front);
-        let (Some(second), Some(first)) = (second, first) else {
-            // One side only.
-            let (head, side) =
-                second.map(|head| (head, false)).or(first.map(|head| (head, true)))?;
-            return goal_of(head, side).is_none().then_some(side);
-        };
-        let goes = |head: &Held, side, other: &Held| match goal_of(head, side) {
-            None => Some(true),
-            Some(Goal::Opening) => None,
-            Some(Goal::Data) => Some(other.is_past(head)),
-        };
-        match (goes(second, false, first), goes(first, true, second)) {
-            (Some(true), Some(true)) => self.earliest(),
-            (Some(true), _) => Some(false),
-            (_, Some(true)) => Some(true),
-            // Where each waits for the other's data something was lost.
-            (Some(false), Some(false)) => self.earliest(),
-            _ => None,
-        }
+    /// The packet whose turn it is; None: all wait. `goal_of` tells of a packet and its side what it still waits for.
+    pub(crate) fn turn(&self, goal_of: impl Fn(&Held, bool) -> Option<Goal>) -> Option<Turn> {
+        let fits = |held: &Held, side| goal_of(held, side).is_none();
+        let head = self.earliest_of(1, &fits);
+        // Where each side's first waits, what they wait for may be behind one of them: a direction that was spread
+        // over queues is out of order itself.
+        let both = self.sides.iter().all(|side| !side.is_empty());
+        head.or_else(|| if both { self.earliest_of(usize::MAX, &fits) } else { None })
     }
 
-    /// The side of the packet that has waited longest.
-    pub(crate) fn earliest(&self) -> Option<bool> {
-        let arrival = |side: usize| self.sides[side].front().map(|head| head.arrival);
-        match (arrival(0), arrival(1)) {
-            (None, None) => None,
-            (Some(second), Some(first)) => Some(first < second),
-            (_, first) => Some(first.is_some()),
-        }
+    /// The packet that has waited longest.
+    pub(crate) fn earliest(&self) -> Option<Turn> {
+        self.earliest_of(1, &|_, _| true)
+    }
+
+    /// The earliest of the first so many of each side that fit.
+    fn earliest_of(&self, most: usize, fits: &impl Fn(&Held, bool) -> bool) -> Option<Turn> {
+        let of_side = |side: bool| {
+            let packets = self.sides[usize::from(side)].iter().take(most).enumerate();
+            let mut fitting = packets.filter(move |(_, held)| fits(held, side));
+            fitting.next().map(|(index, held)| (held.arrival, Turn { side, index }))
+        };
+        let turns = [false, true].into_iter().filter_map(of_side);
+        turns.min_by_key(|(arrival, _)| *arrival).map(|(_, turn)| turn)
     }
 
     /// When the first of them came.
@@ -323,9 +316,9 @@ impl Reorder {
         }
     }
 
-    /// The first packet of a side waits no longer.
-    pub(crate) fn release(&mut self, waiting: &mut Waiting, side: bool) -> Option<Box<Held>> {
-        let held = waiting.sides[usize::from(side)].pop_front()?;
+    /// A packet waits no longer.
+    pub(crate) fn release(&mut self, waiting: &mut Waiting, turn: Turn) -> Option<Box<Held>> {
+        let held = waiting.sides[usize::from(turn.side)].remove(turn.index)?;
         self.packets -= 1;
         self.uncounted -= usize::from(held.is_to_be_counted());
         self.bytes -= held.bytes.len();

@@ -8,7 +8,7 @@ use wire::{Decoded, FlowKey, Nanos, Tcp, Transport};
 use super::{Core, Offer, Verdict};
 use crate::flow_state::{FlowState, Mark};
 use crate::part::{PacketInfo, Part};
-use crate::reorder::{Goal, Held, Waiting, Whose};
+use crate::reorder::{Goal, Held, Turn, Waiting, Whose};
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
@@ -79,10 +79,10 @@ impl Core {
             self.reorder.has_helped(&waiting);
         }
         while (waiting.is_over() || !self.reorder.has_room())
-            && let Some(side) = waiting.earliest()
+            && let Some(turn) = waiting.earliest()
         {
             self.reorder.was_in_vain(&waiting, info.clock);
-            self.release(snapshot, &mut waiting, side);
+            self.release(snapshot, &mut waiting, turn);
             self.go_on(snapshot, &key, &mut waiting, info.clock);
         }
         self.reorder.put(key, waiting);
@@ -99,14 +99,14 @@ impl Core {
         loop {
             let flow = self.flows.lookup(key, now).map(|id| self.flows.get(id));
             let turn = waiting.turn(|held, side| held.goal(flow, side));
-            let Some(side) = turn else { return };
-            self.release(snapshot, waiting, side);
+            let Some(turn) = turn else { return };
+            self.release(snapshot, waiting, turn);
         }
     }
 
-    /// Takes the first packet of a side.
-    fn release(&mut self, snapshot: &Arc<Snapshot>, waiting: &mut Waiting, side: bool) {
-        let Some(held) = self.reorder.release(waiting, side) else { return };
+    /// Takes a packet.
+    fn release(&mut self, snapshot: &Arc<Snapshot>, waiting: &mut Waiting, turn: Turn) {
+        let Some(held) = self.reorder.release(waiting, turn) else { return };
         let (part, info) = held.part();
         // Another generation may be in force by now.
         let hits = snapshot.scope.lookup(part.decoded);
@@ -127,8 +127,8 @@ impl Core {
         while let Some(key) = self.reorder.next_upto(upto) {
             let mut waiting = self.reorder.take(&key, Goal::default());
             self.reorder.was_in_vain(&waiting, now);
-            if let Some(side) = waiting.earliest() {
-                self.release(&snapshot, &mut waiting, side);
+            if let Some(turn) = waiting.earliest() {
+                self.release(&snapshot, &mut waiting, turn);
             }
             self.go_on(&snapshot, &key, &mut waiting, now);
             self.reorder.put(key, waiting);

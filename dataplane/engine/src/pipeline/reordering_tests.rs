@@ -83,7 +83,7 @@ fn connection(host: u8, crossed: bool, server_ends: bool) -> Vec<Sent> {
     ends.next(false, SYN | ACK, b"");
     ends.next(true, ACK, b"");
     ends.say(true, b"GET /attack?the-question HTTP/1.1\r\nHost: a\r\n\r\n", crossed);
-    ends.say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nthe-answer", crossed);
+    ends.say(false, b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\nthe-answer..", crossed);
     ends.say(true, b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n", crossed);
     ends.say(false, b"HTTP/1.1 204 No Content\r\n\r\n", crossed);
     ends.next(!server_ends, FIN | ACK, b"");
@@ -300,6 +300,23 @@ fn a_connection_whose_beginning_was_not_seen_is_taken_up_after_a_moment() {
     assert_eq!(bench.inspected(), bench.sent);
     let told = bench.finish();
     assert_eq!([1, 2, 3].map(|sid| told.get(&(sid, 40_001)).copied()), [Some(1); 3]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn however_packets_are_spread_over_two_queues_the_alerts_are_those_of_the_conversations(
+        queues in proptest::collection::vec(any::<bool>(), 400),
+        lags in proptest::collection::vec(0u8..20, 2..60),
+    ) {
+        let all: Vec<_> = conversations().into_iter().map(|one| {
+            let spread = one.into_iter().zip(&queues);
+            spread.map(|((_, bytes), queue)| (*queue, bytes)).collect::<Vec<Sent>>()
+        }).collect();
+        let expected = through(&conversations(), &[1]).0;
+        let (told, _, flows) = through(&all, &lags);
+        prop_assert_eq!((told, flows), (expected, 7));
+    }
 }
 
 #[test]

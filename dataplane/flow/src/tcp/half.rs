@@ -94,12 +94,6 @@ impl Half {
         self.fin_start != self.fin_end
     }
 
-    /// The number after the FIN that counts.
-    #[inline]
-    pub(crate) fn fin_end(&self) -> Option<u32> {
-        self.has_finished().then_some(self.fin_end)
-    }
-
     /// Whether a sequence number is the FIN's, or of the packet that brought it, or the next.
     pub(crate) fn is_of_fin(&self, seq: u32) -> bool {
         let last = self.fin_end.wrapping_sub(self.fin_start);

@@ -133,31 +133,33 @@ impl Stream {
         self.acked = self.acked.max(offset);
     }
 
-    /// Whether bytes before `seq` are missing, with others behind them, that were not acknowledged so far.
+    /// Whether bytes before `seq`, or the end before it, have not come, and were not acknowledged so far.
     #[inline]
     pub(crate) fn lacks_before(&self, seq: u32) -> bool {
-        self.seen.has_holes() && self.has_hole_before(self.offset(seq))
+        let upto = u64::try_from(self.offset(seq)).unwrap_or(0);
+        let upto = self.fin().map_or(upto, |fin| upto.min(fin));
+        upto > self.acked && (upto > self.seen.end() || self.has_hole_before(upto))
     }
 
-    fn has_hole_before(&self, upto: i64) -> bool {
+    fn has_hole_before(&self, upto: u64) -> bool {
         let taken = match self.takers {
             Takers::Both => self.app.min(self.raw),
             Takers::Parser => self.app,
             Takers::Inspection => self.raw,
             Takers::Nobody => return false,
         };
-        if self.depth_reached {
+        if !self.seen.has_holes() || self.depth_reached {
             return false;
         }
         // What is acknowledged is given up already.
         let mut at = taken.max(self.acked);
         for block in &self.blocks {
             if block.start() > at {
-                return (block.start() as i64) < upto;
+                break;
             }
             at = at.max(block.end());
         }
-        false
+        at < upto
     }
 
     /// Takes note that the stream ends before `seq`.
