@@ -78,12 +78,12 @@ impl Core {
             self.counters.reordered.add(helped as u64);
             self.reorder.has_helped(&waiting);
         }
-        while (waiting.is_over() || !self.reorder.has_room())
-            && let Some(turn) = waiting.earliest()
-        {
+        if waiting.is_over() || !self.reorder.has_room() {
             self.reorder.was_in_vain(&waiting, info.clock);
-            self.release(snapshot, &mut waiting, turn);
-            self.go_on(snapshot, &key, &mut waiting, info.clock);
+            while let Some(turn) = waiting.earliest() {
+                self.release(snapshot, &mut waiting, turn);
+                self.go_on(snapshot, &key, &mut waiting, info.clock);
+            }
         }
         self.reorder.put(key, waiting);
     }
