@@ -38,7 +38,7 @@ const FULL: usize = 1400;
 pub type Attack = fn(&mut Target, u32);
 
 /// The attacks by name.
-pub const ATTACKS: [(&str, Attack); 10] = [
+pub const ATTACKS: [(&str, Attack); 11] = [
     ("small-segments", small_segments),
     ("out-of-order", out_of_order),
     ("overlaps", overlaps),
@@ -47,6 +47,7 @@ pub const ATTACKS: [(&str, Attack); 10] = [
     ("header-lines", header_lines),
     ("flows", flows),
     ("connections", connections),
+    ("answers-to-nothing", answers_to_nothing),
     ("fragments", fragments),
     ("datagrams-in-pieces", datagrams_in_pieces),
 ];
@@ -239,6 +240,17 @@ fn connections(target: &mut Target, n: u32) {
         target.tcp(&path, Side::Client, (0, 0), tcp_flag::SYN, b"");
         target.tcp(&path, Side::Server, (0, 1), tcp_flag::SYN | tcp_flag::ACK, b"");
         target.tcp(&path, Side::Client, (100, 1), tcp_flag::ACK, b"waits");
+    }
+}
+
+/// A connection in which each side acknowledges what the other has not sent, so that both wait for it.
+fn answers_to_nothing(target: &mut Target, n: u32) {
+    let path = path(1, 4000);
+    target.connect(&path);
+    for number in 0..n {
+        let (seq, ack) = (1 + 10 * number, 500_000 + 10 * number);
+        let side = if number % 2 == 0 { Side::Client } else { Side::Server };
+        target.tcp(&path, side, (seq, ack), tcp_flag::ACK, b"0123456789");
     }
 }
 
