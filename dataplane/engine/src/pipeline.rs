@@ -11,12 +11,12 @@ mod shedding;
 
 use std::sync::Arc;
 
-use flow::{Defragmenter, FlowConfig, FlowTable, Memory};
+use flow::{Defragmenter, FlowConfig, FlowTable, Memory, Missing};
 use hyperscan::PaddedBuf;
 use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
 
 use self::arrival::GLANCES;
-use self::reordering::goal_of;
+use self::reordering::missing_before;
 use crate::ahead::{Ahead, LANES};
 use crate::alert::Source;
 use crate::bypass::Asker;
@@ -31,7 +31,7 @@ use crate::mailbox::Delivery;
 use crate::mirror::{Checksums, Slices, Vlans};
 use crate::part::{Datagram, PacketInfo, Part, source_of};
 use crate::profile::{Profiler, Stage};
-use crate::reorder::{Goal, Reorder, Whose};
+use crate::reorder::{Reorder, Whose};
 use crate::scope::Hits;
 use crate::settings::Settings;
 use crate::shed::{Shedder, begins_anew};
@@ -412,7 +412,11 @@ impl Core {
         let forward = order == KeyOrder::SrcFirst;
         let key = if self.vlans.has_pairs() { self.joined_key(key, part, info) } else { key };
         if may_wait && self.reorder.concerns(&key) {
-            return Offer::Ahead(Box::new(Whose { key, side: forward, goal: Goal::default() }));
+            return Offer::Ahead(Box::new(Whose {
+                key,
+                side: forward,
+                missing: Missing::default(),
+            }));
         }
         let Self {
             flows, memory, tools, emitter, counters, padded, delivery, shed, reorder, ..
@@ -436,14 +440,14 @@ impl Core {
         }
         if may_wait
             && let Transport::Tcp(tcp) = &part.decoded.transport
-            && let Some(goal) = goal_of(Some(flows.get(id)), tcp, part.decoded, forward)
-            && reorder.admits(snapshot, goal, info.clock)
+            && let Some(missing) = missing_before(Some(flows.get(id)), tcp, part.decoded, forward)
+            && reorder.admits(snapshot, missing, info.clock)
         {
             if fresh {
                 // Its first packet, and its client, will show.
                 flows.remove(id);
             }
-            return Offer::Ahead(Box::new(Whose { key, side: forward, goal }));
+            return Offer::Ahead(Box::new(Whose { key, side: forward, missing }));
         }
         if fresh {
             counters.flows.add(1);

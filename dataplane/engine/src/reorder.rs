@@ -1,9 +1,10 @@
 //! Packets that came before what they answer, as where a mirror's two directions go through different queues:
 //! they wait, copied, until that has come, for a short time and in bounded memory. Which of them do is told by
-//! their connection ([`flow::TcpSession::order_of`]); here is where they are meanwhile.
+//! their connection ([`flow::TcpSession::missing_before`]); here is where they are meanwhile.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use flow::Missing;
 use wire::{Decoded, FlowKey, Nanos, Tcp, Transport, tcp_flag};
 
 use crate::alert::Source;
@@ -114,7 +115,7 @@ pub(crate) struct Turn {
 pub(crate) struct Waiting {
     sides: [VecDeque<Box<Held>>; 2],
     /// What the first of them waited for.
-    goal: Goal,
+    missing: Missing,
 }
 
 impl Waiting {
@@ -133,9 +134,13 @@ impl Waiting {
         self.len() > MOST_OF_FLOW
     }
 
-    /// The packet whose turn it is; None: all wait. `goal_of` tells of a packet and its side what it still waits for.
-    pub(crate) fn turn(&self, goal_of: impl Fn(&Held, bool) -> Option<Goal>) -> Option<Turn> {
-        let fits = |held: &Held, side| goal_of(held, side).is_none();
+    /// The packet whose turn it is; None: all wait. `missing_before` tells of a packet and its side what it still
+    /// waits for.
+    pub(crate) fn turn(
+        &self,
+        missing_before: impl Fn(&Held, bool) -> Option<Missing>,
+    ) -> Option<Turn> {
+        let fits = |held: &Held, side| missing_before(held, side).is_none();
         let head = self.earliest_of(1, &fits);
         // Where each side's first waits, what they wait for may be behind one of them: a direction that was spread
         // over queues is out of order itself.
@@ -165,23 +170,12 @@ impl Waiting {
     }
 }
 
-/// What packets wait for. Of each there is a patience of its own: who sends packets of connections that do not
-/// exist does not use up that for others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Goal {
-    /// A connection's SYN or SYN/ACK.
-    #[default]
-    Opening,
-    /// Data that are acknowledged.
-    Data,
-}
-
 /// A packet that is to wait: its flow's key, its side of that, and what for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Whose {
     pub(crate) key: FlowKey,
     pub(crate) side: bool,
-    pub(crate) goal: Goal,
+    pub(crate) missing: Missing,
 }
 
 /// How often waiting for something was in vain lately.
@@ -228,15 +222,16 @@ pub(crate) struct Reorder {
     uncounted: usize,
     bytes: usize,
     arrivals: u64,
-    /// By goal: what is left of the patience for it.
+    /// What is left of the patience for each: who sends packets of connections that do not exist does not use up
+    /// that for what is acknowledged.
     patience: [Patience; 2],
     #[expect(
         clippy::vec_box,
         reason = "they move from here to a flow's queue and back, and are large"
     )]
     spare: Vec<Box<Held>>,
-    /// Packets are taken without one that has just come: whoever panics on one has no other to count.
-    alone: bool,
+    /// The packet that has just come is among them: whoever panics counts that one, too.
+    twice: bool,
 }
 
 /// When a flow's first packet came, and a number that tells flows of the same time apart.
@@ -257,10 +252,10 @@ impl Reorder {
 
     /// Whether packets are put in order, and there is room and patience for one of another flow to wait for this.
     #[cold]
-    pub(crate) fn admits(&mut self, snapshot: &Snapshot, goal: Goal, now: Nanos) -> bool {
+    pub(crate) fn admits(&mut self, snapshot: &Snapshot, missing: Missing, now: Nanos) -> bool {
         snapshot.settings.reorder_window > 0
             && self.has_room()
-            && self.patience[goal as usize].is_left(now)
+            && self.patience[missing as usize].is_left(now)
     }
 
     /// Whether there is room for one more.
@@ -269,13 +264,13 @@ impl Reorder {
     }
 
     /// What waits of a flow, to be given back by [`Self::put`].
-    pub(crate) fn take(&mut self, key: &FlowKey, goal: Goal) -> Waiting {
+    pub(crate) fn take(&mut self, key: &FlowKey, missing: Missing) -> Waiting {
         match self.flows.remove(key) {
             Some((waiting, due)) => {
                 self.due.remove(&due);
                 waiting
             }
-            None => Waiting { goal, ..Waiting::default() },
+            None => Waiting { missing, ..Waiting::default() },
         }
     }
 
@@ -316,17 +311,17 @@ impl Reorder {
         }
     }
 
-    /// A packet waits no longer.
+    /// A packet waits no longer; its place in the ledger is still to come.
     pub(crate) fn release(&mut self, waiting: &mut Waiting, turn: Turn) -> Option<Box<Held>> {
         let held = waiting.sides[usize::from(turn.side)].remove(turn.index)?;
         self.packets -= 1;
-        self.uncounted -= usize::from(held.is_to_be_counted());
         self.bytes -= held.bytes.len();
         Some(held)
     }
 
-    /// A packet's memory may be used for another one.
-    pub(crate) fn recycle(&mut self, held: Box<Held>) {
+    /// A packet has its place in the ledger, and its memory may be used for another one.
+    pub(crate) fn settle(&mut self, held: Box<Held>) {
+        self.uncounted -= usize::from(held.is_to_be_counted());
         if self.spare.len() < SPARE {
             self.spare.push(held);
         }
@@ -334,12 +329,12 @@ impl Reorder {
 
     /// What a flow waited for did not come.
     pub(crate) fn was_in_vain(&mut self, waiting: &Waiting, now: Nanos) {
-        self.patience[waiting.goal as usize].was_in_vain(now);
+        self.patience[waiting.missing as usize].was_in_vain(now);
     }
 
     /// What a flow waited for has come.
     pub(crate) fn has_helped(&mut self, waiting: &Waiting) {
-        self.patience[waiting.goal as usize].has_helped();
+        self.patience[waiting.missing as usize].has_helped();
     }
 
     /// When the packet that has waited longest came.
@@ -353,13 +348,13 @@ impl Reorder {
         self.due.first_key_value().filter(|((since, _), _)| *since <= time).map(|(_, key)| *key)
     }
 
-    /// Packets are taken, or are no longer, without one that has just come.
-    pub(crate) fn set_alone(&mut self, alone: bool) {
-        self.alone = alone;
+    /// Whether a packet that has just come, of those that have a place in the ledger, is among those that wait.
+    pub(crate) fn set_twice(&mut self, twice: bool) {
+        self.twice = twice;
     }
 
     /// How many packets have no place in the ledger if a panic ends all waiting.
     pub(crate) fn lost_to_panic(&self) -> u64 {
-        (self.uncounted + usize::from(self.alone)) as u64
+        self.uncounted.saturating_sub(usize::from(self.twice)) as u64
     }
 }

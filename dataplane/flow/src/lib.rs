@@ -25,7 +25,7 @@ pub use defrag::{
 pub use flow::{Flow, FlowState};
 pub use table::{FlowId, FlowTable, Hint, Lookup, Swept};
 pub use tcp::{
-    Chunk, Memory, Order, Policy, RawWindow, Segment, StreamConfig, TcpOutcome, TcpSession,
+    Chunk, Memory, Missing, Policy, RawWindow, Segment, StreamConfig, TcpOutcome, TcpSession,
     TcpState, UrgentPolicy,
 };
 pub use wheel::Wheel;

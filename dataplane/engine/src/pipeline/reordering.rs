@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use flow::{Flow, Order, TcpSession};
+use flow::{Flow, Missing, TcpSession};
 use wire::{Decoded, FlowKey, Nanos, Tcp, Transport};
 
 use super::{Core, Offer, Verdict};
+use crate::alert::Source;
 use crate::flow_state::{FlowState, Mark};
 use crate::part::{PacketInfo, Part};
-use crate::reorder::{Goal, Held, Turn, Waiting, Whose};
+use crate::reorder::{Held, Turn, Waiting, Whose};
 use crate::scope::Hits;
 use crate::snapshot::Snapshot;
 
@@ -18,12 +19,12 @@ mod tests;
 
 /// What a packet is to wait for, by what its flow has seen; None: nothing.
 #[inline]
-pub(super) fn goal_of(
+pub(super) fn missing_before(
     flow: Option<&Flow<FlowState>>,
     tcp: &Tcp,
     decoded: &Decoded,
     forward: bool,
-) -> Option<Goal> {
+) -> Option<Missing> {
     // What a stream does not take it does not answer either.
     let is_holed = flow.is_some_and(|flow| flow.user.is(Mark::HOLED));
     if is_holed || decoded.has(wire::flag::BAD_TRANSPORT_CHECKSUM) {
@@ -31,12 +32,8 @@ pub(super) fn goal_of(
     }
     let session = flow.and_then(|flow| Some((flow.tcp.as_ref()?, flow.direction(forward))));
     match session {
-        Some((session, direction)) => match session.order_of(tcp, direction) {
-            Order::InPlace => None,
-            Order::BeforeOpening => Some(Goal::Opening),
-            Order::BeforeData => Some(Goal::Data),
-        },
-        None => TcpSession::lacks_opening(tcp).then_some(Goal::Opening),
+        Some((session, direction)) => session.missing_before(tcp, direction),
+        None => TcpSession::lacks_opening(tcp).then_some(Missing::Opening),
     }
 }
 
@@ -63,12 +60,13 @@ impl Core {
     fn wait(
         &mut self,
         snapshot: &Arc<Snapshot>,
-        Whose { key, side, goal }: Whose,
+        Whose { key, side, missing }: Whose,
         part: &Part<'_>,
         info: &PacketInfo,
     ) {
-        let mut waiting = self.reorder.take(&key, goal);
+        let mut waiting = self.reorder.take(&key, missing);
         self.reorder.hold(&mut waiting, side, part, *info);
+        self.reorder.set_twice(part.source != Source::Defragmented);
         let before = waiting.len();
         self.go_on(snapshot, &key, &mut waiting, info.clock);
         // This one need not have waited.
@@ -85,6 +83,7 @@ impl Core {
                 self.go_on(snapshot, &key, &mut waiting, info.clock);
             }
         }
+        self.reorder.set_twice(false);
         self.reorder.put(key, waiting);
     }
 
@@ -98,7 +97,7 @@ impl Core {
     ) {
         loop {
             let flow = self.flows.lookup(key, now).map(|id| self.flows.get(id));
-            let turn = waiting.turn(|held, side| held.goal(flow, side));
+            let turn = waiting.turn(|held, side| held.missing(flow, side));
             let Some(turn) = turn else { return };
             self.release(snapshot, waiting, turn);
         }
@@ -117,15 +116,14 @@ impl Core {
         if held.is_to_be_counted() {
             self.count(snapshot, verdict, &hits, part.bytes.len());
         }
-        self.reorder.recycle(held);
+        self.reorder.settle(held);
     }
 
     /// Takes all packets that have waited since this time or longer: what they answer has not come.
     pub(super) fn end_waiting(&mut self, upto: Nanos, now: Nanos) {
         let snapshot = self.take_snapshot();
-        self.reorder.set_alone(true);
         while let Some(key) = self.reorder.next_upto(upto) {
-            let mut waiting = self.reorder.take(&key, Goal::default());
+            let mut waiting = self.reorder.take(&key, Missing::default());
             self.reorder.was_in_vain(&waiting, now);
             if let Some(turn) = waiting.earliest() {
                 self.release(&snapshot, &mut waiting, turn);
@@ -133,16 +131,15 @@ impl Core {
             self.go_on(&snapshot, &key, &mut waiting, now);
             self.reorder.put(key, waiting);
         }
-        self.reorder.set_alone(false);
         self.snapshot = Some(snapshot);
     }
 }
 
 impl Held {
     /// What it still waits for, by its flow, if there is one.
-    fn goal(&self, flow: Option<&Flow<FlowState>>, forward: bool) -> Option<Goal> {
+    fn missing(&self, flow: Option<&Flow<FlowState>>, forward: bool) -> Option<Missing> {
         let decoded = self.part().0.decoded;
         let Transport::Tcp(tcp) = &decoded.transport else { return None };
-        goal_of(flow, tcp, decoded, forward)
+        missing_before(flow, tcp, decoded, forward)
     }
 }

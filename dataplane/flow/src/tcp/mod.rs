@@ -28,7 +28,7 @@ pub use block::SLACK;
 pub use config::StreamConfig;
 pub use memory::Memory;
 pub use offer::{Chunk, RawWindow};
-pub use order::Order;
+pub use order::Missing;
 pub use outcome::TcpOutcome;
 pub use policy::Policy;
 pub use session::{Segment, TcpSession};

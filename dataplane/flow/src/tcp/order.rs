@@ -11,37 +11,36 @@ use super::state::TcpState;
 /// largest window (RFC 7323, 2.3).
 const FURTHEST: i32 = 1 << 30;
 
-/// Whether a packet comes in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// As far as can be told it does.
-    InPlace,
-    /// The connection's SYN, or the SYN/ACK, has not come.
-    BeforeOpening,
-    /// It acknowledges what has not come: more than the other side was seen to send, or a hole in it.
-    BeforeData,
+/// What a packet comes before that is to come before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// The connection's SYN, or the SYN/ACK.
+    #[default]
+    Opening,
+    /// What it acknowledges: more than the other side was seen to send, or a hole in it.
+    Data,
 }
 
 impl TcpSession {
-    /// Whether a packet comes in its place, by what has come before it.
+    /// What is missing before a packet, by what has come; None: it is in its place, as far as can be told.
     #[inline]
-    pub fn order_of(&self, tcp: &Tcp, direction: Direction) -> Order {
-        if !tcp.has(tcp_flag::ACK) || self.handshake.is_odd() {
-            return Order::InPlace;
+    pub fn missing_before(&self, tcp: &Tcp, direction: Direction) -> Option<Missing> {
+        if !Self::lacks_opening(tcp) || self.handshake.is_odd() {
+            return None;
         }
         let (syn, rst) = (tcp.has(tcp_flag::SYN), tcp.has(tcp_flag::RST));
         let other = &self.halves[direction.flip().index()];
-        let opens = match self.state {
-            // A packet was refused before: nothing will come of the rest either, but by a new SYN.
-            TcpState::None => !self.handshake.has_packets && Self::lacks_opening(tcp),
+        let opening = match self.state {
+            // Where a packet was refused nothing will come of the others either, but by a new SYN.
+            TcpState::None => !self.handshake.has_packets,
             TcpState::SynSent => !syn && !rst,
             // The answer to the first SYN of another connection between the same ends.
             TcpState::TimeWait | TcpState::LastAck | TcpState::Closed if syn => {
                 direction == Direction::ToClient && tcp.ack != other.isn.wrapping_add(1)
             }
-            _ => return if other.lacks(tcp.ack) { Order::BeforeData } else { Order::InPlace },
+            _ => return other.lacks(tcp.ack).then_some(Missing::Data),
         };
-        if opens { Order::BeforeOpening } else { Order::InPlace }
+        opening.then_some(Missing::Opening)
     }
 
     /// Whether the first packet of a connection of which nothing is known would have another before it.
@@ -76,31 +75,40 @@ mod tests {
         Talk::of(StreamConfig::default(), [0xffff_fff0, 7])
     }
 
-    fn order(talk: &Talk, direction: Direction, flags: u8, places: (u32, u32)) -> Order {
-        talk.session.order_of(&talk.header(direction, flags, places), direction)
+    fn missing(
+        talk: &Talk,
+        direction: Direction,
+        flags: u8,
+        places: (u32, u32),
+    ) -> Option<Missing> {
+        talk.session.missing_before(&talk.header(direction, flags, places), direction)
     }
 
     fn is_ahead(talk: &Talk, direction: Direction, flags: u8, places: (u32, u32)) -> bool {
-        order(talk, direction, flags, places) != Order::InPlace
+        missing(talk, direction, flags, places).is_some()
     }
 
     #[test]
     fn an_answer_is_ahead_until_what_it_answers_has_come() {
         let mut talk = talk();
         assert!(!is_ahead(&talk, CLIENT, SYN, (0, 0)));
-        assert_eq!(order(&talk, SERVER, SYN | ACK, (0, 1)), Order::BeforeOpening);
-        assert_eq!(order(&talk, SERVER, PSH | ACK, (1, 1)), Order::BeforeOpening);
-        assert_eq!(order(&talk, SERVER, RST | ACK, (0, 1)), Order::BeforeOpening);
+        assert_eq!(missing(&talk, SERVER, SYN | ACK, (0, 1)), Some(Missing::Opening));
+        assert_eq!(missing(&talk, SERVER, PSH | ACK, (1, 1)), Some(Missing::Opening));
+        assert_eq!(missing(&talk, SERVER, RST | ACK, (0, 1)), Some(Missing::Opening));
         talk.packet(CLIENT, SYN, (0, 0), b"");
         assert!(!is_ahead(&talk, SERVER, SYN | ACK, (0, 1)));
         for side in [CLIENT, SERVER] {
-            let order = order(&talk, side, ACK, (1, 1));
-            assert_eq!(order, Order::BeforeOpening, "the SYN/ACK has not come");
+            let missing = missing(&talk, side, ACK, (1, 1));
+            assert_eq!(missing, Some(Missing::Opening), "the SYN/ACK has not come");
         }
         assert!(!is_ahead(&talk, SERVER, RST | ACK, (0, 1)), "refused");
         assert!(!is_ahead(&talk, CLIENT, SYN, (0, 0)), "again");
         talk.packet(SERVER, SYN | ACK, (0, 1), b"");
-        assert_eq!(order(&talk, SERVER, ACK, (1, 21)), Order::BeforeData, "no request has come");
+        assert_eq!(
+            missing(&talk, SERVER, ACK, (1, 21)),
+            Some(Missing::Data),
+            "no request has come"
+        );
         assert!(!is_ahead(&talk, CLIENT, ACK, (1, 1)));
         talk.packet(CLIENT, ACK, (1, 1), b"");
         talk.packet(CLIENT, PSH | ACK, (1, 1), &[b'a'; 20]);
@@ -138,7 +146,7 @@ mod tests {
         talk.packet(CLIENT, ACK, (2, 5), b"");
         // The next one between the same ends.
         talk.isn[CLIENT.index()] = 0x5000;
-        assert_eq!(order(&talk, SERVER, SYN | ACK, (9_000, 1)), Order::BeforeOpening);
+        assert_eq!(missing(&talk, SERVER, SYN | ACK, (9_000, 1)), Some(Missing::Opening));
         assert!(!is_ahead(&talk, CLIENT, SYN, (0, 0)));
     }
 

@@ -142,17 +142,11 @@ impl Stream {
     }
 
     fn has_hole_before(&self, upto: u64) -> bool {
-        let taken = match self.takers {
-            Takers::Both => self.app.min(self.raw),
-            Takers::Parser => self.app,
-            Takers::Inspection => self.raw,
-            Takers::Nobody => return false,
-        };
-        if !self.seen.has_holes() || self.depth_reached {
+        if !self.seen.has_holes() || self.is_disabled() || self.depth_reached {
             return false;
         }
         // What is acknowledged is given up already.
-        let mut at = taken.max(self.acked);
+        let mut at = self.acked;
         for block in &self.blocks {
             if block.start() > at {
                 break;
