@@ -272,9 +272,10 @@ impl<T: Default> FlowTable<T> {
         }
     }
 
-    /// Every flow whose time passed at or before this moment, a whole second, has been handed out.
+    /// No flow that has not been handed out ends before this moment: flows end at whole seconds, and those of
+    /// the second before have been.
     pub fn swept_until(&self) -> Nanos {
-        self.swept.saturating_mul(SECOND)
+        self.swept.saturating_add(1).saturating_mul(SECOND)
     }
 
     /// Empties the table at the end of a capture: by the time of the flows' latest packets, then
