@@ -1,10 +1,12 @@
 //! Writes the seeds of the dataplane's fuzz targets: the example's capture cut into frames and messages,
 //! and the example's rules. `seeds DIRECTORY` makes a folder in it for each target.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 
+use traffic::Packet;
 use traffic::example::Example;
 use wire::{Config, Direction, LinkType, Transport, decode};
 
@@ -48,6 +50,15 @@ fn main() -> io::Result<()> {
         first.extend_from_slice(payload);
         write(to, "detect", i, &first)?;
     }
+    for (i, frames) in conversations(&example).enumerate() {
+        let mut input = vec![0];
+        for packet in frames {
+            input.push(0);
+            input.extend_from_slice(&(packet.bytes.len().min(0xffff) as u16).to_be_bytes());
+            input.extend_from_slice(&packet.bytes);
+        }
+        write(to, "core", i, &input)?;
+    }
     let rules = fs::read_to_string("deploy/examples/rules/example.rules")?;
     for (i, rule) in rules.lines().filter(|line| line.starts_with("alert")).enumerate() {
         write(to, "rules_parse", i, rule.as_bytes())?;
@@ -60,6 +71,18 @@ fn main() -> io::Result<()> {
         write(to, "rules_eval", i, &input)?;
     }
     Ok(())
+}
+
+/// The frames between two addresses and ports each.
+fn conversations(example: &Example) -> impl Iterator<Item = Vec<&Packet>> {
+    let config = Config::default();
+    let mut all: BTreeMap<_, Vec<&Packet>> = BTreeMap::new();
+    for packet in &example.packets {
+        let Ok(decoded) = decode(LinkType::Ethernet, &packet.bytes, &config) else { continue };
+        let (from, to) = decoded.ports();
+        all.entry((from.min(to), from.max(to))).or_default().push(packet);
+    }
+    all.into_values()
 }
 
 fn write(to: &Path, target: &str, number: usize, bytes: &[u8]) -> io::Result<()> {

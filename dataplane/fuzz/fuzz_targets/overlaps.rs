@@ -7,8 +7,8 @@ use dataplane_fuzz::Choices;
 use flow::testing::Talk;
 use flow::{Policy, StreamConfig};
 use libfuzzer_sys::fuzz_target;
-use wire::tcp_flag::ACK;
 use wire::Direction;
+use wire::tcp_flag::ACK;
 
 const LENGTH: usize = 600;
 
