@@ -273,7 +273,12 @@ fn configuration(rules: &Rules, folder: &Path) -> String {
          logging:\n  default-log-level: info\n  outputs:\n    - console:\n        enabled: yes\n\
          unix-command:\n  enabled: no\n\
          mpm-algo: hs\nspm-algo: hs\n\
-         pcap-file:\n  checksum-checks: no\n\
+         pcap-file:\n  checksum-checks: no\n",
+    );
+    // With the memory that it has by default it gives up on most of a million flows, which is less work.
+    out.push_str(
+        "flow:\n  memcap: 4gb\n  hash-size: 1048576\n\
+         stream:\n  memcap: 4gb\n  reassembly:\n    memcap: 4gb\n\
          app-layer:\n  protocols:\n    \
          dns:\n      tcp:\n        enabled: yes\n        detection-ports:\n          dp: 53\n      \
          udp:\n        enabled: yes\n        detection-ports:\n          dp: 53\n",
