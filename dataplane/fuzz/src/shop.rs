@@ -49,7 +49,8 @@ impl Shop {
     /// the frame, and the time.
     ///
     /// # Panics
-    /// When a frame has no fate or two, or anything is left at the end.
+    /// When a frame has no fate or two, anything is left at the end, or an alert comes after the core has said that none
+    /// of its time will.
     pub fn serve(
         &self,
         choices: u8,
@@ -71,7 +72,15 @@ impl Shop {
         let emitter = Emitter::new(ring, WhenFull::Lose, 0);
         let core = Core::new(config, delivery, Arc::clone(&counters), emitter);
         let mut core = core.expect("memory");
-        let mut clock = 0;
+        let mut raised = BTreeSet::new();
+        // Up to when nothing can come up any more, as the core says.
+        let (mut clock, mut safe) = (0, 0);
+        let mut take = |safe| {
+            while let Ok(alert) = alerts.pop() {
+                assert!(alert.key.clock >= safe, "an alert of {} after {safe}", alert.key.clock);
+                raised.insert((alert.signature, alert.key.order, alert.key.clock));
+            }
+        };
         let mut buffer = Vec::new();
         for (number, &(_, timestamp, frame)) in (1..).zip(frames) {
             clock = timestamp.max(clock);
@@ -88,16 +97,15 @@ impl Shop {
             };
             counters.received.add(1);
             let _ = core.packet(&buffer, frame.len(), info, false);
-            let safe = core.pass_time(clock, 1);
-            assert!(safe <= clock);
+            let said = core.pass_time(clock, 1);
+            assert!(said <= clock);
+            take(safe);
+            safe = said.max(safe);
         }
         core.finish(clock);
+        take(safe);
         assert!(counters.balances(), "{counters:?}");
         assert_eq!((counters.flows_active.get(), counters.stream_memory.get()), (0, 0));
-        let mut raised = BTreeSet::new();
-        while let Ok(alert) = alerts.pop() {
-            raised.insert((alert.signature, alert.key.order, alert.key.clock));
-        }
         raised
     }
 }
