@@ -11,6 +11,7 @@ use engine::pipeline::{Core, CoreConfig};
 use engine::scope::Scope;
 use engine::{Settings, Snapshot};
 use flow::FlowConfig;
+use hyperscan::SLACK;
 use rtrb::RingBuffer;
 use rules::parse::{Context, Names, parse_rules};
 use rules::ruleset::Ruleset;
@@ -18,9 +19,6 @@ use wire::{LinkType, Nanos};
 
 /// Alerts that there is room for.
 const ALERTS: usize = 1024;
-
-/// Readable bytes behind each frame.
-const SLACK: usize = 16;
 
 /// Of every kind of buffer, and of what passes between packets.
 const RULES: &str = include_str!("core.rules");
