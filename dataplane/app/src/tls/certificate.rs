@@ -3,12 +3,14 @@
 use std::cell::OnceCell;
 use std::fmt::Write;
 use std::ops::Range;
+use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 use x509_parser::error::X509Error;
 use x509_parser::nom;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::known;
 use crate::event::TlsEvent;
 
 /// Most certificates of a chain that are kept.
@@ -22,7 +24,7 @@ pub(super) struct Chain {
     places: Vec<Range<usize>>,
     /// How many there were, kept or not.
     pub(super) count: usize,
-    leaf: OnceCell<Leaf>,
+    leaf: OnceCell<Arc<Leaf>>,
 }
 
 /// What rules and EVE ask of a certificate.
@@ -84,7 +86,7 @@ impl Chain {
     /// What the first certificate says; nothing where it cannot be read.
     pub(super) fn leaf(&self) -> Option<&Leaf> {
         let der = self.der(0)?;
-        Some(self.leaf.get_or_init(|| Leaf::read(der)))
+        Some(self.leaf.get_or_init(|| known::leaf(der, Leaf::read)))
     }
 
     /// What is wrong with the first certificate that cannot be read.

@@ -4,6 +4,7 @@
 mod certificate;
 mod heartbeat;
 mod hello;
+mod known;
 mod prints;
 mod record;
 #[cfg(test)]
