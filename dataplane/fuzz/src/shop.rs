@@ -1,4 +1,5 @@
-//! Cores that serve a fuzzer's frames.
+//! Cores that serve a fuzzer's frames. Whatever goes wrong here ends the process: to a fuzzer that is a finding, while a core
+//! that was not set up and is passed over would look like one in which nothing was found.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl Shop {
         let parsed = parse_rules("core.rules", RULES.as_bytes(), &context, &mut Names::default());
         assert!(parsed.rejections.is_empty(), "{:?}", parsed.rejections);
         let compiled = Ruleset::compile(parsed.signatures, None, 1, &|_| ());
-        let (rules, _) = compiled.expect("the rules compile");
+        let (rules, _) = compiled.expect("the rules compile: they are ours");
         Self { rules: Arc::new(rules) }
     }
 
@@ -47,7 +48,7 @@ impl Shop {
     /// the frame, and the time.
     ///
     /// # Panics
-    /// When a frame has no fate or two, anything is left at the end, or an alert comes after the core has said that none
+    /// When there is no memory for a core, a frame has no fate or two, anything is left at the end, or an alert comes after the core has said that none
     /// of its time will.
     pub fn serve(
         &self,
@@ -61,7 +62,7 @@ impl Shop {
         settings.streams.midstream = choices & 2 != 0;
         let snapshot =
             Arc::new(Snapshot::new(1, Scope::everything(), Arc::clone(&self.rules), settings));
-        let scratch = snapshot.rules.scratch().expect("memory");
+        let scratch = snapshot.rules.scratch().expect("memory for a scratch");
         let delivery = Box::new(Delivery { snapshot, scratch });
         let flows = FlowConfig { capacity: 16, hash_seed: Some(1), ..FlowConfig::default() };
         let config = CoreConfig { flows, ..CoreConfig::default() };
@@ -69,7 +70,7 @@ impl Shop {
         let counters = Arc::<Counters>::default();
         let emitter = Emitter::new(ring, WhenFull::Lose, 0);
         let core = Core::new(config, delivery, Arc::clone(&counters), emitter);
-        let mut core = core.expect("memory");
+        let mut core = core.expect("memory for a core");
         let mut raised = BTreeSet::new();
         // Up to when nothing can come up any more, as the core says.
         let (mut clock, mut safe) = (0, 0);
