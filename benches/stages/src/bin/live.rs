@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use benches::live::testpmd::Testpmd;
 use benches::live::{Row, changes, envelopes, heading, pairs, ports, receive};
 use benches::load::RuleSource;
@@ -64,7 +64,7 @@ struct Options {
     /// Receive from this device, by orders from standard input.
     #[arg(long, hide = true, requires = "frames")]
     receive: Option<String>,
-    /// A capture whose first frame fills buffers.
+    /// A capture whose frames fill buffers.
     #[arg(long, hide = true)]
     frames: Option<PathBuf>,
 }
@@ -78,7 +78,7 @@ fn main() -> anyhow::Result<()> {
         // Nothing is in scope, so that no rule is ever asked.
         let none = rules::ruleset::Ruleset::compile(Vec::new(), None, 1, &|_| ())?.0;
         let device = receive::Device { spec: device.clone(), hugepages: options.hugepages };
-        return receive::serve(&device, &first_frame(frames)?, none);
+        return receive::serve(&device, &short_frames(frames)?, none);
     }
     let wanted = |part| options.only.is_empty() || options.only.contains(&part);
     let mut rows = Vec::new();
@@ -132,11 +132,18 @@ fn tell(rows: &[Row], json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn first_frame(capture: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut first = None;
+/// The frames of a capture that are not longer than the first one, padded to its length.
+fn short_frames(capture: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
+    let mut frames: Vec<Vec<u8>> = Vec::new();
     capture::read(capture, |frame| {
-        first.get_or_insert_with(|| frame.data.to_vec());
-        false
+        let length = frames.first().map_or(frame.data.len(), Vec::len);
+        if frame.data.len() <= length {
+            let mut padded = frame.data.to_vec();
+            padded.resize(length, 0);
+            frames.push(padded);
+        }
+        true
     })?;
-    first.context("the capture is empty")
+    ensure!(!frames.is_empty(), "the capture is empty");
+    Ok(frames)
 }

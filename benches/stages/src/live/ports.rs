@@ -83,14 +83,14 @@ impl Kind {
 #[derive(Debug)]
 struct Frames {
     path: PathBuf,
-    /// Bytes of the first one.
+    /// Bytes of the first one, and of each that a device gives out which leaves its buffers as they are.
     first: usize,
     /// Bytes of all.
     bytes: u64,
 }
 
 impl Frames {
-    fn made(folder: &Path, frame_bytes: usize) -> anyhow::Result<Self> {
+    fn made(folder: &Path, frame_bytes: usize, flows: u32) -> anyhow::Result<Self> {
         let path = folder.join(format!("frames-{frame_bytes}.pcap"));
         // Long conversations, so that most frames are of this size.
         let mix = Mix { http: 1, dns: 0, tls: 0 };
@@ -99,7 +99,7 @@ impl Frames {
             data_packets: 300,
             scoped_percent: 0,
             mix,
-            ..many_flows::shape(8)
+            ..many_flows::shape(flows)
         };
         let mut flows = Flows::new(&shape);
         let mut pcap = PcapWriter::new(BufWriter::new(File::create(&path)?))?;
@@ -141,7 +141,7 @@ impl Taken {
 /// Those of the system and the receivers.
 pub fn rows(turns: u32, only: Option<&str>, hugepages: bool) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let sizes = [Frames::made(folder.path(), 64)?, Frames::made(folder.path(), 1_000)?];
+    let sizes = [Frames::made(folder.path(), 64, 500)?, Frames::made(folder.path(), 1_000, 8)?];
     let mut rows = Vec::new();
     for kind in Kind::ALL.into_iter().filter(|kind| only.is_none_or(|it| kind.name().contains(it)))
     {

@@ -56,11 +56,11 @@ struct Told {
 }
 
 /// Takes orders until there are no more. A device that leaves its buffers as they are (`net_null`) gives
-/// out `frame`.
+/// out these frames, each of them as long as the first.
 ///
 /// # Errors
 /// DPDK's, the worker's.
-pub fn serve(device: &Device, frame: &[u8], rules: Ruleset) -> anyhow::Result<()> {
+pub fn serve(device: &Device, frames: &[Vec<u8>], rules: Ruleset) -> anyhow::Result<()> {
     let hugepages = if device.hugepages { Hugepages::Require } else { Hugepages::Never };
     let config = EalConfig { hugepages, memory_mb: MEMORY_MB, ..EalConfig::default() };
     let eal = Eal::init(&config)?;
@@ -68,7 +68,8 @@ pub fn serve(device: &Device, frame: &[u8], rules: Ruleset) -> anyhow::Result<()
     let spec = VdevSpec::new(name, args);
     let mut port = Port::vdev(eal, &spec)?;
     let pool = spec.pool("live", BUFFERS, 256, None)?;
-    let filled: Vec<_> = std::iter::from_fn(|| Mbuf::from_bytes(&pool, frame)).collect();
+    let frames = frames.iter().cycle();
+    let filled: Vec<_> = frames.map_while(|frame| Mbuf::from_bytes(&pool, frame)).collect();
     drop(filled);
     port.configure(PortConfig { rx_desc: DESCRIPTORS, ..PortConfig::new(pool.clone()) })?;
     port.start()?;
