@@ -48,6 +48,12 @@ impl U32x8 {
         lanes!(_mm256_cmpgt_epi32(self.0, other.0))
     }
 
+    /// The greater of each two.
+    #[inline(always)]
+    pub fn max(self, other: Self) -> Self {
+        lanes!(_mm256_max_epu32(self.0, other.0))
+    }
+
     /// Of each the first where this is all ones, the second where it is zero.
     #[inline(always)]
     pub fn choose(self, first: Self, second: Self) -> Self {
@@ -86,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Avx2, LANES};
+    use crate::{Avx2, LANES, Work};
 
     type Numbers = [u32; LANES];
 
@@ -98,11 +104,22 @@ mod tests {
         if holds { u32::MAX } else { 0 }
     }
 
+    struct Columns<'a>(&'a [[u8; 16]; LANES]);
+
+    impl Work for Columns<'_> {
+        type Done = [Numbers; 4];
+
+        #[inline(always)]
+        fn work(self, avx: Avx2) -> Self::Done {
+            avx.columns(self.0.each_ref()).map(U32x8::to_array)
+        }
+    }
+
     proptest! {
         #[test]
         fn each_number_is_as_it_would_be_by_itself(a: Numbers, b: Numbers, set: [u64; 8]) {
             let Some(avx) = Avx2::detect() else { return Ok(()) };
-            avx.run(|| {
+            {
                 let (x, y) = (avx.of(&a), avx.of(&b));
                 let low = avx.all(u32::MAX >> 1);
                 prop_assert_eq!((x + y).to_array(), each(a, b, u32::wrapping_add));
@@ -110,6 +127,7 @@ mod tests {
                 prop_assert_eq!((x & y).to_array(), each(a, b, |a, b| a & b));
                 prop_assert_eq!((x | y).to_array(), each(a, b, |a, b| a | b));
                 prop_assert_eq!((x ^ y).to_array(), each(a, b, |a, b| a ^ b));
+                prop_assert_eq!(x.max(y).to_array(), each(a, b, u32::max));
                 prop_assert_eq!(x.and_not(y).to_array(), each(a, b, |a, b| a & !b));
                 prop_assert_eq!(x.shr::<5>().to_array(), a.map(|a| a >> 5));
                 prop_assert_eq!(x.shl::<7>().to_array(), a.map(|a| a << 7));
@@ -130,14 +148,13 @@ mod tests {
                 prop_assert_eq!(x.bits_of(&set).to_array(), bits);
                 let table: [u32; 1024] = std::array::from_fn(|at| at as u32 * 3);
                 prop_assert_eq!(x.words_of(&table).to_array(), a.map(|a| (a & 1023) * 3));
-                Ok(())
-            })?;
+            }
         }
 
         #[test]
         fn columns_are_of_the_rows_in_their_order(rows: [[u8; 16]; LANES]) {
             let Some(avx) = Avx2::detect() else { return Ok(()) };
-            let columns = avx.run(|| avx.columns(rows.each_ref()).map(U32x8::to_array));
+            let columns = avx.run(Columns(&rows));
             for (at, row) in rows.iter().enumerate() {
                 let (words, _) = row.as_chunks::<4>();
                 for (word, column) in words.iter().zip(columns) {

@@ -20,6 +20,16 @@ pub struct Avx2(());
 #[derive(Debug, Clone, Copy)]
 pub struct U32x8(__m256i);
 
+/// Something to be done for eight packets at a time. A trait and not a closure, which cannot be told to become part of
+/// what calls it: operations on lanes would be calls.
+pub trait Work {
+    /// What it comes to.
+    type Done;
+
+    /// Does it. To be `#[inline(always)]`, as all that it calls.
+    fn work(self, avx: Avx2) -> Self::Done;
+}
+
 /// The numbers that an instruction gives which looks at no memory.
 macro_rules! lanes {
     ($instruction:expr) => {
@@ -35,15 +45,15 @@ impl Avx2 {
         std::arch::is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 
-    /// Does `work` with these instructions at the compiler's hand.
+    /// Does some work with these instructions at the compiler's hand.
     #[inline(always)]
-    pub fn run<R>(self, work: impl FnOnce() -> R) -> R {
+    pub fn run<W: Work>(self, work: W) -> W::Done {
         #[target_feature(enable = "avx2")]
-        fn inner<R>(work: impl FnOnce() -> R) -> R {
-            work()
+        fn inner<W: Work>(avx: Avx2, work: W) -> W::Done {
+            work.work(avx)
         }
         // SAFETY: the processor has what the function is compiled for.
-        unsafe { inner(work) }
+        unsafe { inner(self, work) }
     }
 
     /// The same number eight times.
@@ -100,13 +110,24 @@ impl U32x8 {
         unsafe { _mm256_movemask_ps(_mm256_castsi256_ps(self.0)) as u8 }
     }
 
-    /// Of each the word of a table that has its number, whose lowest bits count.
+    /// Of each the word of a table that has its number, whose lowest bits count. One by one: the instruction that
+    /// gathers words takes longer on many processors.
     #[inline(always)]
     pub fn words_of<const N: usize>(self, table: &[u32; N]) -> Self {
-        const { assert!(N.is_power_of_two() && N <= 1 << 30) };
+        const { assert!(N.is_power_of_two() && N <= 1 << 31) };
         let number = lanes!(_mm256_and_si256(self.0, _mm256_set1_epi32(N as i32 - 1)));
-        // SAFETY: all numbers are below the table's length, and four times that fits; the processor has the instruction.
-        Self(unsafe { _mm256_i32gather_epi32::<4>(table.as_ptr().cast(), number.0) })
+        let [a, b, c, d, e, f, g, h] = number.to_array();
+        let word = |number: u32| table[number as usize & (N - 1)].cast_signed();
+        lanes!(_mm256_set_epi32(
+            word(h),
+            word(g),
+            word(f),
+            word(e),
+            word(d),
+            word(c),
+            word(b),
+            word(a)
+        ))
     }
 
     /// The bits of a set that have these numbers, of which the lowest nine bits count: each 1 or 0.

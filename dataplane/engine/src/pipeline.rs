@@ -16,6 +16,7 @@ use hyperscan::PaddedBuf;
 use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
 
 use self::arrival::GLANCES;
+pub(crate) use self::arrival::Glancing;
 use self::reordering::missing_before;
 use crate::ahead::{Ahead, LANES};
 use crate::alert::Source;

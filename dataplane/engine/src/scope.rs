@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use lanes::{Avx2, U32x8};
 use wire::{Decoded, IpLayer, MAX_IP_LAYERS};
 
 /// Stands for "no known endpoint".
@@ -37,9 +38,9 @@ pub struct Scope {
 struct Filter {
     /// As many as the most addresses take, of which the first are used: what is known when this is compiled
     /// needs no test where a bit is looked for.
-    words: Box<[u64; WORDS]>,
-    /// The numbers of words that are used.
-    mask: usize,
+    words: Box<[u32; WORDS]>,
+    /// By so much a hash is shifted to a bit's number.
+    shift: u32,
     seed: u64,
 }
 
@@ -47,10 +48,13 @@ struct Filter {
 const BITS: usize = 32;
 
 /// Bits of a word's number, at the most.
-const WORD_BITS: u32 = 15;
+const WORD_BITS: u32 = 16;
 
 /// The most words of a filter: 256 kB of a core's cache.
 const WORDS: usize = 1 << WORD_BITS;
+
+/// What numbers are multiplied by.
+const FACTOR: u32 = 0x9e37_79b1;
 
 impl Default for Filter {
     fn default() -> Self {
@@ -60,44 +64,53 @@ impl Default for Filter {
 
 impl Filter {
     fn new(addresses: usize, seed: u64) -> Self {
-        let count = (addresses * BITS / 64).next_power_of_two().min(WORDS);
+        let count = (addresses * BITS / 32).next_power_of_two().clamp(2, WORDS);
         // By way of the heap, for it is much for a stack; a vector of so many is an array of so many.
         let words = vec![0; WORDS].try_into().unwrap_or_else(|_| Box::new([0; WORDS]));
-        Self { words, mask: count - 1, seed: seed | 1 }
+        Self { words, shift: 32 - 5 - count.ilog2(), seed }
     }
 
-    /// One that may know every address: each has its bit in the only word.
+    /// One that may know every address.
     fn all() -> Self {
         let mut all = Self::default();
-        all.words[0] = u64::MAX;
+        all.words.fill(u32::MAX);
         all
     }
 
     /// The word and bit of an address.
     #[inline(always)]
-    fn place(&self, folded: u64) -> (usize, u64) {
-        let hash = (folded ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let word = (hash >> (64 - WORD_BITS)) as usize & self.mask;
-        (word, 1 << (hash >> (58 - WORD_BITS) & 63))
+    fn place(&self, folded: u32) -> (usize, u32) {
+        let hash = (folded ^ self.seed as u32).wrapping_mul(FACTOR);
+        let place = hash >> (self.shift & 31);
+        (usize::from((place >> 5) as u16), 1 << (place & 31))
     }
 
-    fn insert(&mut self, folded: u64) {
+    /// An IPv6 address's number in as many bits as an IPv4 address has.
+    #[inline(always)]
+    fn folded(&self, address: u128) -> u32 {
+        let half = (address >> 64) as u64 ^ (address as u64).rotate_left(32);
+        ((half ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u32
+    }
+
+    fn insert(&mut self, folded: u32) {
         let (word, bit) = self.place(folded);
         self.words[word] |= bit;
     }
 
     /// May it be known?
     #[inline(always)]
-    fn may_know(&self, folded: u64) -> bool {
+    fn may_know(&self, folded: u32) -> bool {
         let (word, bit) = self.place(folded);
         self.words[word] & bit != 0
     }
-}
 
-/// An address's number in as many bits as a filter takes.
-#[inline(always)]
-fn folded(address: u128) -> u64 {
-    (address >> 64) as u64 ^ (address as u64).rotate_left(32)
+    /// The same of eight: each 1 or 0 in its lowest bit.
+    #[inline(always)]
+    fn may_know_each(&self, avx: Avx2, folded: U32x8) -> U32x8 {
+        let hash = (folded ^ avx.all(self.seed as u32)) * avx.all(FACTOR);
+        let place = hash.shr_each(avx.all(self.shift & 31));
+        place.shr::<5>().words_of(&self.words).shr_each(place & avx.all(31))
+    }
 }
 
 /// The addresses of a packet that are known: two per IP layer, source then destination.
@@ -171,10 +184,11 @@ impl Scope {
         }
         scope.filter = Filter::new(scope.addresses.len(), seed);
         for &address in scope.v4.keys() {
-            scope.filter.insert(u64::from(address));
+            scope.filter.insert(address);
         }
         for &address in scope.v6.keys() {
-            scope.filter.insert(folded(address));
+            let folded = scope.filter.folded(address);
+            scope.filter.insert(folded);
         }
         scope
     }
@@ -209,26 +223,36 @@ impl Scope {
 
     #[inline(always)]
     fn id_v4(&self, address: u32) -> Option<u32> {
-        self.filter.may_know(u64::from(address)).then(|| self.v4.get(&address).copied()).flatten()
+        self.filter.may_know(address).then(|| self.v4.get(&address).copied()).flatten()
     }
 
     #[inline(always)]
     fn id_v6(&self, address: u128) -> Option<u32> {
-        self.filter.may_know(folded(address)).then(|| self.v6.get(&address).copied()).flatten()
+        let may_be = self.filter.may_know(self.filter.folded(address));
+        may_be.then(|| self.v6.get(&address).copied()).flatten()
     }
 
     /// Is neither of two IPv4 addresses, as numbers, in the scope of a resource?
     #[inline(always)]
     pub fn are_nobodys_v4(&self, src: u32, dst: u32) -> bool {
         // Both, without a branch between them: most are not.
-        let may_be = self.filter.may_know(src.into()) | self.filter.may_know(dst.into());
+        let may_be = self.filter.may_know(src) | self.filter.may_know(dst);
         !may_be || !self.has_either_v4(src, dst)
+    }
+
+    /// All ones for each of eight pairs of IPv4 addresses, as numbers, of which the filter alone shows that neither
+    /// is in the scope of a resource.
+    #[inline(always)]
+    pub fn are_surely_nobodys(&self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8 {
+        let may_be = self.filter.may_know_each(avx, src) | self.filter.may_know_each(avx, dst);
+        (may_be & avx.all(1)).is(avx.all(0))
     }
 
     /// The same of two IPv6 addresses.
     #[inline(always)]
     pub fn are_nobodys_v6(&self, src: u128, dst: u128) -> bool {
-        let may_be = self.filter.may_know(folded(src)) | self.filter.may_know(folded(dst));
+        let [from, to] = [src, dst].map(|address| self.filter.folded(address));
+        let may_be = self.filter.may_know(from) | self.filter.may_know(to);
         !may_be || !self.has_either_v6(src, dst)
     }
 
@@ -292,6 +316,7 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lanes::{LANES, Work};
     use wire::{LinkType, decode};
 
     fn udp(src: [u8; 4], dst: [u8; 4]) -> Vec<u8> {
@@ -329,6 +354,43 @@ mod tests {
         assert_eq!(hits.sources().collect::<Vec<_>>(), [0]);
     }
 
+    struct Eight<'a>(&'a Scope, [u32; LANES], [u32; LANES]);
+
+    impl Work for Eight<'_> {
+        type Done = u8;
+
+        #[inline(always)]
+        fn work(self, avx: Avx2) -> u8 {
+            let Self(scope, src, dst) = self;
+            scope.are_surely_nobodys(avx, avx.of(&src), avx.of(&dst)).mask()
+        }
+    }
+
+    #[test]
+    fn eight_pairs_at_a_time_are_what_the_filter_says_of_each() {
+        let Some(avx) = Avx2::detect() else { return };
+        let entry = Address { resources: vec![1], rulesets: 1, ..Address::default() };
+        let known = |n: u32| IpAddr::V4((0x0a00_0000 + n).into());
+        for (count, seed) in [(0, 3), (1, 0), (1_000, 7), (70_000, u64::MAX)] {
+            let scope = Scope::of((0..count).map(|n| (known(n), entry.clone())), seed);
+            let mut surely = 0;
+            for n in 0..1_000u32 {
+                let address = |lane: u32| 0x0a00_0000 + count + n * 80 - lane * 7 + 50;
+                let (src, dst) = (std::array::from_fn(|lane| address(lane as u32)), [n; LANES]);
+                let one_by_one = src.iter().rev().fold(0, |mask, &src| {
+                    let may_be = scope.filter.may_know(src) || scope.filter.may_know(n);
+                    mask << 1 | u8::from(!may_be)
+                });
+                assert_eq!(avx.run(Eight(&scope, src, dst)), one_by_one);
+                assert_eq!(avx.run(Eight(&scope, dst, src)), one_by_one);
+                surely += one_by_one.count_ones();
+            }
+            assert!(surely > 6_000, "{surely} of 8,000 beside {count}");
+        }
+        let everything = Scope::everything();
+        assert_eq!(avx.run(Eight(&everything, [1; LANES], [2; LANES])), 0);
+    }
+
     #[test]
     fn what_is_known_is_always_found_and_the_filter_spares_most_of_what_is_not() {
         let entry =
@@ -354,8 +416,8 @@ mod tests {
             for n in count..count + 10_000 {
                 assert!(scope.are_nobodys_v4(four(n), four(n + 1)));
                 assert!(scope.are_nobodys_v6(six(n), six(n + 1)));
-                vain += u32::from(scope.filter.may_know(u64::from(four(n))));
-                vain += u32::from(scope.filter.may_know(folded(six(n))));
+                vain += u32::from(scope.filter.may_know(four(n)));
+                vain += u32::from(scope.filter.may_know(scope.filter.folded(six(n))));
             }
             assert!(vain < 2_000, "{vain} of 20,000 are looked up in vain beside {count}");
         }

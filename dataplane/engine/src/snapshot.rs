@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use app::{AppBuffer, AppEvent, AppProto, BufferSet, FileNeeds, buffer_spec};
+use lanes::{Avx2, LANES, U32x8};
 use rules::ruleset::Ruleset;
 use rules::signature::Buffer;
 use rules::state::HashKind;
-use wire::Direction;
+use wire::{Direction, FRONT};
 
 use crate::scope::Scope;
 use crate::settings::Settings;
@@ -251,9 +252,27 @@ impl Snapshot {
     /// Is this the frame of a plain packet, see [`wire::Glance`], with nobody's address in it?
     #[inline(always)]
     pub fn is_nobodys(&self, link: wire::LinkType, frame: &[u8], ignore_checksums: bool) -> bool {
+        self.glance(ignore_checksums).is_plain_and(link, frame, AreNobodys(&self.scope))
+    }
+
+    /// A bit for each of eight frames in Ethernet of which [`Self::is_nobodys`] is sure to hold, see
+    /// [`wire::Glance::are_plain_and`].
+    #[inline(always)]
+    pub fn are_nobodys(
+        &self,
+        avx: Avx2,
+        fronts: &[&[u8; FRONT]; LANES],
+        lengths: &[u32; LANES],
+        ignore_checksums: bool,
+    ) -> u8 {
+        self.glance(ignore_checksums).are_plain_and(avx, fronts, lengths, AreNobodys(&self.scope))
+    }
+
+    /// What plain packets are; with or without a look at the checksums of IP headers.
+    #[inline(always)]
+    fn glance(&self, ignore_checksums: bool) -> &wire::Glance {
         let [unchecked, checked] = &self.glances;
-        let glance = if ignore_checksums { unchecked } else { checked };
-        glance.is_plain_and(link, frame, AreNobodys(&self.scope))
+        if ignore_checksums { unchecked } else { checked }
     }
 
     /// The plan for a protocol's transactions in a direction, if any rule looks at them.
@@ -283,5 +302,12 @@ impl wire::Asked for AreNobodys<'_> {
     #[inline(always)]
     fn v6(self, src: u128, dst: u128) -> bool {
         self.0.are_nobodys_v6(src, dst)
+    }
+}
+
+impl wire::AskedOfEach for AreNobodys<'_> {
+    #[inline(always)]
+    fn v4(self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8 {
+        self.0.are_surely_nobodys(avx, src, dst)
     }
 }

@@ -2,6 +2,7 @@
 //! tests and benches all run this loop.
 
 mod burst;
+mod look;
 mod time;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dpdk::{Burst, Eal, Mbuf, PacketMeta, RxQueue};
+use lanes::Avx2;
 use rtrb::Producer;
 use wire::{LinkType, Nanos};
 
@@ -178,6 +180,7 @@ pub fn spawn(
             shared: &shared,
             ledgers: &ledgers,
             order: 0,
+            avx: Avx2::detect(),
             idle_polls: 0,
             clock: 0,
             promises: vec![0; peers],
@@ -227,6 +230,8 @@ struct Loop<'a> {
     ledgers: &'a [Arc<Counters>],
     /// Running number of packets that carry none.
     order: u64,
+    /// Packets can be looked at eight at a time.
+    avx: Option<Avx2>,
     /// Polls in a row that brought nothing.
     idle_polls: u32,
     /// The latest clock of its own queue.
@@ -242,8 +247,8 @@ impl Loop<'_> {
         let mut burst: Burst<BURST> = Burst::new();
         let mut last_packets = LAST_PACKETS;
         let mut quiet = false;
+        let mut begin = dpdk::rdtsc();
         let now = loop {
-            let begin = dpdk::rdtsc();
             if self.mailbox.exchange(self.core.delivery_mut()) {
                 self.core.adopt();
             }
@@ -305,9 +310,11 @@ impl Loop<'_> {
                     break now;
                 }
             }
+            let end = dpdk::rdtsc();
             if let Some(watch) = &mut self.config.watch {
-                watch.turn(received + handed, dpdk::rdtsc().wrapping_sub(begin));
+                watch.turn(received + handed, end.wrapping_sub(begin));
             }
+            begin = end;
             if !idle || handed > 0 {
                 self.idle_polls = 0;
             } else if quiet || !self.config.supply.as_mut().is_some_and(|supply| supply.more()) {
@@ -316,6 +323,7 @@ impl Loop<'_> {
                 if let Some(watch) = &mut self.config.watch {
                     watch.idle();
                 }
+                begin = dpdk::rdtsc();
             }
         };
         self.guarded(|this| {

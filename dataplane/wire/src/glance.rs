@@ -4,11 +4,15 @@
 use crate::checksum::{RIGHT, is_right, quotient, sum, sum_of};
 use crate::{Config, LinkType, Udp, bytes, ip};
 
+mod eight;
+
+pub use eight::AskedOfEach;
+
 /// Bytes of a TCP header without options.
 const TCP_HEADER: usize = 20;
 
-/// Bytes of Ethernet without tags, IPv4 and TCP without options.
-const FRONT: usize = 54;
+/// Bytes of Ethernet without tags, IPv4 and TCP without options: of what most packets begin with.
+pub const FRONT: usize = 54;
 
 /// Headers that [`Glance::is_plain_and`] goes through at the most: Ethernet and two tags.
 const DEEPEST: u8 = 3;

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use wire::Reject;
+use lanes::Avx2;
+use wire::{FRONT, LinkType, Reject};
 
 use super::{Core, Fate, drop_of};
 use crate::ahead::{self, LANES};
@@ -166,7 +167,7 @@ impl Core {
 }
 
 /// The eye for packets in nobody's scope.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Glancing<'a> {
     snapshot: &'a Snapshot,
     /// Checksums are not to be trusted on this port.
@@ -174,6 +175,25 @@ pub(crate) struct Glancing<'a> {
 }
 
 impl Glancing<'_> {
+    /// May a packet be one of eight in [`Self::are_nobodys`]?
+    #[inline(always)]
+    pub(crate) fn is_alike(&self, bytes: &[u8], info: &PacketInfo) -> bool {
+        !ahead::is_cut(bytes, info)
+            && info.link == Some(LinkType::Ethernet)
+            && !info.ignore_checksums
+    }
+
+    /// A bit for each of eight packets that a glance shows to be in nobody's scope, see [`Snapshot::are_nobodys`].
+    #[inline(always)]
+    pub(crate) fn are_nobodys(
+        &self,
+        avx: Avx2,
+        fronts: &[&[u8; FRONT]; lanes::LANES],
+        lengths: &[u32; lanes::LANES],
+    ) -> u8 {
+        self.snapshot.are_nobodys(avx, fronts, lengths, self.untrusted)
+    }
+
     /// Does a glance at a packet of the own queue show that it is in nobody's scope? Then it needs no decoding,
     /// nor another core.
     #[inline(always)]

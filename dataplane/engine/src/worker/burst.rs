@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use dpdk::{Burst, Mbuf, PacketMeta};
 use wire::Nanos;
 
+use super::look::{Look, Seen};
 use super::time::{MetaSource, info_of, live};
 use super::{BURST, Loop, TimeSource};
 use crate::ahead::LANES;
@@ -32,16 +33,10 @@ fn bring(burst: &Burst<BURST>, step: usize) {
     }
 }
 
-/// Brings what a glance looks at of all packets: their headers are read in a row, so that waiting for one is waiting
-/// for many.
+/// What is known of a packet of so many bytes that came as the others did.
 #[inline(always)]
-fn bring_all(burst: &Burst<BURST>, source: MetaSource) {
-    for mbuf in burst.iter() {
-        if let MetaSource::Field(_) = source {
-            mbuf.prefetch();
-        }
-        mbuf.prefetch_data::<1>();
-    }
+fn of_now(others: PacketInfo, bytes: usize) -> PacketInfo {
+    PacketInfo { wire_len: u32::try_from(bytes).unwrap_or(u32::MAX), ..others }
 }
 
 /// How far a burst is.
@@ -50,6 +45,8 @@ struct Way {
     source: MetaSource,
     /// So many packets before its turn one is looked at.
     delay: usize,
+    /// What a look at the whole burst has shown.
+    seen: Seen,
     /// Turns that are over; a packet's is as many after its place as the delay says.
     step: usize,
     /// Bytes of the packets that had their turn.
@@ -85,13 +82,13 @@ impl Loop<'_> {
         };
         let delay = if self.core.looks_ahead() { DEEP } else { 0 };
         self.core.forget_ahead();
+        let mut way = Way { source, delay, seen: Seen::nothing(), step: 0, bytes: 0, passed: 0 };
         if delay == 0 && self.core.glancing().is_some() {
-            bring_all(burst, source);
+            self.look(burst, &mut way);
         } else {
             burst.iter().take(AHEAD).for_each(Mbuf::prefetch);
             burst.iter().take(AHEAD / 2).for_each(Mbuf::prefetch_data::<1>);
         }
-        let mut way = Way { source, delay, step: 0, bytes: 0, passed: 0 };
         // A panic is its packet's alone: the burst goes on behind it.
         let done = loop {
             match catch_unwind(AssertUnwindSafe(|| self.packets(burst, &mut way))) {
@@ -148,6 +145,35 @@ impl Loop<'_> {
         }
     }
 
+    /// Looks at the whole burst, whose packets a glance may be enough for. Headers and data are read in a row, so that
+    /// waiting for one is waiting for many.
+    fn look(&mut self, burst: &Burst<BURST>, way: &mut Way) {
+        if let MetaSource::Field(_) = way.source {
+            burst.iter().for_each(Mbuf::prefetch);
+        }
+        let (Some(avx), Some(eye)) = (self.avx, self.core.glancing()) else {
+            burst.iter().for_each(Mbuf::prefetch_data::<1>);
+            return;
+        };
+        let (seen, order) = (&mut way.seen, self.order);
+        // A panic comes again at the packet's own turn, and is counted then.
+        let looked = catch_unwind(AssertUnwindSafe(|| match way.source {
+            MetaSource::Field(field) => {
+                let is_alike =
+                    |mbuf: &Mbuf, frame: &[u8]| eye.is_alike(frame, &info_of(&field.get(mbuf)));
+                avx.run(Look { seen, eye, burst, is_alike });
+            }
+            MetaSource::Live(now, link) => {
+                if eye.is_alike(&[], &info_of(&live(now, link, order, 0))) {
+                    avx.run(Look { seen, eye, burst, is_alike: |_: &Mbuf, _: &[u8]| true });
+                }
+            }
+        }));
+        if looked.is_err() {
+            *seen = Seen::nothing();
+        }
+    }
+
     /// Goes past the burst's next packets that a glance shows to be in nobody's scope.
     #[inline(never)]
     fn pass_over(&mut self, burst: &Burst<BURST>, way: &mut Way) {
@@ -158,10 +184,7 @@ impl Loop<'_> {
             MetaSource::Live(now, link) => {
                 let alike = info_of(&live(now, link, self.order, 0));
                 let before = way.passed;
-                self.pass_over_with(burst, way, |_, bytes| PacketInfo {
-                    wire_len: u32::try_from(bytes).unwrap_or(u32::MAX),
-                    ..alike
-                });
+                self.pass_over_with(burst, way, |_, bytes| of_now(alike, bytes));
                 self.order += way.passed - before;
             }
         }
@@ -179,8 +202,21 @@ impl Loop<'_> {
         let before = way.step;
         let (mut clock, mut longest, mut somebodys) = (self.clock, 0, false);
         let mut run = Passing { step: before, bytes: 0, way };
-        for slot in burst.behind(before) {
-            let Some(mbuf) = slot.as_ref().filter(|mbuf| mbuf.is_contiguous()) else { break };
+        loop {
+            let seen = run.way.seen.run(run.step);
+            if seen.packets > 0 {
+                clock = clock.max(match run.way.source {
+                    MetaSource::Live(now, _) => now,
+                    MetaSource::Field(field) => {
+                        let slots = burst.behind(run.step).iter().take(seen.packets).flatten();
+                        slots.map(|mbuf| field.get(mbuf).clock_ns).max().unwrap_or(0)
+                    }
+                });
+                longest = longest.max(seen.longest as usize);
+                run.bytes += seen.bytes;
+                run.step += seen.packets;
+            }
+            let Some(mbuf) = burst.get(run.step).filter(|mbuf| mbuf.is_contiguous()) else { break };
             let frame = mbuf.data();
             let info = info_of(mbuf, frame.len());
             if !eye.passes(frame, &info) {
