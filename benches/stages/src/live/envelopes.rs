@@ -60,7 +60,7 @@ pub fn rows(
             pair(eal, rules, envelope, &mut costs, &mut ticks)?;
         }
         let what = format!("inspected in {} beside in none", envelope.name());
-        let [high, _, low] = ticks.quartiles().map(|ratio| 100.0 / ratio);
+        let [high, _, low] = ticks.bounds().map(|ratio| 100.0 / ratio);
         let note = format!("by ticks from receiving to freeing: {low:.1} to {high:.1} %");
         rows.push(Row::of_sums("envelopes", what, "cycles", costs, ASKED).noting(note));
     }

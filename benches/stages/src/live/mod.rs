@@ -28,7 +28,7 @@ pub struct Row {
     pub costs: Compared,
     /// The least that the rate is to be, as a part of the rate of what stands beside.
     pub asked: f64,
-    /// Whether it is: by the least turns, or by all but a quarter of the sums that `spread` tells of.
+    /// Whether it is: by the least turns, or wherever between the bounds that `spread` tells of the median lies.
     pub met: bool,
     /// Whether what was seen is enough to say so.
     pub decided: bool,
@@ -53,8 +53,8 @@ impl Row {
     }
 
     /// A row whose costs are sums of so many short turns that the machine was as fast for the one side as for
-    /// the other: all of them count, and where the middle half of them has what is asked for among it, nothing
-    /// is decided.
+    /// the other: all of them count, and where what is asked for lies between the bounds of their median, nothing is
+    /// decided.
     pub fn of_sums(
         part: &'static str,
         what: impl Into<String>,
@@ -63,7 +63,7 @@ impl Row {
         asked: f64,
     ) -> Self {
         let spread = Spread::of(&costs);
-        let [low, _, high] = spread.quartiles;
+        let [low, _, high] = spread.bounds;
         let (met, decided) = (low >= asked, low >= asked || high < asked);
         Self { met, decided, spread: Some(spread), ..Self::new(part, what, unit, costs, asked) }
     }
@@ -80,8 +80,8 @@ impl Row {
 pub struct Spread {
     /// By all sums together.
     pub rate: f64,
-    /// The first quartile, the median and the third quartile, sum by sum.
-    pub quartiles: [f64; 3],
+    /// The median, sum by sum, between where that of many more sums lies, in 95 cases of 100.
+    pub bounds: [f64; 3],
     /// How many sums.
     pub sums: usize,
 }
@@ -89,16 +89,16 @@ pub struct Spread {
 impl Spread {
     fn of(costs: &Compared) -> Self {
         let (of, beside) = costs.means();
-        let [low, middle, high] = costs.quartiles();
-        let quartiles = [high, middle, low].map(f64::recip);
-        Self { rate: beside / of, quartiles, sums: costs.turns() }
+        let [low, middle, high] = costs.bounds();
+        let bounds = [high, middle, low].map(f64::recip);
+        Self { rate: beside / of, bounds, sums: costs.turns() }
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ((of, beside), rate, median) = match &self.spread {
-            Some(spread) => (self.costs.means(), spread.rate, spread.quartiles[1]),
+            Some(spread) => (self.costs.means(), spread.rate, spread.bounds[1]),
             None => (self.costs.costs(), 1.0 / self.costs.least(), 1.0 / self.costs.median()),
         };
         write!(
@@ -118,9 +118,9 @@ impl fmt::Display for Row {
                 (true, false) => "NO",
             }
         )?;
-        if let Some(Spread { quartiles: [low, _, high], sums, .. }) = self.spread {
+        if let Some(Spread { bounds: [low, _, high], sums, .. }) = self.spread {
             let (low, high) = (100.0 * low, 100.0 * high);
-            write!(f, "\n{:<10}   half of {sums} sums: {low:.1} to {high:.1} %", "")?;
+            write!(f, "\n{:<10}   by {sums} sums the median is from {low:.1} to {high:.1} %", "")?;
         }
         if !self.note.is_empty() {
             write!(f, "\n{:<10}   {}", "", self.note)?;
@@ -151,24 +151,24 @@ mod tests {
     }
 
     #[test]
-    fn what_most_sums_agree_on_is_decided_and_nothing_else() {
+    fn what_the_median_s_bounds_agree_on_is_decided_and_nothing_else() {
         let told = |ratios: &[f64]| {
             let row = row(ratios);
             (row.decided, row.met)
         };
-        assert_eq!(told(&[1.05, 1.04, 1.05, 1.06, 1.30]), (true, true));
-        assert_eq!(told(&[1.20, 1.04, 1.18, 1.19, 1.21]), (true, false));
+        assert_eq!(told(&[1.05, 1.04, 1.05, 1.06, 1.10]), (true, true));
+        assert_eq!(told(&[1.20, 1.14, 1.18, 1.19, 1.21]), (true, false));
         assert_eq!(told(&[1.05, 1.04, 1.15, 1.16, 1.10]), (false, false));
     }
 
     #[test]
-    fn a_row_of_sums_tells_the_rate_of_all_and_that_of_half_of_them() {
+    fn a_row_of_sums_tells_the_rate_of_all_and_how_sure_it_is() {
         let row = row(&[1.25, 1.25, 1.25, 1.0, 1.25]);
         let spread = row.spread.expect("a row of sums");
         assert!((spread.rate - 15.0 / 17.75).abs() < 1e-9, "{spread:?}");
-        assert_eq!((spread.quartiles, spread.sums), ([0.8, 0.8, 0.8], 5));
+        assert_eq!((spread.bounds, spread.sums), ([0.8, 0.8, 1.0], 5));
         let text = row.to_string();
-        assert!(text.contains(" 84.5 %  80.0 %  90.0 %  NO"), "{text}");
-        assert!(text.ends_with("half of 5 sums: 80.0 to 80.0 %"), "{text}");
+        assert!(text.contains(" 84.5 %  80.0 %  90.0 %  not decided"), "{text}");
+        assert!(text.ends_with("by 5 sums the median is from 80.0 to 100.0 %"), "{text}");
     }
 }
