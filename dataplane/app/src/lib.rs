@@ -38,5 +38,5 @@ pub use summary::{
     CertificateSummary, DnsData, DnsQuestion, DnsRecord, DnsSummary, HttpSummary, TlsSummary,
     TxSummary,
 };
-pub use tls::{TlsFacts, tls_state};
+pub use tls::{Certificates, TlsFacts, tls_state};
 pub use txs::Tx;

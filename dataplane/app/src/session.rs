@@ -7,7 +7,7 @@ use crate::limits::Limits;
 use crate::looked::Looked;
 use crate::proto::{AppProto, Transport};
 use crate::txs::{Tx, TxList};
-use crate::{dns, http1, tls};
+use crate::{Certificates, dns, http1, tls};
 
 /// How parsing went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Config<'a> {
     pub limits: &'a Limits,
     /// Which buffers rules look at: no others are made.
     pub wanted: BufferSet,
+    /// The certificates that their owner knows.
+    pub certificates: &'a Certificates,
 }
 
 /// What a session takes of memory, in bytes.
@@ -237,7 +239,8 @@ mod tests {
     #[test]
     fn transactions_go_on_where_their_numbers_begin_anew() {
         let (limits, wanted) = (Limits::default(), BufferSet::default());
-        let config = Config { limits: &limits, wanted };
+        let certificates = Certificates::default();
+        let config = Config { limits: &limits, wanted, certificates: &certificates };
         let last = u64::from(u32::MAX);
         let mut session = Session::resumed(AppProto::Dns, Transport::Udp, last).unwrap();
         for _ in 0..2 {

@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 
 use wire::Direction;
 
-use crate::{AppProto, BufferSet, Config, Limits, Outcome, Session, Transport};
+use crate::{AppProto, BufferSet, Certificates, Config, Limits, Outcome, Session, Transport};
 
 /// A session with what it is told in every call.
 #[derive(Debug)]
@@ -12,12 +12,14 @@ pub(crate) struct Parser {
     session: Session,
     limits: Limits,
     pub(crate) wanted: BufferSet,
+    certificates: Certificates,
 }
 
 impl Parser {
     pub(crate) fn over(proto: AppProto, transport: Transport, limits: &Limits) -> Self {
         let session = Session::over(proto, transport).unwrap();
-        Self { session, limits: *limits, wanted: BufferSet::ALL }
+        let certificates = Certificates::default();
+        Self { session, limits: *limits, wanted: BufferSet::ALL, certificates }
     }
 
     pub(crate) fn new(proto: AppProto) -> Self {
@@ -25,18 +27,21 @@ impl Parser {
     }
 
     pub(crate) fn data(&mut self, dir: Direction, bytes: &[u8]) -> Outcome {
-        let config = Config { limits: &self.limits, wanted: self.wanted };
-        self.session.data(&config, dir, bytes)
+        let Self { session, limits, wanted, certificates } = self;
+        let config = Config { limits, wanted: *wanted, certificates };
+        session.data(&config, dir, bytes)
     }
 
     pub(crate) fn gap(&mut self, dir: Direction, len: u64) {
-        let config = Config { limits: &self.limits, wanted: self.wanted };
-        self.session.gap(&config, dir, len);
+        let Self { session, limits, wanted, certificates } = self;
+        let config = Config { limits, wanted: *wanted, certificates };
+        session.gap(&config, dir, len);
     }
 
     pub(crate) fn close(&mut self, dir: Direction) {
-        let config = Config { limits: &self.limits, wanted: self.wanted };
-        self.session.close(&config, dir);
+        let Self { session, limits, wanted, certificates } = self;
+        let config = Config { limits, wanted: *wanted, certificates };
+        session.close(&config, dir);
     }
 }
 

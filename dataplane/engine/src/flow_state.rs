@@ -179,7 +179,7 @@ impl FlowState {
 
 #[cfg(test)]
 mod tests {
-    use app::{BufferSet, Config, Limits, Outcome};
+    use app::{BufferSet, Certificates, Config, Limits, Outcome};
     use flow::{FlowTable, TcpSession};
 
     use super::*;
@@ -196,9 +196,11 @@ mod tests {
 
     /// A flow's parser once it has taken `bytes`, beside flow and connection, with a block in each stream.
     fn with_state(proto: AppProto, transport: Transport, bytes: &[u8]) -> (FlowState, usize) {
-        let (limits, wanted) = (Limits::default(), BufferSet::default());
+        let (limits, certificates) = (Limits::default(), Certificates::default());
+        let wanted = BufferSet::default();
+        let config = Config { limits: &limits, wanted, certificates: &certificates };
         let mut session = Session::over(proto, transport).expect("a parser");
-        let taken = session.data(&Config { limits: &limits, wanted }, Direction::ToServer, bytes);
+        let taken = session.data(&config, Direction::ToServer, bytes);
         assert_eq!((taken, session.live_tx_count()), (Outcome::Ok, 1));
         let state = session.held().state;
         let session = Some(Box::new(session));

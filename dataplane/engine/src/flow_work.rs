@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use app::detect::{BAIL_BYTES, Detector, Probe};
-use app::{AppProto, FlowEvent, Outcome, Session, Transport as AppTransport};
+use app::{AppProto, Certificates, FlowEvent, Outcome, Session, Transport as AppTransport};
 use flow::{Chunk, Flow, FlowState as Phase, Memory, Segment, StreamConfig, TcpState};
 use hyperscan::{Padded, PaddedBuf, Scratch};
 use wire::{Direction, Nanos, Transport, tcp_flag};
@@ -34,6 +34,7 @@ pub(crate) struct Work<'a> {
     pub(crate) counters: &'a Counters,
     pub(crate) tallies: &'a mut Tallies,
     pub(crate) carriers: &'a mut Carriers,
+    pub(crate) certificates: &'a Certificates,
     pub(crate) scratch: &'a mut Scratch,
 }
 
@@ -255,7 +256,7 @@ impl Work<'_> {
 
     /// True: the protocol has just been recognised.
     fn feed_one(&mut self, flow: &mut Flow<FlowState>, way: Direction, ports: (u16, u16)) -> bool {
-        let config = self.snapshot.parsers();
+        let config = self.snapshot.parsers(self.certificates);
         let Some(session) = &mut flow.tcp else { return false };
         let user = &mut flow.user;
         let mut recognised = false;
@@ -406,7 +407,8 @@ impl Work<'_> {
         }
         if let Some(parser) = &mut user.session {
             // A datagram that the parser cannot read leaves the next one to be read.
-            let _: Outcome = parser.data(&self.snapshot.parsers(), direction, payload);
+            let _: Outcome =
+                parser.data(&self.snapshot.parsers(self.certificates), direction, payload);
             if parser.take_progress() {
                 user.dirty = [true; 2];
             }

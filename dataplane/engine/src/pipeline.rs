@@ -11,6 +11,7 @@ mod shedding;
 
 use std::sync::Arc;
 
+use app::Certificates;
 use flow::{Defragmenter, FlowConfig, FlowTable, Memory, Missing};
 use hyperscan::PaddedBuf;
 use wire::{Decoded, Direction, KeyOrder, Reject, Transport};
@@ -119,6 +120,8 @@ pub struct Core {
     shed: Shedder,
     asker: Asker,
     carriers: Carriers,
+    /// Certificates that connections have in common.
+    certificates: Certificates,
     tallies: Tallies,
     /// Where packets are decoded; out of here while one is worked on. One after the other for those that
     /// are looked at before their turn, and one more.
@@ -187,6 +190,7 @@ impl Core {
             shed: Shedder::default(),
             asker: Asker::default(),
             carriers: Carriers::default(),
+            certificates: Certificates::default(),
             tallies: Tallies::default(),
             slots: std::array::from_fn(|_| None),
             idleness: GLANCES,
@@ -424,8 +428,18 @@ impl Core {
         } = self;
         let (tallies, carriers, scratch) =
             (&mut self.tallies, &mut self.carriers, &mut delivery.scratch);
-        let mut work =
-            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
+        let certificates = &self.certificates;
+        let mut work = Work {
+            snapshot,
+            memory,
+            tools,
+            emitter,
+            counters,
+            tallies,
+            carriers,
+            certificates,
+            scratch,
+        };
         let found = flows.lookup_or_insert(&key, forward, info.clock);
         if let Some(mut ended) = found.expired {
             work.flow_end(&mut ended, found.expired_at);

@@ -238,8 +238,8 @@ impl Snapshot {
 
     /// What application parsers are told.
     #[inline]
-    pub fn parsers(&self) -> app::Config<'_> {
-        app::Config { limits: &self.settings.app, wanted: self.wanted }
+    pub fn parsers<'a>(&'a self, certificates: &'a app::Certificates) -> app::Config<'a> {
+        app::Config { limits: &self.settings.app, wanted: self.wanted, certificates }
     }
 
     /// May datagrams that carry others go both ways between these ports?

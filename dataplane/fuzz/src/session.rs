@@ -1,6 +1,9 @@
 //! Drives an application parser with whatever comes, and asks everything that the engine may ask.
 
-use app::{AppBuffer, AppProto, BufferSet, Config, FileNeeds, Limits, Outcome, Session, Transport};
+use app::{
+    AppBuffer, AppProto, BufferSet, Certificates, Config, FileNeeds, Limits, Outcome, Session,
+    Transport,
+};
 use wire::Direction;
 
 use crate::Choices;
@@ -14,7 +17,8 @@ pub fn drive_session(proto: AppProto, transport: Transport, bytes: &[u8]) {
     let files = FileNeeds { md5: true, sha1: true, sha256: true, parts: true };
     let limits = Limits { files, http_double_decode_path: true, ..Limits::default() };
     let Some(mut session) = Session::over(proto, transport) else { return };
-    let config = Config { limits: &limits, wanted: BufferSet::ALL };
+    let certificates = Certificates::default();
+    let config = Config { limits: &limits, wanted: BufferSet::ALL, certificates: &certificates };
     let mut choices = Choices::new(bytes);
     let mut failed = [false; 2];
     while !choices.is_empty() {

@@ -1,6 +1,5 @@
 //! The certificates of a handshake (RFC 5246, 7.4.2; RFC 5280): kept as sent, read when asked for.
 
-use std::cell::OnceCell;
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use x509_parser::error::X509Error;
 use x509_parser::nom;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::known;
+use super::known::{Certificate, Certificates};
 use crate::event::TlsEvent;
 
 /// Most certificates of a chain that are kept.
@@ -19,12 +18,12 @@ const MOST: usize = 64;
 /// The certificates that one side has shown, the first being its own.
 #[derive(Debug, Default)]
 pub(super) struct Chain {
-    /// One after the other.
-    bytes: Vec<u8>,
+    first: Option<Arc<Certificate>>,
+    /// Of the others those that are kept, one after the other.
+    others: Vec<u8>,
     places: Vec<Range<usize>>,
     /// How many there were, kept or not.
     pub(super) count: usize,
-    leaf: OnceCell<Arc<Leaf>>,
 }
 
 /// What rules and EVE ask of a certificate.
@@ -48,7 +47,7 @@ pub(super) struct Broken;
 impl Chain {
     /// Reads a Certificate message without its head. Without `whole` only the first certificate is
     /// kept.
-    pub(super) fn parse(body: &[u8], whole: bool) -> Result<Self, Broken> {
+    pub(super) fn parse(body: &[u8], whole: bool, known: &Certificates) -> Result<Self, Broken> {
         let mut chain = Self::default();
         let length = u24(body).ok_or(Broken)?;
         let mut rest = body.get(3..3 + length).ok_or(Broken)?;
@@ -56,47 +55,48 @@ impl Chain {
             let length = u24(rest).ok_or(Broken)?;
             let certificate = rest.get(3..3 + length).ok_or(Broken)?;
             rest = rest.get(3 + length..).unwrap_or_default();
-            if chain.count == 0 || whole && chain.places.len() < MOST {
-                let start = chain.bytes.len();
-                chain.bytes.extend_from_slice(certificate);
-                chain.places.push(start..chain.bytes.len());
+            if chain.count == 0 {
+                chain.first = Some(known.of(certificate));
+            } else if whole && chain.count < MOST {
+                let start = chain.others.len();
+                chain.others.extend_from_slice(certificate);
+                chain.places.push(start..chain.others.len());
             }
             chain.count += 1;
         }
-        chain.bytes.shrink_to_fit();
+        chain.others.shrink_to_fit();
         Ok(chain)
     }
 
-    /// Bytes held beside itself.
+    /// Bytes held beside itself, but for a certificate that is not its own alone.
     pub(super) fn text(&self) -> usize {
-        let leaf = self.leaf.get().map_or(0, |leaf| {
-            [&leaf.subject, &leaf.issuer, &leaf.serial, &leaf.fingerprint]
-                .map(String::capacity)
-                .iter()
-                .sum()
-        });
-        self.bytes.capacity() + self.places.capacity() * size_of::<Range<usize>>() + leaf
+        let own = self.first.as_ref().filter(|first| Arc::strong_count(first) == 1);
+        let others = self.others.capacity() + self.places.capacity() * size_of::<Range<usize>>();
+        others + own.map_or(0, |first| size_of::<Certificate>() + first.text())
     }
 
     /// A certificate as sent.
     pub(super) fn der(&self, index: usize) -> Option<&[u8]> {
-        self.bytes.get(self.places.get(index)?.clone())
+        match index.checked_sub(1) {
+            None => self.first.as_deref().map(Certificate::der),
+            Some(other) => self.others.get(self.places.get(other)?.clone()),
+        }
     }
 
     /// What the first certificate says; nothing where it cannot be read.
     pub(super) fn leaf(&self) -> Option<&Leaf> {
-        let der = self.der(0)?;
-        Some(self.leaf.get_or_init(|| known::leaf(der, Leaf::read)))
+        self.first.as_deref().map(Certificate::leaf)
     }
 
     /// What is wrong with the first certificate that cannot be read.
     pub(super) fn fault(&self) -> Option<TlsEvent> {
-        (0..self.places.len()).filter_map(|at| self.der(at)).find_map(fault)
+        let first = self.first.as_deref()?.fault();
+        first.or_else(|| (1..=self.places.len()).filter_map(|at| self.der(at)).find_map(fault))
     }
 }
 
 impl Leaf {
-    fn read(der: &[u8]) -> Self {
+    pub(super) fn read(der: &[u8]) -> Self {
         let mut leaf = Self { fingerprint: hex(&Sha1::digest(der), false), ..Self::default() };
         if let Ok((_, certificate)) = X509Certificate::from_der(der) {
             leaf.subject = certificate.subject().to_string();
@@ -107,10 +107,16 @@ impl Leaf {
         }
         leaf
     }
+
+    /// Bytes held beside itself.
+    pub(super) fn text(&self) -> usize {
+        let texts = [&self.subject, &self.issuer, &self.serial, &self.fingerprint];
+        texts.map(String::capacity).iter().sum()
+    }
 }
 
 /// Why a certificate cannot be read, if it cannot.
-fn fault(der: &[u8]) -> Option<TlsEvent> {
+pub(super) fn fault(der: &[u8]) -> Option<TlsEvent> {
     if announced(der).is_none_or(|length| length > der.len()) {
         return Some(TlsEvent::CertificateInvalidLength);
     }
@@ -171,7 +177,7 @@ mod tests {
     fn the_first_certificate_is_read_and_the_others_kept_where_wanted() {
         let der = certificate("ex.org", [0x0a, 0xbc]);
         let message = certificates(&[&der, b"second"]);
-        let chain = Chain::parse(&message, false).unwrap();
+        let chain = Chain::parse(&message, false, &Certificates::default()).unwrap();
         assert_eq!((chain.count, chain.der(0), chain.der(1)), (2, Some(&der[..]), None));
         let leaf = chain.leaf().unwrap();
         assert_eq!(leaf.subject, "C=US, O=Test, CN=ex.org");
@@ -180,7 +186,7 @@ mod tests {
         assert_eq!(leaf.fingerprint.len(), 59);
         assert_eq!(leaf.validity, Some((1_577_836_800, 1_893_456_000)));
         assert_eq!(chain.fault(), None);
-        let chain = Chain::parse(&message, true).unwrap();
+        let chain = Chain::parse(&message, true, &Certificates::default()).unwrap();
         assert_eq!(chain.der(1), Some(&b"second"[..]));
         assert!(chain.fault().is_some());
     }
@@ -188,7 +194,9 @@ mod tests {
     #[test]
     fn what_cannot_be_read_has_a_fingerprint_and_a_fault() {
         let der = certificate("ex.org", [1, 2]);
-        let chain = Chain::parse(&certificates(&[&der[..der.len() - 9]]), false).unwrap();
+        let chain =
+            Chain::parse(&certificates(&[&der[..der.len() - 9]]), false, &Certificates::default())
+                .unwrap();
         assert_eq!(chain.leaf().map(|leaf| leaf.subject.as_str()), Some(""));
         assert_eq!(chain.leaf().map(|leaf| leaf.fingerprint.len()), Some(59));
         assert_eq!(chain.fault(), Some(TlsEvent::CertificateInvalidLength));
@@ -196,9 +204,15 @@ mod tests {
 
     #[test]
     fn lengths_that_lead_beyond_the_message_are_refused() {
-        assert_eq!(Chain::parse(b"\0\0", false).unwrap_err(), Broken);
-        assert_eq!(Chain::parse(b"\0\0\x09\0\0\x01a", false).unwrap_err(), Broken);
-        assert_eq!(Chain::parse(b"\0\0\x04\0\0\x02a", false).unwrap_err(), Broken);
-        assert_eq!(Chain::parse(b"\0\0\0", false).unwrap().count, 0);
+        assert_eq!(Chain::parse(b"\0\0", false, &Certificates::default()).unwrap_err(), Broken);
+        assert_eq!(
+            Chain::parse(b"\0\0\x09\0\0\x01a", false, &Certificates::default()).unwrap_err(),
+            Broken
+        );
+        assert_eq!(
+            Chain::parse(b"\0\0\x04\0\0\x02a", false, &Certificates::default()).unwrap_err(),
+            Broken
+        );
+        assert_eq!(Chain::parse(b"\0\0\0", false, &Certificates::default()).unwrap().count, 0);
     }
 }

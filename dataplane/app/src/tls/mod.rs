@@ -22,6 +22,8 @@ use heartbeat::Heartbeats;
 use hello::{ClientHello, Prints, Read, ServerHello};
 use record::{Event, Layer, message};
 
+pub use known::Certificates;
+
 /// How far one side of a TLS session has come.
 pub(crate) mod progress {
     /// Its hello has been read (or will not be).
@@ -371,7 +373,7 @@ impl Conn {
         dir: Direction,
         body: &[u8],
     ) -> Result<(), TlsEvent> {
-        let chain = match Chain::parse(body, chains(config.wanted)) {
+        let chain = match Chain::parse(body, chains(config.wanted), config.certificates) {
             Ok(chain) => chain,
             Err(certificate::Broken) => {
                 txs.raise(TX, TlsEvent::InvalidCertificate);

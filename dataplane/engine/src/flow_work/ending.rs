@@ -77,7 +77,7 @@ impl Work<'_> {
             self.feed(flow, way, (client.1, server.1));
         }
         if let Some(parser) = &mut flow.user.session {
-            let config = self.snapshot.parsers();
+            let config = self.snapshot.parsers(self.certificates);
             for way in Direction::BOTH {
                 parser.close(&config, way);
             }

@@ -31,11 +31,30 @@ impl Core {
     fn end_flows(&mut self, now: Nanos, packets: usize) -> Swept {
         let taken = self.take_snapshot();
         self.tools.profiler.enter(Stage::Flow);
-        let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =
-            self;
+        let Self {
+            flows,
+            memory,
+            tools,
+            emitter,
+            counters,
+            delivery,
+            tallies,
+            carriers,
+            certificates,
+            ..
+        } = self;
         let (snapshot, scratch) = (&taken, &mut delivery.scratch);
-        let mut work =
-            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
+        let mut work = Work {
+            snapshot,
+            memory,
+            tools,
+            emitter,
+            counters,
+            tallies,
+            carriers,
+            certificates,
+            scratch,
+        };
         let end = |mut flow, deadline| work.flow_end(&mut flow, deadline);
         let swept = flows.expire(now, packets, end);
         self.snapshot = Some(taken);
@@ -48,11 +67,30 @@ impl Core {
         self.end_waiting(Nanos::MAX, now);
         while self.end_flows(now, 0) == Swept::UpTo {}
         let snapshot = Arc::clone(&self.delivery.snapshot);
-        let Self { flows, memory, tools, emitter, counters, delivery, tallies, carriers, .. } =
-            self;
+        let Self {
+            flows,
+            memory,
+            tools,
+            emitter,
+            counters,
+            delivery,
+            tallies,
+            carriers,
+            certificates,
+            ..
+        } = self;
         let (snapshot, scratch) = (&snapshot, &mut delivery.scratch);
-        let mut work =
-            Work { snapshot, memory, tools, emitter, counters, tallies, carriers, scratch };
+        let mut work = Work {
+            snapshot,
+            memory,
+            tools,
+            emitter,
+            counters,
+            tallies,
+            carriers,
+            certificates,
+            scratch,
+        };
         flows.drain(|mut flow| {
             // After everything else, in an order that does not depend on how flows were spread.
             let clock = Nanos::MAX - 1;
