@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
-use pollux::bench::Compared;
+use pollux::bench::{Compared, Loss};
 use serde::Deserialize;
 
 use super::Row;
@@ -28,6 +28,7 @@ struct Told {
 struct Run {
     packets: u64,
     lost: u64,
+    losses: Vec<Loss>,
     pps: f64,
 }
 
@@ -65,11 +66,14 @@ pub fn row(rules: &[PathBuf], cache: &Path, turns: u32) -> anyhow::Result<Row> {
     let (Some(run), Some(zero_loss)) = (told.run, told.zero_loss_pps) else {
         return Ok(Row { met: false, ..row }.noting("no rate without loss was found"));
     };
-    let note = format!(
+    let mut note = format!(
         "{} of {} packets lost at {:.0} a second, the rate without loss being {zero_loss:.0}",
         run.lost,
         run.packets + run.lost,
         run.pps
     );
+    for loss in run.losses {
+        note.push_str(&format!("; {loss}"));
+    }
     Ok(Row { met: row.met && run.lost == 0, ..row }.noting(note))
 }

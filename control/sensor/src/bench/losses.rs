@@ -1,8 +1,9 @@
 //! When packets found no room, and what the workers did just then: whether they were late, or were offered too much.
 
+use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::follow::Spent;
 
@@ -16,8 +17,8 @@ const LOOKS: f64 = 0.05;
 const TOLD: usize = 100;
 
 /// One time at which packets found no room.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub(super) struct Loss {
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
     /// Seconds from the run's beginning on, of the first packet that was lost.
     pub(super) at: f64,
     /// From the first to the last.
@@ -32,6 +33,23 @@ pub(super) struct Loss {
     pub(super) busy: f64,
     /// The longest turn of a worker in that time, in seconds.
     pub(super) longest_turn: f64,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "lost {} in {:.3} s at {:.1} s: {:.0} packets/s offered, {:.0} taken, workers busy {:.0} % of the time, \
+             longest turn {:.1} ms",
+            self.packets,
+            self.seconds,
+            self.at,
+            self.offered,
+            self.taken,
+            self.busy * 100.0,
+            self.longest_turn * 1e3
+        )
+    }
 }
 
 /// All of a run.

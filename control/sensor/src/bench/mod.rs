@@ -25,6 +25,7 @@ use engine::worker::{TimeSource, TscClock};
 use traffic::flows::Flows;
 
 pub use compared::{Compared, median};
+pub use losses::Loss;
 
 use crate::builder::Builder;
 use crate::cli::BenchArgs;

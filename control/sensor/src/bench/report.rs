@@ -216,19 +216,7 @@ impl Run {
             )?;
         }
         for loss in &self.losses {
-            writeln!(
-                out,
-                "{:24} lost {} in {:.3} s at {:.1} s: {:.0} packets/s offered, {:.0} taken, workers busy {:.0} % of \
-                 the time, longest turn {:.1} ms",
-                "",
-                loss.packets,
-                loss.seconds,
-                loss.at,
-                loss.offered,
-                loss.taken,
-                loss.busy * 100.0,
-                loss.longest_turn * 1e3
-            )?;
+            writeln!(out, "{:24} {loss}", "")?;
         }
         if let Some(stolen) = self.stolen.filter(|stolen| *stolen > 0.0) {
             writeln!(out, "{:24} {:.2} % of the CPUs' time was stolen", "", stolen * 100.0)?;
