@@ -7,7 +7,7 @@ use lanes::{Avx2, LANES, U32x8};
 use rules::ruleset::Ruleset;
 use rules::signature::Buffer;
 use rules::state::HashKind;
-use wire::{Direction, FRONT};
+use wire::{Direction, FRONT, Told};
 
 use crate::scope::Scope;
 use crate::settings::Settings;
@@ -255,7 +255,7 @@ impl Snapshot {
         self.glance(ignore_checksums).is_plain_and(link, frame, AreNobodys(&self.scope))
     }
 
-    /// A bit for each of eight frames in Ethernet of which [`Self::is_nobodys`] is sure to hold, see
+    /// Which of eight frames in Ethernet are plain, and of which of these holds [`Self::is_nobodys`]? See
     /// [`wire::Glance::are_plain_and`].
     #[inline(always)]
     pub fn are_nobodys(
@@ -264,7 +264,7 @@ impl Snapshot {
         fronts: &[&[u8; FRONT]; LANES],
         lengths: &[u32; LANES],
         ignore_checksums: bool,
-    ) -> u8 {
+    ) -> Told {
         self.glance(ignore_checksums).are_plain_and(avx, fronts, lengths, AreNobodys(&self.scope))
     }
 
@@ -307,7 +307,7 @@ impl wire::Asked for AreNobodys<'_> {
 
 impl wire::AskedOfEach for AreNobodys<'_> {
     #[inline(always)]
-    fn v4(self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8 {
+    fn each_v4(self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8 {
         self.0.are_surely_nobodys(avx, src, dst)
     }
 }

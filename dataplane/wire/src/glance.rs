@@ -6,7 +6,7 @@ use crate::{Config, LinkType, Udp, bytes, ip};
 
 mod eight;
 
-pub use eight::AskedOfEach;
+pub use eight::{AskedOfEach, Told};
 
 /// Bytes of a TCP header without options.
 const TCP_HEADER: usize = 20;

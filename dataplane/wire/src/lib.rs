@@ -35,7 +35,7 @@ pub use decode::{decode, decode_cut_into, decode_datagram, decode_datagram_into,
 pub use decoded::{Decoded, Fragment, IpLayer, MAX_IP_LAYERS, MAX_VLANS, Span, flag, ip_option};
 pub use direction::Direction;
 pub use event::{Event, EventSet};
-pub use glance::{Asked, AskedOfEach, FRONT, Glance};
+pub use glance::{Asked, AskedOfEach, FRONT, Glance, Told};
 pub use key::{FlowKey, KeyOrder, address_bits};
 pub use link::LinkType;
 pub use opaque::{OpaqueKind, opaque};

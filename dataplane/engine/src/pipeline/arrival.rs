@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use lanes::Avx2;
-use wire::{FRONT, LinkType, Reject};
+use wire::{FRONT, LinkType, Reject, Told};
 
 use super::{Core, Fate, drop_of};
 use crate::ahead::{self, LANES};
@@ -183,14 +183,14 @@ impl Glancing<'_> {
             && !info.ignore_checksums
     }
 
-    /// A bit for each of eight packets that a glance shows to be in nobody's scope, see [`Snapshot::are_nobodys`].
+    /// Which of eight packets are plain, and which of these in nobody's scope? See [`Snapshot::are_nobodys`].
     #[inline(always)]
     pub(crate) fn are_nobodys(
         &self,
         avx: Avx2,
         fronts: &[&[u8; FRONT]; lanes::LANES],
         lengths: &[u32; lanes::LANES],
-    ) -> u8 {
+    ) -> Told {
         self.snapshot.are_nobodys(avx, fronts, lengths, self.untrusted)
     }
 

@@ -219,7 +219,7 @@ impl Loop<'_> {
             let Some(mbuf) = burst.get(run.step).filter(|mbuf| mbuf.is_contiguous()) else { break };
             let frame = mbuf.data();
             let info = info_of(mbuf, frame.len());
-            if !eye.passes(frame, &info) {
+            if run.way.seen.is_somebodys(run.step) || !eye.passes(frame, &info) {
                 somebodys = true;
                 break;
             }

@@ -10,7 +10,9 @@ use crate::pipeline::Glancing;
 /// What is known of a burst's packets by their places. Nothing at first.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// A bit for each that is in nobody's scope for sure.
+    /// A bit for each that is plain.
+    plain: u64,
+    /// A bit for each of these that is in nobody's scope.
     nobodys: u64,
     /// Bytes of each that may be.
     lengths: [u32; BURST],
@@ -45,7 +47,13 @@ impl Run {
 impl Seen {
     pub(super) const fn nothing() -> Self {
         let all = Run { packets: 0, bytes: 0, longest: 0 };
-        Self { nobodys: 0, lengths: [0; BURST], all }
+        Self { plain: 0, nobodys: 0, lengths: [0; BURST], all }
+    }
+
+    /// Is the packet at this place known to be in somebody's scope?
+    #[inline(always)]
+    pub(super) fn is_somebodys(&self, at: usize) -> bool {
+        (self.plain & !self.nobodys).checked_shr(at as u32).is_some_and(|bits| bits & 1 != 0)
     }
 
     /// Those of a burst that begin at this place of it.
@@ -74,7 +82,7 @@ impl<F: Fn(&Mbuf, &[u8]) -> bool> Work for Look<'_, F> {
 
     #[inline(always)]
     fn work(self, avx: Avx2) {
-        let Self { seen: Seen { nobodys, lengths, all }, eye, burst, is_alike } = self;
+        let Self { seen: Seen { plain, nobodys, lengths, all }, eye, burst, is_alike } = self;
         let mut fronts = [&[0; FRONT]; BURST];
         for ((slot, front), length) in burst.behind(0).iter().zip(&mut fronts).zip(&mut *lengths) {
             let Some(mbuf) = slot.as_ref().filter(|mbuf| mbuf.is_contiguous()) else { continue };
@@ -87,14 +95,17 @@ impl<F: Fn(&Mbuf, &[u8]) -> bool> Work for Look<'_, F> {
             }
         }
         let (fronts, lengths) = (fronts.as_chunks().0, lengths.as_chunks().0);
-        let (mut found, mut bytes, mut longest) = (0, avx.all(0), avx.all(0));
+        let (mut bytes, mut longest) = (avx.all(0), avx.all(0));
+        let (mut all_plain, mut all_nobodys) = (0, 0);
         for at in 0..burst.len().div_ceil(LANES) {
             if let (Some(fronts), Some(lengths)) = (fronts.get(at), lengths.get(at)) {
-                found |= u64::from(eye.are_nobodys(avx, fronts, lengths)) << (at * LANES);
+                let told = eye.are_nobodys(avx, fronts, lengths);
+                all_plain |= u64::from(told.plain) << (at * LANES);
+                all_nobodys |= u64::from(told.holds) << (at * LANES);
                 (bytes, longest) = (bytes + avx.of(lengths), longest.max(avx.of(lengths)));
             }
         }
-        *nobodys = found;
+        (*plain, *nobodys) = (all_plain, all_nobodys);
         *all = Run::of(burst.len(), bytes.to_array(), longest.to_array());
     }
 }

@@ -3,19 +3,28 @@
 
 use lanes::{Avx2, LANES, U32x8};
 
-use super::{FRONT, Glance, TCP_HEADER};
+use super::{Asked, FRONT, Glance, TCP_HEADER};
 use crate::{Udp, ip};
 
-/// What is asked of the addresses of eight packets in IPv4, which are numbers here.
-pub trait AskedOfEach: Copy {
-    /// All ones for each pair of which it is known that it holds.
-    fn v4(self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8;
+/// What is asked of addresses, of those of eight packets in IPv4 at once.
+pub trait AskedOfEach: Asked {
+    /// All ones for each pair of numbers of which it is easily told that it holds.
+    fn each_v4(self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8;
+}
+
+/// What a glance at eight packets tells, with a bit for each, the first one's being the lowest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// It is plain.
+    pub plain: u8,
+    /// It is plain, and what was asked holds of its addresses.
+    pub holds: u8,
 }
 
 impl Glance {
-    /// A bit for each of these packets in Ethernet, the first one's lowest, that is sure to be plain in IPv4 and of
-    /// whose addresses what is `asked` is known to hold. Of each there is how it begins, zeros where it is shorter
-    /// than that, and its length, 0 for one that is not to be looked at.
+    /// Which of these packets in Ethernet are plain, in IPv4 and without tags, and is what is `asked` true of their
+    /// addresses? Of each there is how it begins, zeros where it is shorter than that, and its length, 0 for one that is
+    /// not to be looked at.
     #[inline(always)]
     pub fn are_plain_and(
         &self,
@@ -23,12 +32,17 @@ impl Glance {
         fronts: &[&[u8; FRONT]; LANES],
         lengths: &[u32; LANES],
         asked: impl AskedOfEach,
-    ) -> u8 {
+    ) -> Told {
         // By where they begin. Bytes come in the order in which they are written in numbers of 16 hexadecimal digits.
         let [at_12, at_16, at_20, at_24] = avx.columns(fronts.map(row::<12>));
         let [at_28, at_32, at_36, _] = avx.columns(fronts.map(row::<28>));
         let at_44 = avx.of(&fronts.map(word::<44>));
         let (half, low) = (avx.all(0xffff), U32x8::swap_bytes);
+
+        // The answer takes longest, and waits for nothing else.
+        let src = low(at_24.shr::<16>() | at_28.shl::<16>());
+        let dst = low(at_28.shr::<16>() | at_32.shl::<16>());
+        let easily = asked.each_v4(avx, src, dst);
 
         // IPv4 of five words; neither "more fragments" nor an offset; TCP or UDP.
         let plain = (at_12 & avx.all(0x00_ff_ff_ff)).is(avx.all(self.begins));
@@ -64,13 +78,27 @@ impl Glance {
             let sum = (sum & half) + sum.shr::<16>();
             passes = passes & sum.is(half);
         }
-        if passes.mask() == 0 {
-            return 0;
-        }
-        let src = low(at_24.shr::<16>() | at_28.shl::<16>());
-        let dst = low(at_28.shr::<16>() | at_32.shl::<16>());
-        (passes & asked.v4(avx, src, dst)).mask()
+        let plain = passes.mask();
+        let holds = (passes & easily).mask();
+        let open = plain & !holds;
+        let more =
+            if open == 0 { 0 } else { one_by_one(open, src.to_array(), dst.to_array(), asked) };
+        Told { plain, holds: holds | more }
     }
+}
+
+/// Of which of these pairs does it hold?
+#[inline(never)]
+fn one_by_one(mut open: u8, src: [u32; LANES], dst: [u32; LANES], asked: impl Asked) -> u8 {
+    let mut found = 0;
+    while open != 0 {
+        let lane = open.trailing_zeros() as usize;
+        if asked.v4(src[lane], dst[lane]) {
+            found |= 1 << lane;
+        }
+        open &= open - 1;
+    }
+    found
 }
 
 /// The 16 bytes from here on.
@@ -112,37 +140,41 @@ mod tests {
 
     impl AskedOfEach for Neither {
         #[inline(always)]
-        fn v4(self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8 {
-            let not = avx.all(self.0);
-            avx.all(u32::MAX).and_not(src.is(not) | dst.is(not))
+        fn each_v4(self, avx: Avx2, src: U32x8, dst: U32x8) -> U32x8 {
+            // Of odd ones it is not easily told.
+            let (not, odd) = (avx.all(self.0), (src & avx.all(1)).is(avx.all(1)));
+            avx.all(u32::MAX).and_not(odd | src.is(not) | dst.is(not))
         }
     }
 
     struct Look<'a>(&'a Glance, [&'a [u8; FRONT]; LANES], [u32; LANES], Neither);
 
     impl Work for Look<'_> {
-        type Done = u8;
+        type Done = Told;
 
         #[inline(always)]
-        fn work(self, avx: Avx2) -> u8 {
+        fn work(self, avx: Avx2) -> Told {
             self.0.are_plain_and(avx, &self.1, &self.2, self.3)
         }
     }
 
-    /// What each says of eight frames: all of them together, and one by one of those that begin as most do.
-    fn both(config: &Config, frames: &[Vec<u8>; LANES], asked: Neither) -> Option<(u8, u8)> {
+    /// What is said of eight frames all together, and one by one of those that begin as most do.
+    fn both(config: &Config, frames: &[Vec<u8>; LANES], asked: Neither) -> Option<(Told, Told)> {
         let avx = Avx2::detect()?;
         let glance = Glance::new(config);
         let fronts = frames.each_ref().map(|it| it.first_chunk().unwrap_or(&[0; FRONT]));
         let has_front = |it: &Vec<u8>| it.len() >= FRONT;
         let lengths = frames.each_ref().map(|it| if has_front(it) { it.len() as u32 } else { 0 });
         let together = avx.run(Look(&glance, fronts, lengths, asked));
-        let one_by_one = frames.iter().rev().fold(0, |mask, frame| {
-            let begins = has_front(frame) && frame[12..15] == [8, 0, 0x45];
-            let is = begins && glance.is_plain_and(LinkType::Ethernet, frame, asked);
-            mask << 1 | u8::from(is)
-        });
-        Some((together, one_by_one))
+        let one_by_one = |asked| {
+            frames.iter().rev().fold(0, |mask, frame| {
+                let begins = has_front(frame) && frame[12..15] == [8, 0, 0x45];
+                let is = begins && glance.is_plain_and(LinkType::Ethernet, frame, asked);
+                mask << 1 | u8::from(is)
+            })
+        };
+        // No address is 0 here.
+        Some((together, Told { plain: one_by_one(Neither(0)), holds: one_by_one(asked) }))
     }
 
     fn config(verify_checksums: bool) -> Config {
@@ -172,13 +204,14 @@ mod tests {
     fn plain_packets_are_told_side_by_side_and_no_others() {
         for checked in [false, true] {
             let told = |asked| both(&config(checked), &kinds(), Neither(asked));
-            let Some((together, one_by_one)) = told(0) else { return };
-            assert_eq!((together, one_by_one), (0b1111, 0b1111));
-            assert_eq!(told(0x0a00_0002), Some((0b1000, 0b1000)));
-            assert_eq!(told(0xc633_6407), Some((0b0111, 0b0111)));
+            for (asked, holds) in [(0, 0b1111), (0x0a00_0002, 0b1000), (0xc633_6407, 0b0111)] {
+                let Some((together, one_by_one)) = told(asked) else { return };
+                assert_eq!(together, Told { plain: 0b1111, holds });
+                assert_eq!(together, one_by_one);
+            }
         }
         let few = Config { max_layers: 2, ..config(true) };
-        assert!(both(&few, &kinds(), Neither(0)).is_none_or(|(together, _)| together == 0));
+        assert!(both(&few, &kinds(), Neither(0)).is_none_or(|(together, _)| together.plain == 0));
     }
 
     proptest! {
@@ -190,6 +223,7 @@ mod tests {
             changes in prop::collection::vec((0..LANES, 0..64usize, any::<u8>()), 0..10),
             cuts: [u8; LANES],
             checked: bool,
+            asked in prop::sample::select(vec![0x0a00_0001, 0x0a00_0002, 0xc633_6407]),
         ) {
             let kinds = kinds();
             let mut frames = which.map(|which| kinds[which.index(5)].clone());
@@ -201,7 +235,7 @@ mod tests {
             for (frame, cut) in frames.iter_mut().zip(cuts) {
                 frame.truncate(frame.len().saturating_sub(usize::from(cut).saturating_sub(200)));
             }
-            if let Some((together, one_by_one)) = both(&config(checked), &frames, Neither(0)) {
+            if let Some((together, one_by_one)) = both(&config(checked), &frames, Neither(asked)) {
                 prop_assert_eq!(together, one_by_one);
             }
         }
