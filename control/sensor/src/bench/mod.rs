@@ -54,7 +54,8 @@ const DATA_ROOM: u16 = 2048;
 /// Of so many packets one may be lost in a soak: the machine is never all ours.
 const SOAK_LOSS: u64 = 10_000;
 
-/// How long a rate must hold under changes before a soak goes by it; at most a sixth of the soak.
+/// How long a rate must hold under changes before a soak goes by it; at most a sixth of the soak. Before another run under
+/// changes it must hold for as long as that.
 const CONFIRM: Duration = Duration::from_secs(10);
 
 /// How many times as many flows as are open at a time the table holds in a soak.
@@ -230,8 +231,10 @@ impl Bench {
                     outcome.trials.push(trial);
                 }
                 let mut found = search.found();
-                if let Some(soak) = args.soak {
-                    let time = CONFIRM.min(Duration::from_secs_f64(soak / 6.0)).max(seconds);
+                if changes.are_any() || args.soak.is_some() {
+                    let most =
+                        args.soak.map_or(seconds, |soak| Duration::from_secs_f64(soak / 6.0));
+                    let time = CONFIRM.min(most).max(seconds);
                     let trials = &mut outcome.confirmations;
                     confirmed = self.confirm(found, time, &changes, site, trials)?;
                     found = confirmed.as_ref().map_or(0.0, |it| it.rate);

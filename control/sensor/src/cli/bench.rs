@@ -46,7 +46,8 @@ pub struct BenchArgs {
     /// How far apart the rate without loss and one with may be when the search ends.
     #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = positive)]
     pub width: f64,
-    /// The share of the rate without loss at which it runs at the end.
+    /// The share of the rate without loss at which it runs at the end. With changes, and without --rate, that rate must
+    /// first hold under them, too, and then is always that share of what the workers can take at the time.
     #[arg(long, value_name = "PERCENT", default_value_t = 80.0, value_parser = positive)]
     pub at: f64,
     /// Change the rules so often, without and with: what that costs.
@@ -59,8 +60,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub turns: u32,
     /// Let the run at the share of the rate without loss last so long, and take it for an error if it
-    /// loses one packet in ten thousand, or if memory grows from its second quarter to its last. Without
-    /// --rate, the rate must first hold for longer, and then is always that share of what the workers can take.
+    /// loses one packet in ten thousand, or if memory grows from its second quarter to its last.
     #[arg(long, value_name = "SECONDS", value_parser = positive)]
     pub soak: Option<f64>,
     /// By how much memory may grow in a soak.

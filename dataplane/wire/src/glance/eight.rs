@@ -33,15 +33,16 @@ impl Glance {
         lengths: &[u32; LANES],
         asked: impl AskedOfEach,
     ) -> Told {
-        // By where they begin. Bytes come in the order in which they are written in numbers of 16 hexadecimal digits.
+        // Columns of four bytes, by where they begin; the first byte is a number's lowest, so that what is more than a
+        // byte is turned round. Constants are written as the bytes come, the last one first.
         let [at_12, at_16, at_20, at_24] = avx.columns(fronts.map(row::<12>));
         let [at_28, at_32, at_36, _] = avx.columns(fronts.map(row::<28>));
         let at_44 = avx.of(&fronts.map(word::<44>));
-        let (half, low) = (avx.all(0xffff), U32x8::swap_bytes);
+        let (half, turned) = (avx.all(0xffff), U32x8::swap_bytes);
 
         // The answer takes longest, and waits for nothing else.
-        let src = low(at_24.shr::<16>() | at_28.shl::<16>());
-        let dst = low(at_28.shr::<16>() | at_32.shl::<16>());
+        let src = turned(at_24.shr::<16>() | at_28.shl::<16>());
+        let dst = turned(at_28.shr::<16>() | at_32.shl::<16>());
         let easily = asked.each_v4(avx, src, dst);
 
         // IPv4 of five words; neither "more fragments" nor an offset; TCP or UDP.
@@ -51,9 +52,9 @@ impl Glance {
         let (tcp, udp) = (of(ip::TCP), of(ip::UDP));
 
         // The whole datagram is there, and in it the whole header of what it carries.
-        let total = low(at_16).shr::<16>();
+        let total = turned(at_16).shr::<16>();
         let [header, least] = [
-            tcp.choose(at_44.shr::<18>() & avx.all(0x3c), low(at_36) & half),
+            tcp.choose(at_44.shr::<18>() & avx.all(0x3c), turned(at_36) & half),
             tcp.choose(avx.all(TCP_HEADER as u32), avx.all(Udp::HEADER_LEN as u32)),
         ];
         let length = avx.of(lengths);
@@ -64,7 +65,7 @@ impl Glance {
 
         // No port that tells of a tunnel.
         if udp.mask() != 0 {
-            let [src, dst] = [low(at_32) & half, low(at_36).shr::<16>()];
+            let [src, dst] = [turned(at_32) & half, turned(at_36).shr::<16>()];
             let noted = (src.bits_of(&self.ports) | dst.bits_of(&self.ports)).is(avx.all(1));
             passes = passes.and_not(noted & udp);
         }
