@@ -14,7 +14,7 @@ use traffic::flows::{Flows, Mix, Shape};
 
 use super::Row;
 use super::net::{Net, TAP};
-use super::receive::{BUFFERS, Device, Receiver};
+use super::receive::{BUFFERS, Device, MEMORY_MB, Receiver};
 use super::testpmd::Testpmd;
 use crate::many_flows;
 use crate::turns::Done;
@@ -166,7 +166,9 @@ fn row(kind: Kind, frames: &Frames, turns: u32, hugepages: bool) -> anyhow::Resu
     let device = Device { spec: kind.device(frames), hugepages };
     for turn in 1..=turns {
         // A namespace of their own for each, so that nothing is left of the other one.
+        settle(&device);
         let of = ours(kind, &device, frames, &mut waited, &mut freely, turn == turns)?;
+        settle(&device);
         let beside = theirs(kind, &device, frames, &mut waited, &mut freely, turn == turns)?;
         for (of, beside) in of.into_iter().zip(beside) {
             costs.add(of, beside);
@@ -186,6 +188,22 @@ fn row(kind: Kind, frames: &Frames, turns: u32, hugepages: bool) -> anyhow::Resu
             freely.told()
         ))
     })
+}
+
+/// Waits until the last receiver's hugepages are free: the kernel holds those of an AF_XDP socket for a moment longer
+/// than the process lives. Whoever finds too few says so.
+fn settle(device: &Device) {
+    const FREE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+    let has_room = || {
+        let free = std::fs::read_to_string(FREE).ok().and_then(|text| text.trim().parse().ok());
+        free.is_none_or(|pages: u32| pages * 2 >= MEMORY_MB)
+    };
+    for _ in 0..100 {
+        if !device.hugepages || has_room() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn net(kind: Kind) -> anyhow::Result<Option<Net>> {
