@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
-use flow::Swept;
+use flow::{FlowTable, Swept};
 use wire::Nanos;
 
 use super::Core;
 use crate::counters::Drop;
+use crate::flow_state::FlowState;
 use crate::flow_work::Work;
 use crate::profile::Stage;
+use crate::snapshot::Snapshot;
 
 impl Core {
     /// Ends flows and forgets fragments whose time has passed, of flows a few with each of the packets that came since,
@@ -31,19 +33,21 @@ impl Core {
     fn end_flows(&mut self, now: Nanos, packets: usize) -> Swept {
         let taken = self.take_snapshot();
         self.tools.profiler.enter(Stage::Flow);
-        let Self {
-            flows,
-            memory,
-            tools,
-            emitter,
-            counters,
-            delivery,
-            tallies,
-            carriers,
-            certificates,
-            ..
-        } = self;
-        let (snapshot, scratch) = (&taken, &mut delivery.scratch);
+        let swept = self.with_work(&taken, |flows, work| {
+            flows.expire(now, packets, |mut flow, deadline| work.flow_end(&mut flow, deadline))
+        });
+        self.snapshot = Some(taken);
+        swept
+    }
+
+    /// Does something with all flows, and with what works on one.
+    fn with_work<R>(
+        &mut self,
+        snapshot: &Arc<Snapshot>,
+        ends: impl FnOnce(&mut FlowTable<FlowState>, &mut Work<'_>) -> R,
+    ) -> R {
+        let Self { flows, memory, tools, emitter, counters, tallies, carriers, .. } = self;
+        let (certificates, scratch) = (&self.certificates, &mut self.delivery.scratch);
         let mut work = Work {
             snapshot,
             memory,
@@ -55,10 +59,7 @@ impl Core {
             certificates,
             scratch,
         };
-        let end = |mut flow, deadline| work.flow_end(&mut flow, deadline);
-        let swept = flows.expire(now, packets, end);
-        self.snapshot = Some(taken);
-        swept
+        ends(flows, &mut work)
     }
 
     /// Nothing more will come: every flow ends, whatever it holds is inspected; those whose time has passed by now as
@@ -67,34 +68,12 @@ impl Core {
         self.end_waiting(Nanos::MAX, now);
         while self.end_flows(now, 0) == Swept::UpTo {}
         let snapshot = Arc::clone(&self.delivery.snapshot);
-        let Self {
-            flows,
-            memory,
-            tools,
-            emitter,
-            counters,
-            delivery,
-            tallies,
-            carriers,
-            certificates,
-            ..
-        } = self;
-        let (snapshot, scratch) = (&snapshot, &mut delivery.scratch);
-        let mut work = Work {
-            snapshot,
-            memory,
-            tools,
-            emitter,
-            counters,
-            tallies,
-            carriers,
-            certificates,
-            scratch,
-        };
-        flows.drain(|mut flow| {
-            // After everything else, in an order that does not depend on how flows were spread.
-            let clock = Nanos::MAX - 1;
-            work.flow_end(&mut flow, clock);
+        self.with_work(&snapshot, |flows, work| {
+            flows.drain(|mut flow| {
+                // After everything else, in an order that does not depend on how flows were spread.
+                let clock = Nanos::MAX - 1;
+                work.flow_end(&mut flow, clock);
+            });
         });
         self.defrag.drain();
         self.open_fates();
