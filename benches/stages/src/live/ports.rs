@@ -115,23 +115,27 @@ impl Frames {
     }
 }
 
-/// What both receivers have taken of what was sent.
+/// What a receiver has taken of what was sent.
 #[derive(Debug, Default)]
-struct Taken {
-    sent: [u64; 2],
-    received: [u64; 2],
+struct Count {
+    sent: u64,
+    received: u64,
 }
 
-impl Taken {
-    fn add(&mut self, who: usize, sent: u64, received: u64) {
-        self.sent[who] += sent;
-        self.received[who] += received;
+impl Count {
+    fn add(&mut self, sent: u64, received: u64) {
+        self.sent += sent;
+        self.received += received;
     }
 
-    fn told(&self) -> String {
-        let share = |who: usize| 100.0 * self.received[who] as f64 / self.sent[who].max(1) as f64;
-        format!("{:.1} % and {:.1} %", share(0), share(1))
+    fn percent(&self) -> f64 {
+        100.0 * self.received as f64 / self.sent.max(1) as f64
     }
+}
+
+/// What both have.
+fn told([ours, theirs]: &[Count; 2]) -> String {
+    format!("{:.1} % and {:.1} %", ours.percent(), theirs.percent())
 }
 
 /// A row for each kind of port and two sizes of frames; `only` those whose kind's name has this in it. Buffers of
@@ -161,31 +165,42 @@ pub fn rows(turns: u32, only: Option<&str>, hugepages: bool) -> anyhow::Result<V
 }
 
 fn row(kind: Kind, frames: &Frames, turns: u32, hugepages: bool) -> anyhow::Result<Row> {
-    let (mut costs, mut waited, mut freely) =
-        (Compared::default(), Taken::default(), Taken::default());
+    let mut compared = Compared::default();
+    let (mut waited, mut freely) = <([Count; 2], [Count; 2])>::default();
     let device = Device { spec: kind.device(frames), hugepages };
     for turn in 1..=turns {
-        // A namespace of their own for each, so that nothing is left of the other one.
+        let mut side = |who: usize, side: &mut dyn Side, net: Option<&Net>| {
+            let counts = [&mut waited[who], &mut freely[who]];
+            costs(kind, net, frames, side, counts, turn == turns)
+        };
+        // A namespace of its own for each, so that nothing is left of the other one.
         settle(&device);
-        let of = ours(kind, &device, frames, &mut waited, &mut freely, turn == turns)?;
+        let place = net(kind)?;
+        let mut ours =
+            Receiver::start(&device, &frames.path, |program| within(place.as_ref(), program))?;
+        let of = side(0, &mut ours, place.as_ref())?;
+        drop((ours, place));
         settle(&device);
-        let beside = theirs(kind, &device, frames, &mut waited, &mut freely, turn == turns)?;
+        let place = net(kind)?;
+        let mut theirs =
+            Testpmd::start(&device, BUFFERS, |program| within(place.as_ref(), program))?;
+        let beside = side(1, &mut theirs, place.as_ref())?;
         for (of, beside) in of.into_iter().zip(beside) {
-            costs.add(of, beside);
+            compared.add(of, beside);
         }
     }
     let size = if kind == Kind::Null { frames.first as u64 } else { frames.bytes / FRAMES };
     let memory = if hugepages { ", hugepages" } else { "" };
     let what = format!("out of scope beside rxonly, {}, {size} bytes{memory}", kind.name());
     let row =
-        Row::new("ports", what, if kind.is_endless() { "ns" } else { "cycles" }, costs, ASKED);
+        Row::new("ports", what, if kind.is_endless() { "ns" } else { "cycles" }, compared, ASKED);
     Ok(if kind.is_endless() {
         row
     } else {
         row.noting(format!(
             "received of what waited: {}; of what came as fast as tcpreplay sends: {}",
-            waited.told(),
-            freely.told()
+            told(&waited),
+            told(&freely)
         ))
     })
 }
@@ -222,85 +237,88 @@ fn cost(kind: Kind, done: Done) -> anyhow::Result<f64> {
     Ok(all / done.packets as f64)
 }
 
-fn ours(
-    kind: Kind,
-    device: &Device,
-    frames: &Frames,
-    waited: &mut Taken,
-    freely: &mut Taken,
-    is_last: bool,
-) -> anyhow::Result<Vec<f64>> {
-    let net = net(kind)?;
-    let mut receiver =
-        Receiver::start(device, &frames.path, |program| within(net.as_ref(), program))?;
-    let mut costs = Vec::new();
-    for _ in 0..ROUNDS {
-        let mut done = Done::default();
-        match &net {
-            None => done = receiver.turn()?,
-            Some(net) => {
-                let sent = net.send(&frames.path, 1)?;
-                std::thread::sleep(SETTLE);
-                // A driver may have to be asked more than once.
-                for _ in 0..4 {
-                    let more = receiver.turn()?;
-                    done.busy += more.busy;
-                    done.packets += more.packets;
-                }
-                waited.add(0, sent, done.packets);
-            }
-        }
-        costs.push(cost(kind, done)?);
-    }
-    if let Some(net) = net.as_ref().filter(|_| is_last) {
-        let mut sent = 0;
-        let done = receiver.polls_while(|| {
-            sent = net.send(&frames.path, FREELY)?;
-            std::thread::sleep(SETTLE);
-            Ok(())
-        })?;
-        freely.add(0, sent, done.packets);
-    }
-    Ok(costs)
+/// One of the two that are compared.
+trait Side {
+    /// Of a device that never runs empty.
+    fn endless(&mut self) -> anyhow::Result<Done>;
+
+    /// What waits.
+    fn waiting(&mut self) -> anyhow::Result<Done>;
+
+    /// What comes while `send` goes on.
+    fn coming(&mut self, send: &mut dyn FnMut() -> anyhow::Result<()>) -> anyhow::Result<Done>;
 }
 
-fn theirs(
+impl Side for Receiver {
+    fn endless(&mut self) -> anyhow::Result<Done> {
+        self.turn()
+    }
+
+    fn waiting(&mut self) -> anyhow::Result<Done> {
+        std::thread::sleep(SETTLE);
+        let mut done = Done::default();
+        // A driver may have to be asked more than once.
+        for _ in 0..4 {
+            let more = self.turn()?;
+            done.busy += more.busy;
+            done.packets += more.packets;
+        }
+        Ok(done)
+    }
+
+    fn coming(&mut self, send: &mut dyn FnMut() -> anyhow::Result<()>) -> anyhow::Result<Done> {
+        self.polls_while(send)
+    }
+}
+
+impl Side for Testpmd {
+    fn endless(&mut self) -> anyhow::Result<Done> {
+        self.receive(|| pause(ROUND))
+    }
+
+    fn waiting(&mut self) -> anyhow::Result<Done> {
+        self.receive(|| pause(SETTLE))
+    }
+
+    fn coming(&mut self, send: &mut dyn FnMut() -> anyhow::Result<()>) -> anyhow::Result<Done> {
+        self.receive(send)
+    }
+}
+
+fn pause(time: Duration) -> anyhow::Result<()> {
+    std::thread::sleep(time);
+    Ok(())
+}
+
+/// What a packet costs one side, round by round; of what was sent without a pause it takes part in the last turn.
+fn costs(
     kind: Kind,
-    device: &Device,
+    net: Option<&Net>,
     frames: &Frames,
-    waited: &mut Taken,
-    freely: &mut Taken,
+    side: &mut dyn Side,
+    [waited, freely]: [&mut Count; 2],
     is_last: bool,
 ) -> anyhow::Result<Vec<f64>> {
-    let net = net(kind)?;
-    let mut testpmd = Testpmd::start(device, BUFFERS, |program| within(net.as_ref(), program))?;
-    let pause = |time| {
-        move || {
-            std::thread::sleep(time);
-            Ok(())
-        }
-    };
     let mut costs = Vec::new();
     for _ in 0..ROUNDS {
-        let done = match &net {
-            None => testpmd.receive(pause(ROUND))?,
+        let done = match net {
+            None => side.endless()?,
             Some(net) => {
                 let sent = net.send(&frames.path, 1)?;
-                let done = testpmd.receive(pause(SETTLE))?;
-                waited.add(1, sent, done.packets);
+                let done = side.waiting()?;
+                waited.add(sent, done.packets);
                 done
             }
         };
         costs.push(cost(kind, done)?);
     }
-    if let Some(net) = net.as_ref().filter(|_| is_last) {
+    if let Some(net) = net.filter(|_| is_last) {
         let mut sent = 0;
-        let done = testpmd.receive(|| {
+        let done = side.coming(&mut || {
             sent = net.send(&frames.path, FREELY)?;
-            std::thread::sleep(SETTLE);
-            Ok(())
+            pause(SETTLE)
         })?;
-        freely.add(1, sent, done.packets);
+        freely.add(sent, done.packets);
     }
     Ok(costs)
 }
