@@ -106,13 +106,18 @@ impl Mbuf {
             unsafe { extend_segment(segment.0, part) };
             further_count += 1;
             let raw = segment.0;
-            match further_last {
-                None => further = Some(segment),
-                Some(mut previous) => {
-                    // SAFETY: `previous` ends the chain that `further` owns, and
-                    // takes over the new segment from `segment`.
-                    unsafe { previous.as_mut() }.next = segment.into_raw();
+            match (&mut further, further_last) {
+                (Some(chain), Some(mut previous)) => {
+                    // SAFETY: `previous` ends the chain that `chain` owns, and takes over
+                    // the new segment from `segment`. Whoever frees a chain goes by its
+                    // head's number of segments, should there be no more of them.
+                    unsafe {
+                        previous.as_mut().next = segment.into_raw();
+                        let head = chain.0.as_mut();
+                        head.nb_segs = head.nb_segs.saturating_add(1);
+                    }
                 }
+                _ => further = Some(segment),
             }
             further_last = Some(raw);
         }
@@ -124,7 +129,8 @@ impl Mbuf {
         // A chain of 65,535 segments of less than 65,536 bytes fits pkt_len.
         unsafe {
             extend_segment(last, here);
-            if let Some(further) = further {
+            if let Some(mut further) = further {
+                further.0.as_mut().nb_segs = 1;
                 last.as_mut().next = further.into_raw();
             }
             let total = self.total_len() as u32;
