@@ -93,6 +93,7 @@ impl Glance {
 fn one_by_one(mut open: u8, src: [u32; LANES], dst: [u32; LANES], asked: impl Asked) -> u8 {
     let mut found = 0;
     while open != 0 {
+        // A bit of eight that is set: its number is below that of lanes, whatever the packets are.
         let lane = open.trailing_zeros() as usize;
         if asked.v4(src[lane], dst[lane]) {
             found |= 1 << lane;
